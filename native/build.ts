@@ -1,0 +1,73 @@
+/**
+ * Compiles the C of this program: `deno task native`. Three results in native/out/, all embedded in the executable:
+ * the shim that is preloaded into the app, kernel calls for our own processes, and the launcher of the packed form.
+ */
+
+const OUT = new URL("./out/", import.meta.url);
+
+/** Flags all three share, one per line with its reason. */
+const COMMON = [
+  "-std=gnu11",
+  "-O2",
+  "-g1", // line numbers in backtraces; stripped from what is embedded
+  "-Wall",
+  "-Wextra",
+  "-Werror", // warnings are errors, in both languages
+  "-Wmissing-prototypes", // a hook body without its row in hooks.def
+  "-fvisibility=hidden", // only hooks are exported: our names cannot collide with the app's
+  "-fno-strict-aliasing", // sockaddr of many shapes
+  "-U_FORTIFY_SOURCE", // or the headers redefine what we hook
+  "-fstack-protector-strong",
+];
+
+interface Product {
+  name: string;
+  sources: string;
+  flags: string[];
+}
+
+const PRODUCTS: Product[] = [
+  {
+    name: "shim.so",
+    sources: ".",
+    flags: [
+      "-shared",
+      "-fPIC",
+      "-Wl,-z,defs", // a row of hooks.def without its body
+      "-Wl,-z,now", // resolved when loaded: no lazy binding inside a signal handler or after chroot
+      "-Wl,-z,relro",
+      "-ftls-model=initial-exec", // thread-local access without malloc; preloaded objects may
+    ],
+  },
+  { name: "sys.so", sources: "sys", flags: ["-shared", "-fPIC", "-Wl,-z,defs", "-pthread"] },
+  { name: "launcher", sources: "launcher", flags: ["-pie", "-fPIE", "-Wl,-z,now", "-Wl,-z,relro"] },
+];
+
+/** Compiles one product from all C files of its folder; `extra` flags are for sanitizer builds. */
+export async function compile(
+  name: string,
+  options: { extra?: string[]; output?: string } = {},
+): Promise<string> {
+  const product = PRODUCTS.find((it) => it.name === name);
+  if (!product) throw new TypeError(`Cannot compile "${name}": no such product`);
+  const folder = new URL(`./${product.sources}/`, import.meta.url);
+  const sources: string[] = [];
+  for await (const entry of Deno.readDir(folder)) {
+    if (entry.isFile && entry.name.endsWith(".c")) sources.push(new URL(entry.name, folder).pathname);
+  }
+  await Deno.mkdir(OUT, { recursive: true });
+  const output = options.output ?? new URL(product.name, OUT).pathname;
+  const scratch = `${output}.${Deno.pid}`;
+  const args = [...COMMON, ...product.flags, ...(options.extra ?? []), "-o", scratch, ...sources.sort()];
+  const { success, stderr } = await new Deno.Command("gcc", { args, stderr: "piped" }).output();
+  if (!success) throw new Error(`gcc ${product.name}:\n${new TextDecoder().decode(stderr)}`);
+  if (!options.extra) await new Deno.Command("strip", { args: ["--strip-debug", scratch] }).output();
+  await Deno.rename(scratch, output);
+  return output;
+}
+
+export async function compileAll(): Promise<void> {
+  for (const product of PRODUCTS) await compile(product.name);
+}
+
+if (import.meta.main) await compileAll();

@@ -1,0 +1,118 @@
+/**
+ * The wire between intproxy and agent: CBOR maps `{ id, type, … }` in frames of a u32 little-endian length.
+ *
+ * The client numbers its requests from 1; an answer carries the id of its request. Answers come in any order. Stream
+ * messages (Data, End, Reset, Credit) and Warning carry id 0. A type the peer does not know is answered by Refused.
+ * The first message each way is Hello and HelloReply; nothing else is answered before the secret was right.
+ */
+import type { MessageOf, Schema } from "./schema.ts";
+
+/** Raised when an existing message changes its meaning; the handshake states it. */
+export const AGENT_PROTOCOL = 1;
+
+export const AGENT_LIMITS = {
+  /** Longest frame either side accepts, in bytes. */
+  frameBytes: 4 << 20,
+  /** Longest frame before the handshake is done. */
+  helloFrameBytes: 4096,
+  /** Bulk bytes in one Data or ReadReply at most. */
+  chunkBytes: 256 << 10,
+  /** Bytes one stream may have under way unacknowledged, per direction; Credit gives back. */
+  streamWindowBytes: 4 << 20,
+  /** Linux PATH_MAX: longer paths are ENAMETOOLONG without asking. */
+  pathBytes: 4096,
+  /** Outgoing streams open at once over one connection. */
+  openStreams: 65536,
+  /** Files kept open for later reads (handles) over one connection. */
+  openHandles: 16384,
+} as const;
+
+export const AGENT = {
+  Hello: {
+    id: 1,
+    doc: "first message of the client; `secret` is the 32 bytes whose SHA-256 the agent was given",
+    fields: { protocol: "u32", version: "str", secret: "bytes" },
+  },
+  HelloReply: {
+    id: 2,
+    doc: "`error` is empty when the client is welcome; else the agent closes after it",
+    fields: { protocol: "u32", version: "str", error: "str" },
+  },
+  Refused: { id: 3, doc: "the request with this id is not known here", fields: { error: "str" } },
+  Ping: { id: 4, doc: "sign of life, answered by Pong", fields: {} },
+  Pong: { id: 5, doc: "answer to Ping", fields: {} },
+  Warning: { id: 6, doc: "agent to client: a sentence for the log and the user", fields: { text: "str" } },
+
+  GetTarget: { id: 10, doc: "who the target is", fields: {} },
+  Target: {
+    id: 11,
+    doc: "`environ` as /proc/PID/environ has it; `hostname` from the target's UTS namespace",
+    fields: { errno: "i32", hostname: "str", environ: "bytes" },
+  },
+
+  Open: {
+    id: 20,
+    doc: "open(2) for reading; `flags` are Linux open flags. Directories are answered with their entries as data",
+    fields: { path: "bytes", flags: "u32", inlineBytes: "u32" },
+  },
+  OpenReply: {
+    id: 21,
+    doc: "`isWhole`: `data` is all of it and `handle` is 0. Else `data` is its beginning, and `handle` serves ReadAt",
+    fields: { errno: "i32", stat: "stat", isWhole: "bool", handle: "u64", data: "bytes" },
+  },
+  ReadAt: { id: 22, doc: "pread(2)", fields: { handle: "u64", offset: "u64", length: "u32" } },
+  ReadReply: { id: 23, doc: "fewer bytes than asked for, or none: the end", fields: { errno: "i32", data: "bytes" } },
+  CloseHandle: { id: 24, doc: "the handle is not needed any more; not answered", fields: { handle: "u64" } },
+  Stat: {
+    id: 25,
+    doc: "statx(2); `flags` knows AT_SYMLINK_NOFOLLOW (0x100)",
+    fields: { path: "bytes", flags: "u32" },
+  },
+  StatReply: { id: 26, doc: "", fields: { errno: "i32", stat: "stat" } },
+  Access: { id: 27, doc: "faccessat2(2)", fields: { path: "bytes", mode: "u32", flags: "u32" } },
+  Done: { id: 28, doc: "answer that carries success or an errno", fields: { errno: "i32" } },
+  ReadLink: { id: 29, doc: "readlink(2)", fields: { path: "bytes" } },
+  RealPath: { id: 30, doc: "realpath(3): every symlink resolved below the target's root", fields: { path: "bytes" } },
+  PathReply: { id: 31, doc: "", fields: { errno: "i32", path: "bytes" } },
+
+  Resolve: {
+    id: 40,
+    doc: "the name part of getaddrinfo(3); `family` 0, 4 or 6; `flags` are AI_* of <netdb.h>",
+    fields: { name: "str", family: "u8", flags: "u32" },
+  },
+  ResolveReply: {
+    id: 41,
+    doc:
+      "`eai` is 0 or EAI_* of <netdb.h>; `addresses` are records of 17 bytes: 4 or 6, then 16 bytes (v4 in the first 4)",
+    fields: { eai: "i32", canonicalName: "str", addresses: "bytes" },
+  },
+  ReverseName: { id: 42, doc: "address to name; `address` has 4 or 16 bytes", fields: { address: "bytes" } },
+  NameReply: { id: 43, doc: "", fields: { eai: "i32", name: "str" } },
+
+  Connect: {
+    id: 50,
+    doc: "TCP from the target; `address` has 4 or 16 bytes; `stream` is chosen by the client, unused and not 0",
+    fields: { stream: "u32", address: "bytes", port: "u16" },
+  },
+  ConnectReply: {
+    id: 51,
+    doc: "the local end as the target sees it; the stream exists when errno is 0",
+    fields: { errno: "i32", localAddress: "bytes", localPort: "u16" },
+  },
+  Data: { id: 52, doc: "both ways: bytes of a stream, within its window", fields: { stream: "u32", data: "bytes" } },
+  End: { id: 53, doc: "both ways: no more Data from this side (half-close)", fields: { stream: "u32" } },
+  Reset: {
+    id: 54,
+    doc: "both ways: the stream is broken off (RST); nothing follows in either direction",
+    fields: { stream: "u32" },
+  },
+  Credit: {
+    id: 55,
+    doc: "both ways: `bytes` more of the peer's Data were passed on and may be sent anew",
+    fields: { stream: "u32", bytes: "u32" },
+  },
+} as const satisfies Schema;
+
+export type AgentMessage = MessageOf<typeof AGENT>;
+/** A message with the number that ties an answer to its request; 0 for messages that are neither. */
+export type AgentFrame = AgentMessage & { id: number };

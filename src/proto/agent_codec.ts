@@ -1,0 +1,90 @@
+/**
+ * Agent messages as CBOR maps, checked against the schema on arrival.
+ *
+ * Integers of 64 bits arrive as number or bigint, whichever CBOR chose; the schema says which the program sees.
+ */
+import { Encoder } from "cbor-x";
+import { WireError } from "../base/errors.ts";
+import { AGENT, type AgentFrame } from "./agent.ts";
+import { type FieldKind, type MessageDecl, type Stat, STAT_FIELDS } from "./schema.ts";
+
+const cbor = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false, variableMapSize: true });
+const BY_TYPE = new Map<string, MessageDecl>(Object.entries(AGENT));
+
+/** A whole frame: u32 little-endian length and the CBOR of the message. */
+export function encodeAgentFrame(message: AgentFrame): Uint8Array {
+  const body = cbor.encode(message);
+  const frame = new Uint8Array(4 + body.length);
+  new DataView(frame.buffer).setUint32(0, body.length, true);
+  frame.set(body, 4);
+  return frame;
+}
+
+/**
+ * The message in a frame (length word removed). Bytes in it share the frame's memory. Throws `WireError` when it is no
+ * CBOR map or a field is missing or of the wrong kind; returns `{ unknownType, id }` for a type this build does not know.
+ */
+export function decodeAgentFrame(frame: Uint8Array): AgentFrame | { unknownType: string; id: number } {
+  let raw: unknown;
+  try {
+    raw = cbor.decode(frame);
+  } catch (error) {
+    throw new WireError("A frame is not CBOR", { cause: error });
+  }
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw new WireError("A frame is not a CBOR map");
+  const map = raw as Record<string, unknown>;
+  const id = check(map.id, "u32", "id") as number;
+  const type = check(map.type, "str", "type") as string;
+  const decl = BY_TYPE.get(type);
+  if (!decl) return { unknownType: type, id };
+  const message: Record<string, unknown> = { type, id };
+  for (const [name, kind] of Object.entries(decl.fields)) message[name] = check(map[name], kind, `${type}.${name}`);
+  return message as AgentFrame;
+}
+
+const INTEGER_RANGES = {
+  u8: [0n, 0xffn],
+  u16: [0n, 0xffffn],
+  u32: [0n, 0xffff_ffffn],
+  i32: [-0x8000_0000n, 0x7fff_ffffn],
+  u64: [0n, 0xffff_ffff_ffff_ffffn],
+  i64: [-0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn],
+} as const;
+
+function check(value: unknown, kind: FieldKind, where: string): unknown {
+  switch (kind) {
+    case "bool":
+      if (typeof value === "boolean") return value;
+      break;
+    case "str":
+      if (typeof value === "string") return value;
+      break;
+    case "bytes":
+      if (value instanceof Uint8Array) return value;
+      break;
+    case "stat":
+      if (typeof value === "object" && value !== null) return checkStat(value as Record<string, unknown>, where);
+      break;
+    default:
+      return checkInteger(value, kind, where);
+  }
+  throw new WireError(`"${where}" is not of kind ${kind}`);
+}
+
+function checkInteger(value: unknown, kind: keyof typeof INTEGER_RANGES, where: string): number | bigint {
+  const isBig = kind === "u64" || kind === "i64";
+  const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
+  if (isInteger) {
+    const [least, most] = INTEGER_RANGES[kind];
+    if (!isBig && typeof value === "number" && value >= Number(least) && value <= Number(most)) return value;
+    const big = BigInt(value as number | bigint);
+    if (big >= least && big <= most) return isBig ? big : Number(big);
+  }
+  throw new WireError(`"${where}" is not of kind ${kind}`);
+}
+
+function checkStat(map: Record<string, unknown>, where: string): Stat {
+  return Object.fromEntries(
+    STAT_FIELDS.map(([name, kind]) => [name, checkInteger(map[name], kind, `${where}.${name}`)]),
+  ) as unknown as Stat;
+}

@@ -1,0 +1,141 @@
+/**
+ * The wire between shim and intproxy: little-endian frames (u32 length of what follows, u8 type, u32 id, fields) on a
+ * Unix stream socket in the session's private directory; declared here, the C is printed from it (`deno task gen`).
+ *
+ * The first frame on a connection is Hello, which is not answered. A request is answered by one frame with its id
+ * (Fetch by several). Both ends come from one build: a Hello with another build id ends the connection.
+ * The file `settings` beside the socket is one frame of type Settings: what every process of the run has to know.
+ */
+import type { MessageOf, Schema } from "./schema.ts";
+
+export const LAYER_LIMITS = {
+  /** Longest frame either side accepts, in bytes, length word excluded. */
+  frameBytes: 4 << 20,
+  /** Files up to this size come whole with the answer to Open. */
+  inlineBytes: 1 << 20,
+  /** Bytes in one Chunk at most. */
+  chunkBytes: 1 << 20,
+  pathBytes: 4096,
+} as const;
+
+export const LAYER = {
+  Settings: {
+    id: 1,
+    doc: "the file `settings`: what all processes of the run share. Lists are NUL-terminated strings end to end",
+    fields: {
+      /** 0 local, 1 localwithoverrides, 2 read, 3 write. */
+      fsMode: "u8",
+      /** Names, host name and outgoing TCP are the target's (else this machine's own). */
+      isDnsRemote: "bool",
+      isHostnameRemote: "bool",
+      isTcpRemote: "bool",
+      hostname: "str",
+      /** Directory in which the user typed the command, their home, $TMPDIR, the program: stay local. */
+      launchDirectory: "bytes",
+      home: "bytes",
+      temporaryDirectory: "bytes",
+      program: "bytes",
+      /** Path of the shim itself, for LD_PRELOAD of programs that made their own environment. */
+      shim: "bytes",
+      /** Target mounts (ConfigMaps, Secrets, volumes): remote for reading. */
+      mounts: "bytes",
+      /** Names of processes that are left alone. */
+      skipProcesses: "bytes",
+      /** Ports of the relays on loopback: accepting at once (blocking connect), black holes (non-blocking). */
+      acceptPort4: "u16",
+      acceptPort6: "u16",
+      holePort4: "u16",
+      holePort6: "u16",
+    },
+  },
+  Hello: {
+    id: 2,
+    doc:
+      "first frame; `isLifeline`: opened at start and inherited by fork, its end tells that the process image is gone",
+    fields: { build: "str", pid: "u32", isLifeline: "bool", program: "str" },
+  },
+  Done: { id: 3, doc: "answer that carries success or an errno", fields: { errno: "i32" } },
+  Note: {
+    id: 4,
+    doc: "for the log, not answered: what the shim could not do and why (a static child, a refused call)",
+    fields: { text: "str" },
+  },
+
+  Open: {
+    id: 10,
+    doc:
+      "open(2) for reading of a remote path (absolute); a directory's data are its entries as getdents64(2) has them",
+    fields: { path: "bytes", flags: "u32" },
+  },
+  OpenReply: {
+    id: 11,
+    doc: "`isWhole`: `data` is all of it. Else `handle` serves Fetch, `data` is its beginning",
+    fields: { errno: "i32", stat: "stat", isWhole: "bool", handle: "u64", data: "bytes" },
+  },
+  Fetch: {
+    id: 12,
+    doc: "answered by Chunks in order until one says isLast; the length 2^64-1 means: to the end",
+    fields: { handle: "u64", offset: "u64", length: "u64" },
+  },
+  Chunk: { id: 13, doc: "", fields: { errno: "i32", isLast: "bool", data: "bytes" } },
+  CloseHandle: { id: 14, doc: "not answered", fields: { handle: "u64" } },
+  Stat: { id: 15, doc: "statx(2); AT_SYMLINK_NOFOLLOW in flags", fields: { path: "bytes", flags: "u32" } },
+  StatReply: { id: 16, doc: "", fields: { errno: "i32", stat: "stat" } },
+  Access: { id: 17, doc: "faccessat2(2)", fields: { path: "bytes", mode: "u32", flags: "u32" } },
+  ReadLink: { id: 18, doc: "readlink(2)", fields: { path: "bytes" } },
+  RealPath: { id: 19, doc: "realpath(3)", fields: { path: "bytes" } },
+  PathReply: { id: 20, doc: "", fields: { errno: "i32", path: "bytes" } },
+
+  Resolve: {
+    id: 30,
+    doc: "the name part of getaddrinfo(3); family 0, 4 or 6; AI_* flags",
+    fields: { name: "str", family: "u8", flags: "u32" },
+  },
+  ResolveReply: {
+    id: 31,
+    doc: "`eai` is 0 or EAI_*; `addresses` are records of 17 bytes: 4 or 6, then 16 bytes (v4 in the first 4)",
+    fields: { eai: "i32", canonicalName: "str", addresses: "bytes" },
+  },
+  ReverseName: { id: 32, doc: "address (4 or 16 bytes) to name", fields: { address: "bytes" } },
+  NameReply: { id: 33, doc: "", fields: { eai: "i32", name: "str" } },
+
+  LoopbackOwner: {
+    id: 39,
+    doc: "is this loopback port a listener of a process of this run? Then it stays local",
+    fields: { address: "bytes", port: "u16" },
+  },
+  LoopbackOwnerReply: { id: 46, doc: "", fields: { isLocal: "bool" } },
+  Connect: {
+    id: 40,
+    doc: "the app's socket at `localAddress`:`localPort` (loopback) wants to reach `address`:`port`. " +
+      "isBlocking: answered by ConnectReply when the agent has answered; at success the shim then connects the socket to " +
+      "acceptPort. Else not answered: the shim has connected the socket to holePort, where it stays in SYN_SENT until the " +
+      "intproxy completes it (by simultaneous open) or breaks it",
+    fields: { address: "bytes", port: "u16", localAddress: "bytes", localPort: "u16", isBlocking: "bool" },
+  },
+  ConnectReply: { id: 41, doc: "how the agent's connect ended", fields: { errno: "i32" } },
+  ConnectStatus: {
+    id: 42,
+    doc: "how a connect of the socket at this local address went; answered by ConnectStatusReply",
+    fields: { localAddress: "bytes", localPort: "u16" },
+  },
+  ConnectStatusReply: {
+    id: 43,
+    doc: "`isKnown` false: not ours. `isPending`: no answer of the agent yet. Else errno is how it ended",
+    fields: { isKnown: "bool", isPending: "bool", errno: "i32" },
+  },
+  SocketNames: {
+    id: 44,
+    doc:
+      "what getpeername and getsockname tell of the socket at this local address (waits while the connect is pending)",
+    fields: { localAddress: "bytes", localPort: "u16" },
+  },
+  SocketNamesReply: {
+    id: 45,
+    doc: "addresses have 4 or 16 bytes; isKnown false: not ours",
+    fields: { isKnown: "bool", peerAddress: "bytes", peerPort: "u16", ownAddress: "bytes", ownPort: "u16" },
+  },
+} as const satisfies Schema;
+
+export type LayerMessage = MessageOf<typeof LAYER>;
+export type LayerFrame = LayerMessage & { id: number };
