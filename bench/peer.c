@@ -1,0 +1,188 @@
+/* peer.c - both ends of the network benchmarks: a server for the pod and a client for this side.
+ *
+ *   peer server PORT              serves until killed; the first byte of a connection says what is wanted:
+ *                                 'e' echo, 'd' down: send until the client leaves, 'u' up: swallow all, then answer one byte
+ *   peer latency HOST PORT N      N echoes of 64 bytes; prints the median and the 99th percentile in microseconds
+ *   peer down HOST PORT MB        reads so many megabytes; prints megabytes per second
+ *   peer up HOST PORT MB          writes so many megabytes and waits for the answer; prints megabytes per second
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static char block[256 << 10];
+
+static double now_us(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1e6 + time.tv_nsec / 1e3;
+}
+
+static void fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+static void write_all(int fd, const char *from, size_t count)
+{
+	while (count > 0) {
+		ssize_t written = write(fd, from, count);
+
+		if (written < 0)
+			fail("write");
+		from += written;
+		count -= written;
+	}
+}
+
+static void read_all(int fd, char *into, size_t count)
+{
+	while (count > 0) {
+		ssize_t got = read(fd, into, count);
+
+		if (got <= 0)
+			fail("read");
+		into += got;
+		count -= got;
+	}
+}
+
+static void serve_one(int fd)
+{
+	char wanted;
+	ssize_t got;
+
+	if (read(fd, &wanted, 1) != 1)
+		return;
+	if (wanted == 'e')
+		while ((got = read(fd, block, sizeof block)) > 0)
+			write_all(fd, block, got);
+	else if (wanted == 'd')
+		while (write(fd, block, sizeof block) > 0)
+			;
+	else {
+		while ((got = read(fd, block, sizeof block)) > 0)
+			;
+		write_all(fd, "!", 1);
+	}
+}
+
+static void serve(int port)
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	int listener = socket(AF_INET6, SOCK_STREAM, 0), one = 1;
+
+	signal(SIGCHLD, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 128))
+		fail("listen");
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (fd < 0)
+			continue;
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		if (fork() == 0) {
+			serve_one(fd);
+			_exit(0);
+		}
+		close(fd);
+	}
+}
+
+static int reach(const char *host, const char *port)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found;
+	int one = 1, fd;
+
+	if (getaddrinfo(host, port, &hints, &found))
+		fail("getaddrinfo");
+	fd = socket(found->ai_family, SOCK_STREAM, 0);
+	if (connect(fd, found->ai_addr, found->ai_addrlen))
+		fail("connect");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	freeaddrinfo(found);
+	return fd;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	return *(const double *)a < *(const double *)b ? -1 : 1;
+}
+
+static void measure_latency(int fd, int rounds)
+{
+	double *times = calloc(rounds, sizeof *times);
+
+	write_all(fd, "e", 1);
+	for (int i = -20; i < rounds; i++) { /* the first twenty warm up */
+		double started = now_us();
+
+		write_all(fd, block, 64);
+		read_all(fd, block, 64);
+		if (i >= 0)
+			times[i] = now_us() - started;
+	}
+	qsort(times, rounds, sizeof *times, by_size);
+	printf("%.1f %.1f\n", times[rounds / 2], times[rounds * 99 / 100]);
+}
+
+static void measure_down(int fd, long megabytes)
+{
+	long long left = megabytes * 1000000LL;
+	double started = now_us();
+
+	write_all(fd, "d", 1);
+	while (left > 0) {
+		ssize_t got = read(fd, block, sizeof block);
+
+		if (got <= 0)
+			fail("read");
+		left -= got;
+	}
+	printf("%.1f\n", megabytes * 1e6 / (now_us() - started));
+}
+
+static void measure_up(int fd, long megabytes)
+{
+	double started = now_us();
+
+	write_all(fd, "u", 1);
+	for (long long left = megabytes * 1000000LL; left > 0; left -= sizeof block)
+		write_all(fd, block, sizeof block);
+	shutdown(fd, SHUT_WR);
+	read_all(fd, block, 1);
+	printf("%.1f\n", megabytes * 1e6 / (now_us() - started));
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "server"))
+		serve(atoi(argv[2]));
+	if (argc != 5)
+		return 2;
+	int fd = reach(argv[2], argv[3]);
+
+	if (!strcmp(argv[1], "latency"))
+		measure_latency(fd, atoi(argv[4]));
+	else if (!strcmp(argv[1], "down"))
+		measure_down(fd, atol(argv[4]));
+	else if (!strcmp(argv[1], "up"))
+		measure_up(fd, atol(argv[4]));
+	else
+		return 2;
+	return 0;
+}
