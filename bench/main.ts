@@ -1,0 +1,79 @@
+/**
+ * `deno task bench`: every number of docs/benchmarks.md, measured again and written there.
+ *
+ * Needs root (process/PID targets) and dist/mirrord; what needs Kubernetes is left out, and said so, when KUBECONFIG (or the
+ * test cluster's kubeconfig) reaches none. Images are loaded by tests/cluster, so the cluster part is for that cluster.
+ */
+import { measureMemory } from "./memory.ts";
+import { markdownTable, type Row } from "./measure.ts";
+import { measureNetwork } from "./network.ts";
+import { measureClusterStart, measureStart } from "./start.ts";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+const PAGE = `${ROOT}docs/benchmarks.md`;
+const CLUSTER_KUBECONFIG = "/var/lib/mirrord-cluster/kubeconfig";
+
+export interface Bench {
+  mirrord: string;
+  root: string;
+  /** Environment for mirrord and kubectl when they talk to the cluster. */
+  clusterEnv: Record<string, string>;
+}
+
+async function main(): Promise<number> {
+  const bench: Bench = {
+    mirrord: `${ROOT}dist/mirrord`,
+    root: ROOT,
+    clusterEnv: {
+      KUBECONFIG: Deno.env.get("KUBECONFIG") ?? CLUSTER_KUBECONFIG,
+      PATH: `${Deno.env.get("HOME")}/.cache/mirrord-cluster/bin:${Deno.env.get("PATH")}`,
+    },
+  };
+  const rows: Row[] = [];
+  const skipped: string[] = [];
+  const add = (more: Row[]) => {
+    rows.push(...more);
+    say(markdownTable(more) + "\n");
+  };
+  add(await measureStart(bench));
+  if (await hasCluster(bench)) {
+    add(await measureClusterStart(bench));
+    add(await measureNetwork(bench));
+  } else skipped.push("everything that needs Kubernetes: no API server answers");
+  add(await measureMemory(bench));
+  await Deno.writeTextFile(PAGE, await page(rows, skipped));
+  say(`Written to ${PAGE}`);
+  return 0;
+}
+
+async function hasCluster(bench: Bench): Promise<boolean> {
+  const { success } = await new Deno.Command("kubectl", {
+    args: ["get", "--raw", "/readyz", "--request-timeout=5s"],
+    env: bench.clusterEnv,
+    stdout: "null",
+    stderr: "null",
+  }).output().catch(() => ({ success: false }));
+  return success;
+}
+
+async function page(rows: Row[], skipped: string[]): Promise<string> {
+  const head = new TextDecoder().decode(
+    (await new Deno.Command("git", { args: ["rev-parse", "--short", "HEAD"], cwd: ROOT }).output()).stdout,
+  ).trim();
+  const date = new Date().toISOString().slice(0, 10);
+  return `# Benchmarks
+
+Printed by \`npx -y deno@2.9.6 task bench\` on ${date} at commit ${head}: Linux ${Deno.osRelease()}, ${navigator.hardwareConcurrency} cores.
+Two ways of doing one thing take turns in one run; of each the median counts, and the ratio is what is judged. The machine is shared, so
+single figures move by a third between runs and ratios by a tenth. How many messages an operation costs is not measured but asserted:
+\`tests/session\` and \`tests/shim\` count them (small file 1, getaddrinfo 1, connect 1).
+
+${markdownTable(rows)}
+${skipped.map((what) => `\nLeft out in this run: ${what}.\n`).join("")}`;
+}
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
+}
+
+if (import.meta.main) Deno.exit(await main());

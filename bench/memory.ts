@@ -1,0 +1,79 @@
+/** Resident memory of our own processes, as the kernel counts it: proportional set size, and what only they have. */
+import type { Bench } from "./main.ts";
+import { outputOf, type Row } from "./measure.ts";
+
+export interface Memory {
+  /** VmRSS: pages of the executable included that others share. */
+  residentMb: number;
+  /** Anonymous pages: what the process itself made. */
+  ownMb: number;
+}
+
+/** Processes whose command line holds all of `words`. */
+export function findProcesses(words: string[]): number[] {
+  const found: number[] = [];
+  for (const entry of Deno.readDirSync("/proc")) {
+    const pid = Number(entry.name);
+    if (!Number.isInteger(pid) || pid === Deno.pid) continue;
+    try {
+      const line = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
+      if (words.every((word) => line.includes(word))) found.push(pid);
+    } catch {
+      // gone meanwhile
+    }
+  }
+  return found;
+}
+
+export function memoryOf(pid: number): Memory {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  const megabytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0) / 1024;
+  return { residentMb: megabytes("VmRSS"), ownMb: megabytes("RssAnon") };
+}
+
+/** Idle: a program that sleeps. Under load: a program that reads as fast as it can over a remote connection. */
+export async function measureMemory(bench: Bench): Promise<Row[]> {
+  const folder = await Deno.makeTempDir({ prefix: "mirrord-bench-" });
+  const peer = `${folder}/peer`;
+  await outputOf(["gcc", "-O2", "-o", peer, `${bench.root}bench/peer.c`]);
+  const target = new Deno.Command("unshare", {
+    args: ["--net", "sh", "-c", `ip link set lo up; exec ${peer} server 7071`],
+  }).spawn();
+  try {
+    const rows: Row[] = [];
+    for (const [state, command] of [["idle", "exec sleep 60"], ["loaded", `exec ${peer} down 127.0.0.1 7071 100000`]]) {
+      rows.push(...await memoryDuring(bench, target.pid, state!, command!));
+    }
+    return rows;
+  } finally {
+    target.kill("SIGKILL");
+    await target.status;
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function memoryDuring(bench: Bench, pid: number, state: string, command: string): Promise<Row[]> {
+  const program = new Deno.Command(bench.mirrord, {
+    args: ["exec", "--target", `process/${pid}`, "--", "sh", "-c", `sleep 1; ${command}`],
+    env: { MIRRORD_PROGRESS_MODE: "off" },
+    stdout: "null",
+  }).spawn();
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 6000));
+    return ["intproxy", "agent"].map((who) => {
+      const found = findProcesses([who]).at(-1);
+      if (!found) throw new Error(`There is no ${who} process`);
+      const { residentMb, ownMb } = memoryOf(found);
+      return {
+        what: `memory of the ${who}, ${state}`,
+        ours: `${residentMb.toFixed(0)} MB resident`,
+        beside: `${ownMb.toFixed(0)} MB of it its own`,
+        ratio: "",
+        bound: state === "idle" ? "90 MB" : "",
+      };
+    });
+  } finally {
+    program.kill("SIGKILL");
+    await program.status;
+  }
+}
