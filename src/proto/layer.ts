@@ -23,6 +23,8 @@ export const LAYER = {
     id: 1,
     doc: "the file `settings`: what all processes of the run share. Lists are NUL-terminated strings end to end",
     fields: {
+      /** What every Hello of the run repeats. */
+      build: "str",
       /** 0 local, 1 localwithoverrides, 2 read, 3 write. */
       fsMode: "u8",
       /** Names, host name and outgoing TCP are the target's (else this machine's own). */
