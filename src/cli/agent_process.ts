@@ -1,0 +1,3 @@
+export function serveAsAgent(..._: unknown[]): Promise<number> {
+  throw new Error("not yet");
+}

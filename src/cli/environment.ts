@@ -1,0 +1,100 @@
+/**
+ * Environments: reading and writing them as bytes, and which of the target's variables the program gets.
+ *
+ * The program's environment is the user's own with the target's variables over it, but for those that speak of the
+ * target's file system or runtime and would break a program here.
+ */
+import { fromUtf8, splitNul, utf8 } from "../base/bytes.ts";
+
+/** Variables by name, bytes as they are: values need not be UTF-8, nor do names. */
+export type Environment = Map<string, Uint8Array>;
+
+/** Reads what /proc/PID/environ holds. Entries without "=" are of no use to anybody; the first of two equal names wins, as
+ * in getenv(3). */
+export function parseEnvironment(bytes: Uint8Array): Environment {
+  const environment: Environment = new Map();
+  for (const entry of splitNul(bytes)) {
+    const equals = entry.indexOf(0x3d, 1);
+    if (equals === -1) continue;
+    const name = latin1(entry.subarray(0, equals));
+    if (!environment.has(name)) environment.set(name, entry.slice(equals + 1));
+  }
+  return environment;
+}
+
+/** NAME=VALUE entries for execve(2). */
+export function formatEnvironment(environment: Environment): Uint8Array[] {
+  return [...environment].map(([name, value]) => {
+    const entry = new Uint8Array(name.length + 1 + value.length);
+    for (let index = 0; index < name.length; index++) entry[index] = name.charCodeAt(index);
+    entry[name.length] = 0x3d;
+    entry.set(value, name.length + 1);
+    return entry;
+  });
+}
+
+/** One character per byte: names compare and come back as they are. */
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+/** The value of a variable as text. */
+export function textOf(environment: Environment, name: string): string | undefined {
+  const value = environment.get(name);
+  return value && fromUtf8(value);
+}
+
+export function setText(environment: Environment, name: string, value: string): void {
+  environment.set(name, utf8(value));
+}
+
+/** Names of the target that stay the user's own unless they are included by name; the reference tool's list. */
+export const EXCLUDED_BY_DEFAULT: readonly string[] = [
+  "BUNDLER_*",
+  "BUNDLE_*",
+  "CATALINA_HOME",
+  "CLASSPATH",
+  "DOTNET_EnableDiagnostics",
+  "DOTNET_STARTUP_HOOKS",
+  "GEM_HOME",
+  "GEM_PATH",
+  "GOPATH",
+  "GOMODCACHE",
+  "HOME",
+  "HOMEPATH",
+  "JAVA_EXE",
+  "JAVA_HOME",
+  "JAVA_TOOL_OPTIONS",
+  "_JAVA_OPTIONS",
+  "PATH",
+  "PWD",
+  "PYTHONPATH",
+  "RUBYLIB",
+  "RUBYOPT",
+  "RUST_LOG",
+];
+
+/** What no option can take over: the loader's variables would load the target's paths here, ours would confuse us. */
+const NEVER: readonly string[] = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "MIRRORD_*"];
+
+export interface EnvironmentRules {
+  readonly include: readonly string[] | undefined;
+  readonly exclude: readonly string[];
+}
+
+/** The target's variables that the rules let through. */
+export function selectVariables(target: Environment, rules: EnvironmentRules): Environment {
+  const never = matcher(NEVER);
+  const refused = matcher([...EXCLUDED_BY_DEFAULT, ...rules.exclude]);
+  const wanted = rules.include && matcher(rules.include);
+  return new Map([...target].filter(([name]) => !never(name) && (wanted ? wanted(name) : !refused(name))));
+}
+
+/** Does a name match one of the patterns? `*` stands for any characters, `?` for one; case counts. */
+function matcher(patterns: readonly string[]): (name: string) => boolean {
+  const expressions = patterns.map((pattern) => {
+    const body = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&").replaceAll("*", ".*").replaceAll("?", ".");
+    return new RegExp(`^${body}$`, "s");
+  });
+  return (name) => expressions.some((it) => it.test(name));
+}

@@ -1,0 +1,84 @@
+/**
+ * The command line: which commands there are, and who gets to run. A command is a value; what it needs beyond its options
+ * is imported when it runs, so that `--help` costs nothing.
+ */
+import { UserError } from "../base/errors.ts";
+import { AGENT_COMMAND } from "./agent.ts";
+import { nearest, parseArguments } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { EXEC_COMMAND } from "./exec.ts";
+import { formatCommands, formatOptions } from "./help.ts";
+import { INTPROXY_COMMAND } from "./intproxy.ts";
+import { report } from "./report.ts";
+import { printLine } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+export const COMMANDS: readonly Command[] = [EXEC_COMMAND, AGENT_COMMAND, INTPROXY_COMMAND];
+
+const VERSION_FLAG = { flag: "--version", short: "-V", doc: "Print the version" } as const;
+const HELP_FLAG = { flag: "--help", short: "-h", doc: "Print help, of a command too" } as const;
+
+/** Runs what the arguments say; resolves with the exit code. Never throws. */
+export async function runCommandLine(args: readonly string[]): Promise<number> {
+  try {
+    const { flags, rest, isHelpWanted } = parseArguments(args, [VERSION_FLAG]);
+    if (flags.length > 0) {
+      printLine(`mirrord ${VERSION}`);
+      return 0;
+    }
+    const [name, ...words] = rest;
+    if (isHelpWanted || name === undefined || name === "help") {
+      printLine(helpFor(rest.find((it) => it !== "help")));
+      return isHelpWanted || name !== undefined ? 0 : 2;
+    }
+    return await runCommand(findCommand(name), words);
+  } catch (error) {
+    return report(error);
+  }
+}
+
+async function runCommand(command: Command, words: readonly string[]): Promise<number> {
+  const parsed = parseArguments(words, command.flags);
+  if (parsed.isHelpWanted) {
+    printLine(formatCommandHelp(command));
+    return 0;
+  }
+  return await command.run({ flags: parsed.flags, rest: parsed.rest });
+}
+
+function findCommand(name: string): Command {
+  const found = COMMANDS.find((it) => it.name === name);
+  if (found) return found;
+  const near = nearest(name, COMMANDS.filter((it) => !it.isHidden).map((it) => it.name));
+  throw new UserError("USAGE", `Cannot understand "${name}": no such command`, {
+    hint: near ? `did you mean "mirrord ${near}"?` : "`mirrord --help` lists the commands",
+    exitCode: 2,
+  });
+}
+
+function helpFor(name: string | undefined): string {
+  if (name !== undefined) return formatCommandHelp(findCommand(name));
+  return `mirrord runs a program on this machine in the context of a pod, a workload or a process elsewhere:
+its environment, its files, its names and its network.
+
+Usage:
+  mirrord COMMAND [options]
+
+Commands:
+${formatCommands(COMMANDS)}
+${formatOptions([HELP_FLAG, VERSION_FLAG])}
+Examples:
+  mirrord exec curl echo-server
+  mirrord exec --target deployment/web -- node server.js
+
+Use "mirrord COMMAND --help" for the options of a command.`;
+}
+
+function formatCommandHelp(command: Command): string {
+  const options = formatOptions([...command.flags, { ...HELP_FLAG, doc: "Print this help", group: "Help" }]);
+  return `${command.doc}
+
+Usage:
+${command.usage.map((it) => `  ${it}\n`).join("")}
+${options}${command.examples ? `\nExamples:\n${command.examples.map((it) => `  ${it}`).join("\n")}` : ""}`.trimEnd();
+}

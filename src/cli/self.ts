@@ -1,0 +1,57 @@
+/**
+ * Who we are: how to start ourselves again, and what the user's shell gave us before the launcher and the runtime changed
+ * it. The packed executable leaves that in MIRRORD_LAUNCHER and MIRRORD_KEPT_* (native/launcher/launcher.c); run from
+ * source (`deno run -A main.ts`) there is nothing to put back.
+ */
+import type { StartingLimits } from "../sys/process.ts";
+import { type Environment, parseEnvironment } from "./environment.ts";
+
+const LAUNCHER = "MIRRORD_LAUNCHER";
+const KEPT = "MIRRORD_KEPT_";
+/** Variables that the launcher gives our runtime; the user's own stand under KEPT. */
+const RUNTIME = ["DENO_DIR", "DENO_NO_UPDATE_CHECK", "DENO_NO_PACKAGE_JSON"];
+
+interface Launch {
+  readonly limits: StartingLimits;
+  readonly path: string;
+}
+
+let launch: Launch | undefined | null = null;
+
+/** "soft:hard:sigpipe:path"; undefined when we run from source. */
+function launchOf(): Launch | undefined {
+  if (launch !== null) return launch;
+  const match = /^([0-9]+):([0-9]+):([01]):(.*)$/s.exec(Deno.env.get(LAUNCHER) ?? "");
+  const [, soft, hard, sigpipe, path] = match ?? [];
+  return launch = soft === undefined ? undefined : {
+    limits: { softFiles: BigInt(soft), hardFiles: BigInt(hard!), isPipeIgnored: sigpipe === "1" },
+    path: path!,
+  };
+}
+
+/** What to put back before the user's program starts; undefined: as it is. */
+export function startingLimits(): StartingLimits | undefined {
+  return launchOf()?.limits;
+}
+
+/** The command that starts us again with other arguments. */
+export function ownCommand(args: readonly string[]): string[] {
+  const path = launchOf()?.path;
+  if (path !== undefined) return [path, ...args];
+  const main = new URL("../../main.ts", import.meta.url).pathname;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  return [Deno.execPath(), "run", "-A", "--quiet", "--no-lock", "--config", config, main, ...args];
+}
+
+/** What the user's shell gave us, none of our own additions in it. */
+export function userEnvironment(): Environment {
+  const packed = launchOf() !== undefined;
+  const kept: Environment = new Map();
+  const environment: Environment = new Map();
+  for (const [name, value] of parseEnvironment(Deno.readFileSync("/proc/self/environ"))) {
+    if (name === LAUNCHER || (packed && RUNTIME.includes(name))) continue;
+    if (name.startsWith(KEPT)) kept.set(name.slice(KEPT.length), value);
+    else environment.set(name, value);
+  }
+  return new Map([...environment, ...kept]);
+}

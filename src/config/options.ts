@@ -1,0 +1,223 @@
+/**
+ * THE table of options of `mirrord exec`: flags, environment variables, keys of the configuration file, help and
+ * docs/config.md all come from it. Names and defaults are the reference tool's.
+ *
+ * An option stands here once it works: what is not in the table is refused, never accepted and ignored.
+ */
+
+/** How the text of a value is read. */
+export type ValueKind = "text" | "boolean" | "seconds" | "list" | "fsMode";
+
+export interface OptionDecl {
+  readonly flag: `--${string}`;
+  readonly short?: `-${string}`;
+  readonly env: `MIRRORD_${string}`;
+  /** Where it stands in the configuration file; two options may speak of one key. */
+  readonly key: ConfigKey;
+  readonly kind: ValueKind;
+  /** Placeholder of the value in the help; a flag without one says `sets`. */
+  readonly value?: string;
+  readonly isValueOptional?: boolean;
+  /** What the flag alone says, and what `true` in the environment variable says (see `isEnvNegated`). */
+  readonly sets?: string;
+  readonly doc: string;
+  readonly default?: string;
+  readonly group: "Target" | "Agent" | "What is the target's" | "Kubernetes" | "Accepted, without effect";
+}
+
+export type ConfigKey =
+  | "target.path"
+  | "target.namespace"
+  | "agent.namespace"
+  | "agent.image"
+  | "agent.ttl"
+  | "agent.startup_timeout"
+  | "feature.fs.mode"
+  | "feature.env.include"
+  | "feature.env.exclude"
+  | "feature.network.dns.enabled"
+  | "feature.network.outgoing.tcp"
+  | "skip_processes"
+  | "accept_invalid_certificates"
+  | "kubeconfig"
+  | "kube_context"
+  | "telemetry";
+
+export const FS_MODES = ["local", "localwithoverrides", "read"] as const;
+export type FsMode = typeof FS_MODES[number];
+
+export const EXEC_OPTIONS: readonly OptionDecl[] = [
+  {
+    flag: "--target",
+    short: "-t",
+    env: "MIRRORD_IMPERSONATED_TARGET",
+    key: "target.path",
+    kind: "text",
+    value: "PATH",
+    doc:
+      "What the program stands in for: pod/NAME[/container/C], deployment/NAME[/container/C], process/PID, or targetless",
+    default: "targetless",
+    group: "Target",
+  },
+  {
+    flag: "--target-namespace",
+    short: "-n",
+    env: "MIRRORD_TARGET_NAMESPACE",
+    key: "target.namespace",
+    kind: "text",
+    value: "NAMESPACE",
+    doc: "Namespace of the target",
+    default: "the kubeconfig's",
+    group: "Target",
+  },
+  {
+    flag: "--agent-namespace",
+    short: "-a",
+    env: "MIRRORD_AGENT_NAMESPACE",
+    key: "agent.namespace",
+    kind: "text",
+    value: "NAMESPACE",
+    doc: "Namespace in which the agent is made",
+    default: "the target's",
+    group: "Agent",
+  },
+  {
+    flag: "--agent-image",
+    short: "-i",
+    env: "MIRRORD_AGENT_IMAGE",
+    key: "agent.image",
+    kind: "text",
+    value: "IMAGE",
+    doc: "Image of the agent, of this same version",
+    group: "Agent",
+  },
+  {
+    flag: "--agent-ttl",
+    env: "MIRRORD_AGENT_TTL",
+    key: "agent.ttl",
+    kind: "seconds",
+    value: "SECONDS",
+    doc: "How long the cluster keeps the agent's finished Job",
+    default: "1",
+    group: "Agent",
+  },
+  {
+    flag: "--agent-startup-timeout",
+    env: "MIRRORD_AGENT_STARTUP_TIMEOUT",
+    key: "agent.startup_timeout",
+    kind: "seconds",
+    value: "SECONDS",
+    doc: "How long to wait for the agent to be ready",
+    default: "60",
+    group: "Agent",
+  },
+  {
+    flag: "--fs-mode",
+    env: "MIRRORD_FILE_MODE",
+    key: "feature.fs.mode",
+    kind: "fsMode",
+    value: "MODE",
+    doc: "Whose files are opened: local (this machine's), localwithoverrides (the same, but for what DNS needs), " +
+      "read (the target's, for reading)",
+    default: "read",
+    group: "What is the target's",
+  },
+  {
+    flag: "--override-env-vars-include",
+    short: "-s",
+    env: "MIRRORD_OVERRIDE_ENV_VARS_INCLUDE",
+    key: "feature.env.include",
+    kind: "list",
+    value: "NAMES",
+    doc: 'Take only these of the target\'s variables; separated by ";", with * and ?',
+    group: "What is the target's",
+  },
+  {
+    flag: "--override-env-vars-exclude",
+    short: "-x",
+    env: "MIRRORD_OVERRIDE_ENV_VARS_EXCLUDE",
+    key: "feature.env.exclude",
+    kind: "list",
+    value: "NAMES",
+    doc: 'Take all but these of the target\'s variables; separated by ";", with * and ?',
+    group: "What is the target's",
+  },
+  {
+    flag: "--no-remote-dns",
+    env: "MIRRORD_REMOTE_DNS",
+    key: "feature.network.dns.enabled",
+    kind: "boolean",
+    sets: "false",
+    doc: "Resolve names on this machine",
+    group: "What is the target's",
+  },
+  {
+    flag: "--no-outgoing",
+    env: "MIRRORD_TCP_OUTGOING",
+    key: "feature.network.outgoing.tcp",
+    kind: "boolean",
+    sets: "false",
+    doc: "Make all connections from this machine",
+    group: "What is the target's",
+  },
+  {
+    flag: "--no-tcp-outgoing",
+    env: "MIRRORD_TCP_OUTGOING",
+    key: "feature.network.outgoing.tcp",
+    kind: "boolean",
+    sets: "false",
+    doc: "Make TCP connections from this machine",
+    group: "What is the target's",
+  },
+  {
+    flag: "--skip-processes",
+    env: "MIRRORD_SKIP_PROCESSES",
+    key: "skip_processes",
+    kind: "list",
+    value: "NAMES",
+    doc: 'Names of child processes that are left alone; separated by ";"',
+    group: "What is the target's",
+  },
+  {
+    flag: "--context",
+    env: "MIRRORD_KUBE_CONTEXT",
+    key: "kube_context",
+    kind: "text",
+    value: "NAME",
+    doc: "Context of the kubeconfig to use",
+    default: "its current one",
+    group: "Kubernetes",
+  },
+  {
+    flag: "--kubeconfig",
+    env: "MIRRORD_KUBECONFIG",
+    key: "kubeconfig",
+    kind: "text",
+    value: "FILE",
+    doc: "Kubeconfig file",
+    default: "$KUBECONFIG, then ~/.kube/config",
+    group: "Kubernetes",
+  },
+  {
+    flag: "--accept-invalid-certificates",
+    short: "-c",
+    env: "MIRRORD_ACCEPT_INVALID_CERTIFICATES",
+    key: "accept_invalid_certificates",
+    kind: "boolean",
+    value: "BOOL",
+    isValueOptional: true,
+    sets: "true",
+    doc: "Do not verify the API server's certificate",
+    default: "what the kubeconfig says",
+    group: "Kubernetes",
+  },
+  {
+    flag: "--no-telemetry",
+    env: "MIRRORD_TELEMETRY",
+    key: "telemetry",
+    kind: "boolean",
+    sets: "false",
+    doc: "There is no telemetry",
+    group: "Accepted, without effect",
+  },
+];

@@ -1,0 +1,60 @@
+/** Becoming a program, starting a detached one, asking what a file may do: native/sys/process.c for TypeScript. */
+import { joinNul } from "../base/bytes.ts";
+import { cString, loadSys } from "./load.ts";
+
+const sys = loadSys({
+  process_become: {
+    parameters: ["buffer", "buffer", "u32", "buffer", "u32", "u64", "u64", "i32"],
+    result: "i32",
+  },
+  process_spawn_detached: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
+  process_may_execute: { parameters: ["buffer"], result: "i32" },
+  process_gains_rights: { parameters: ["buffer"], result: "i32" },
+});
+
+/** What the user's shell gave us and their program is to have again. */
+export interface StartingLimits {
+  readonly softFiles: bigint;
+  readonly hardFiles: bigint;
+  readonly isPipeIgnored: boolean;
+}
+
+/**
+ * Replaces this process by a program: same PID, terminal and working directory. Returns only when that failed: -errno.
+ * `argv` and `environment` (NAME=VALUE) are bytes without NUL.
+ */
+export function becomeProgram(
+  path: Uint8Array,
+  argv: readonly Uint8Array[],
+  environment: readonly Uint8Array[],
+  limits: StartingLimits | undefined,
+): number {
+  return sys.process_become(
+    cString(path),
+    joinNul(argv),
+    argv.length,
+    joinNul(environment),
+    environment.length,
+    limits?.softFiles ?? 0n,
+    limits?.hardFiles ?? 0n,
+    limits?.isPipeIgnored ? 1 : 0,
+  );
+}
+
+/**
+ * Starts `argv[0]` in a session of its own at `/`, with /dev/null for standard input, output and error, as nobody's child.
+ * Its PID, or -errno.
+ */
+export function spawnDetached(argv: readonly Uint8Array[], environment: readonly Uint8Array[]): number {
+  return sys.process_spawn_detached(joinNul(argv), argv.length, joinNul(environment), environment.length);
+}
+
+/** 0, or the -errno with which execve(2) would refuse. */
+export function mayExecute(path: Uint8Array): number {
+  return sys.process_may_execute(cString(path));
+}
+
+/** Set-id bits or file capabilities that give more rights than we have: LD_PRELOAD has no say there. */
+export function gainsRights(path: Uint8Array): boolean {
+  return sys.process_gains_rights(cString(path)) === 1;
+}
