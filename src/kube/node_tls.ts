@@ -1,0 +1,68 @@
+/** What only Node's TLS offers, in the cases where a kubeconfig asks for it: see dial.ts and transport.ts. */
+import { connect, type ConnectionOptions } from "node:tls";
+import type { Duplex } from "../base/duplex.ts";
+import type { ApiServer } from "./api_server.ts";
+
+/** How a kubeconfig's wishes are called there. */
+export function nodeTlsOptions(server: ApiServer): ConnectionOptions {
+  return {
+    ...(server.isInsecure ? { rejectUnauthorized: false } : server.ca ? { ca: server.ca } : {}),
+    ...(server.cert && server.key ? { cert: server.cert, key: server.key } : {}),
+    ...(server.serverName ? { servername: server.serverName } : {}),
+  };
+}
+
+export async function dialNodeTls(server: ApiServer, host: string, port: number): Promise<Duplex> {
+  const socket = connect({ host, port, ...nodeTlsOptions(server), ALPNProtocols: ["http/1.1"] });
+  const { promise: connected, resolve, reject } = Promise.withResolvers<void>();
+  socket.once("secureConnect", resolve);
+  socket.once("error", reject);
+  try {
+    await connected;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+  socket.off("error", reject);
+  socket.setNoDelay(true);
+  return duplexOfSocket(socket);
+}
+
+function duplexOfSocket(socket: ReturnType<typeof connect>): Duplex {
+  let failure: Error | undefined;
+  let hasEnded = false;
+  let wake = () => {};
+  let left: Uint8Array | null = null;
+  socket.on("readable", () => wake());
+  socket.on("error", (error) => failure ??= error);
+  for (const event of ["end", "close"]) {
+    socket.on(event, () => {
+      hasEnded = true;
+      wake();
+    });
+  }
+  const close = () => void socket.destroy();
+  return {
+    async read(into) {
+      while (true) {
+        left ??= socket.read() as Uint8Array | null;
+        if (left) break;
+        if (failure) throw failure;
+        if (hasEnded) return null;
+        await new Promise<void>((resolve) => wake = resolve);
+      }
+      const count = Math.min(into.length, left.length);
+      into.set(left.subarray(0, count));
+      left = count === left.length ? null : left.subarray(count);
+      return count;
+    },
+    writeAll(bytes) {
+      return new Promise((resolve, reject) => {
+        // The callback comes when the bytes have left the socket's buffer: so callers are slowed as the peer is.
+        socket.write(bytes, (error) => error ? reject(error) : resolve());
+      });
+    },
+    close,
+    [Symbol.dispose]: close,
+  };
+}
