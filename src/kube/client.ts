@@ -1,0 +1,232 @@
+/**
+ * The API server's REST interface, as thin as this program needs it: get, list in pages, watch, create, delete.
+ *
+ * Every answer has to begin within ten seconds. Refusals become sentences (refusals.ts). What may be asked again is asked
+ * again: everything after 429, reading also after a failure of the server.
+ */
+import { WireError } from "../base/errors.ts";
+import type { ApiServer } from "./api_server.ts";
+import { delay, withDeadline } from "./deadline.ts";
+import type { KubeObject } from "./objects.ts";
+import { type Asked, connectionFailure, refusalOf, RefusedError } from "./refusals.ts";
+import { openTransport, type Transport } from "./transport.ts";
+
+/** A kind of object: where it lies and what access rules call it. */
+export interface Kind {
+  readonly api: string;
+  readonly resource: string;
+}
+
+export const KINDS = {
+  pods: { api: "api/v1", resource: "pods" },
+  events: { api: "api/v1", resource: "events" },
+  namespaces: { api: "api/v1", resource: "namespaces" },
+  deployments: { api: "apis/apps/v1", resource: "deployments" },
+  jobs: { api: "apis/batch/v1", resource: "jobs" },
+} as const satisfies Record<string, Kind>;
+
+export interface Selection {
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+export interface WatchEvent<T> {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED";
+  readonly object: T;
+}
+
+interface Request extends Asked {
+  readonly kind: Kind;
+  readonly query?: Record<string, string>;
+  readonly body?: unknown;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const ANSWER_MS = 10_000;
+const PAGE_ITEMS = 500;
+/** Asked again this often at most, after growing pauses. */
+const TRIES = 4;
+/** The server ends a watch after so long, and a new one begins. */
+const WATCH_SECONDS = 300;
+const METHODS = { get: "GET", list: "GET", watch: "GET", create: "POST", delete: "DELETE" } as const;
+
+export class KubeClient implements Disposable {
+  readonly server: ApiServer;
+  readonly #transport: Transport;
+  readonly #answerMs: number;
+
+  constructor(server: ApiServer, options: { answerMs?: number } = {}) {
+    this.server = server;
+    this.#transport = openTransport(server);
+    this.#answerMs = options.answerMs ?? ANSWER_MS;
+  }
+
+  async get<T extends KubeObject>(kind: Kind, namespace: string, name: string, signal?: AbortSignal): Promise<T> {
+    return await this.#ask<T>({ kind, verb: "get", resource: kind.resource, namespace, name, signal });
+  }
+
+  /** Like `get`, but undefined when there is none. */
+  async find<T extends KubeObject>(
+    kind: Kind,
+    namespace: string,
+    name: string,
+    signal?: AbortSignal,
+  ): Promise<T | undefined> {
+    try {
+      return await this.get<T>(kind, namespace, name, signal);
+    } catch (error) {
+      if (error instanceof RefusedError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** All objects, page by page; `version` is where a watch goes on. */
+  async list<T extends KubeObject>(
+    kind: Kind,
+    namespace: string,
+    selection: Selection = {},
+    signal?: AbortSignal,
+  ): Promise<{ items: T[]; version: string }> {
+    const items: T[] = [];
+    let token: string | undefined;
+    while (true) {
+      const query = { ...selection, limit: String(PAGE_ITEMS), ...(token ? { continue: token } : {}) };
+      const asked = { kind, verb: "list", resource: kind.resource, namespace, query, signal } as const;
+      const page = await this.#ask<{ items: T[]; metadata: { continue?: string; resourceVersion: string } }>(asked);
+      items.push(...page.items);
+      token = page.metadata.continue;
+      if (!token) return { items, version: page.metadata.resourceVersion };
+    }
+  }
+
+  async create<T extends KubeObject>(kind: Kind, namespace: string, body: unknown, signal?: AbortSignal): Promise<T> {
+    return await this.#ask<T>({ kind, verb: "create", resource: kind.resource, namespace, body, signal });
+  }
+
+  /** Deletes an object and, in the background, what it owns. It is no failure when it is gone already. */
+  async delete(kind: Kind, namespace: string, name: string, signal?: AbortSignal): Promise<void> {
+    const body = { kind: "DeleteOptions", apiVersion: "v1", propagationPolicy: "Background" };
+    try {
+      await this.#ask({ kind, verb: "delete", resource: kind.resource, namespace, name, body, signal });
+    } catch (error) {
+      if (!(error instanceof RefusedError) || error.status !== 404) throw error;
+    }
+  }
+
+  /** What there is, then every change, until the signal is aborted; the watch is renewed as often as needed. */
+  async *observe<T extends KubeObject>(
+    kind: Kind,
+    namespace: string,
+    selection: Selection,
+    signal: AbortSignal,
+  ): AsyncGenerator<WatchEvent<T>, void, void> {
+    while (true) {
+      const { items, version } = await this.list<T>(kind, namespace, selection, signal);
+      for (const object of items) yield { type: "ADDED", object };
+      for (let from: string | undefined = version; from !== undefined;) {
+        let last: string | undefined = from;
+        for await (const event of this.#watch<T>(kind, namespace, selection, from, signal)) {
+          if (event === "expired") {
+            last = undefined;
+            break;
+          }
+          last = event.object.metadata.resourceVersion ?? last;
+          yield event;
+        }
+        from = last;
+        await delay(50, signal);
+      }
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#transport.close();
+  }
+
+  async *#watch<T extends KubeObject>(
+    kind: Kind,
+    namespace: string,
+    selection: Selection,
+    from: string,
+    signal: AbortSignal,
+  ): AsyncGenerator<WatchEvent<T> | "expired", void, void> {
+    const query = { ...selection, watch: "true", resourceVersion: from, timeoutSeconds: String(WATCH_SECONDS) };
+    const stop = new AbortController();
+    const both = AbortSignal.any([signal, stop.signal]);
+    try {
+      const asked = { kind, verb: "watch", resource: kind.resource, namespace, query, signal: both } as const;
+      const response = await this.#send(asked);
+      for await (const line of linesOf(response)) {
+        const event = JSON.parse(line) as WatchEvent<T> | { type: "ERROR" };
+        yield event.type === "ERROR" ? "expired" : event; // mostly 410 Gone: the list says how things are now
+      }
+    } catch (error) {
+      if (error instanceof RefusedError && error.status === 410) yield "expired";
+      else throw signal.aborted ? signal.reason : connectionFailure(this.server, error);
+    } finally {
+      stop.abort();
+    }
+  }
+
+  async #ask<T>(request: Request): Promise<T> {
+    for (let tried = 1;; tried++) {
+      try {
+        return await withDeadline(async (signal) => {
+          const response = await this.#send({ ...request, signal });
+          return await response.json() as T;
+        }, { ms: this.#answerMs, signal: request.signal });
+      } catch (error) {
+        if (request.signal?.aborted) throw request.signal.reason;
+        if (tried < TRIES && mayTryAgain(request, error)) {
+          await delay(100 * 2 ** tried, request.signal);
+          continue;
+        }
+        throw connectionFailure(this.server, error);
+      }
+    }
+  }
+
+  /** Resolves with the answer once it has begun and is one of success. */
+  async #send(request: Request): Promise<Response> {
+    const path = pathOf(request.kind, request.namespace, request.name, request.query);
+    const headers: Record<string, string> = { accept: "application/json" };
+    if (request.body !== undefined) headers["content-type"] = "application/json";
+    const body = request.body === undefined ? null : JSON.stringify(request.body);
+    // Only the beginning of the answer has a deadline: a watch goes on for minutes.
+    const answer = new AbortController();
+    const forward = () => answer.abort(request.signal!.reason);
+    request.signal?.addEventListener("abort", forward, { once: true });
+    const response = await withDeadline((deadline) => {
+      deadline.addEventListener("abort", () => answer.abort(deadline.reason), { once: true });
+      return this.#transport.fetch(path, { method: METHODS[request.verb], headers, body, signal: answer.signal });
+    }, { ms: this.#answerMs, signal: request.signal });
+    if (response.ok) return response;
+    throw refusalOf(this.server, request, response.status, await response.text());
+  }
+}
+
+function mayTryAgain(request: Request, error: unknown): boolean {
+  if (!(error instanceof RefusedError)) return false;
+  if (error.status === 429) return true;
+  const isReading = request.verb === "get" || request.verb === "list";
+  return isReading && [500, 502, 503, 504].includes(error.status);
+}
+
+function pathOf(kind: Kind, namespace: string | undefined, name?: string, query?: Record<string, string>): string {
+  const parts = [kind.api, ...(namespace === undefined ? [] : ["namespaces", encodeURIComponent(namespace)])];
+  parts.push(kind.resource, ...(name === undefined ? [] : [encodeURIComponent(name)]));
+  const search = query ? `?${new URLSearchParams(query)}` : "";
+  return `/${parts.join("/")}${search}`;
+}
+
+/** Lines of a body as they come. The longest one stands for the biggest object a cluster stores. */
+async function* linesOf(response: Response): AsyncGenerator<string, void, void> {
+  const MAX_LINE_CHARACTERS = 4 << 20;
+  let rest = "";
+  for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    if (rest.length > MAX_LINE_CHARACTERS) throw new WireError("A watch event is over the limit");
+    for (const line of lines) if (line !== "") yield line;
+  }
+}
