@@ -16,13 +16,20 @@ import { readFrames } from "./frames.ts";
 const JOINED_BYTES = 64 << 10;
 
 const BULK_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["Data", "ReadReply", "OpenReply"]);
-/** Ends of a stream must stay behind its Data. */
-const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["End"]);
+/** Ends of a stream must stay behind its Data: what was said before a reset is delivered too. */
+const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["End", "Reset"]);
+
+interface Waiting {
+  bytes: Uint8Array;
+  /** Called when the bytes have left or never will. */
+  onGone?: () => void;
+}
 
 export class AgentLink implements Disposable {
   readonly #duplex: Duplex;
-  readonly #control: Uint8Array[] = [];
-  readonly #bulk: Uint8Array[] = [];
+  readonly #control: Waiting[] = [];
+  readonly #bulk: Waiting[] = [];
+  #inFlight: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #failure: Error | undefined;
 
@@ -34,8 +41,18 @@ export class AgentLink implements Disposable {
   send(frame: AgentFrame): void {
     if (this.#failure) return;
     const isBulk = BULK_TYPES.has(frame.type) || ORDERED_TYPES.has(frame.type);
-    (isBulk ? this.#bulk : this.#control).push(encodeAgentFrame(frame));
-    this.#writing ??= this.#drain();
+    this.#enqueue(isBulk ? this.#bulk : this.#control, { bytes: encodeAgentFrame(frame) });
+  }
+
+  /**
+   * Queues a whole frame of bulk (see writeDataHead); resolves when it has left or the link has failed: until then its
+   * bytes must stay as they are. A sender that waits so has at most a frame here, and all take their turns.
+   */
+  sendBulkFrame(bytes: Uint8Array): Promise<void> {
+    if (this.#failure) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#enqueue(this.#bulk, { bytes, onGone: resolve });
+    return promise;
   }
 
   /** Resolves when all that was sent so far has left (or the stream has failed). */
@@ -45,12 +62,17 @@ export class AgentLink implements Disposable {
 
   /**
    * Messages as they arrive; ends with the peer's direction, throws when the stream or a frame is broken. Bytes in a
-   * message are good until the next one is asked for. Requests of a type we do not know are answered by Refused here.
+   * message are good until the next one is asked for. Requests of a type we do not know are answered by Refused here,
+   * once the peer `isWelcome`; before, they break the wire.
    */
-  async *messages(maxFrameBytes: () => number): AsyncGenerator<AgentFrame, void, void> {
+  async *messages(
+    maxFrameBytes: () => number,
+    isWelcome: () => boolean = () => true,
+  ): AsyncGenerator<AgentFrame, void, void> {
     for await (const frame of readFrames((into) => this.#duplex.read(into), maxFrameBytes, 512 << 10)) {
       const message = decodeAgentFrame(frame);
       if ("unknownType" in message) {
+        if (!isWelcome()) throw new WireError(`"${message.unknownType}" before the handshake`);
         this.send({ type: "Refused", id: message.id, error: `Unknown message type "${message.unknownType}"` });
       } else yield message;
     }
@@ -66,33 +88,39 @@ export class AgentLink implements Disposable {
     this.close();
   }
 
+  #enqueue(queue: Waiting[], waiting: Waiting): void {
+    queue.push(waiting);
+    this.#writing ??= this.#drain();
+  }
+
   async #drain(): Promise<void> {
     // Let the rest of this turn queue what it has: it leaves in the same write.
     await Promise.resolve();
     try {
       while (true) {
         const next = this.#takeNext();
-        if (!next) break;
-        await this.#duplex.writeAll(next);
+        if (next.length === 0) break;
+        await this.#duplex.writeAll(next.length === 1 ? next[0]!.bytes : concatBytes(next.map(({ bytes }) => bytes)));
+        for (const { onGone } of next) onGone?.();
       }
     } catch (error) {
       this.#failure ??= error instanceof Error ? error : new Error(String(error));
       this.#duplex.close();
+      for (const { onGone } of [...this.#inFlight, ...this.#bulk]) onGone?.();
+      this.#bulk.length = this.#control.length = 0;
     } finally {
       this.#writing = undefined;
     }
   }
 
-  #takeNext(): Uint8Array | undefined {
+  /** What leaves in the next write: one frame of any size, or small ones that wait together. */
+  #takeNext(): Waiting[] {
     const queue = this.#control.length > 0 ? this.#control : this.#bulk;
-    const first = queue[0];
-    if (!first) return undefined;
-    let count = 1;
-    for (let size = first.length; count < queue.length; count++) {
-      size += queue[count]!.length;
+    let count = Math.min(1, queue.length);
+    for (let size = queue[0]?.bytes.length ?? 0; count < queue.length; count++) {
+      size += queue[count]!.bytes.length;
       if (size > JOINED_BYTES) break;
     }
-    const taken = queue.splice(0, count);
-    return taken.length === 1 ? first : concatBytes(taken);
+    return this.#inFlight = queue.splice(0, count);
   }
 }

@@ -1,0 +1,180 @@
+/**
+ * Files of the target for one session: every path is resolved below the target's root, with the target's rights.
+ *
+ * Reading only: an open for writing is EROFS. Regular files and directories have contents; FIFOs, sockets and devices
+ * are ENXIO (a device means the machine the program runs on; a FIFO could keep us waiting). What is not told apart from
+ * the target's own view: its capabilities (a root without CAP_DAC_OVERRIDE is taken for one with it), its security
+ * modules, and /proc/self, which in its file system would mean the agent and does not exist there.
+ */
+import { ERRNO } from "../base/errors.ts";
+import { type AGENT, AGENT_LIMITS, type AgentMessage } from "../proto/agent.ts";
+import { type MessageNamed, NO_STAT, type Stat, STAT_FIELDS } from "../proto/schema.ts";
+import {
+  accessFile,
+  closeFile,
+  openFile,
+  type PackedRights,
+  readFileAt,
+  readLink,
+  realPath,
+  statFile,
+  type StatWords,
+} from "../sys/files.ts";
+import { Slots } from "./slots.ts";
+
+type Request<T extends AgentMessage["type"]> = MessageNamed<typeof AGENT, T>;
+type Send = (message: AgentMessage) => void;
+
+const O_WRONLY = 0o1;
+const O_RDWR = 0o2;
+const O_CREAT = 0o100;
+const O_TRUNC = 0o1000;
+const O_PATH = 0o10000000;
+
+/** Most that one answer to Open carries, whatever was asked for. */
+const INLINE_BYTES = 1 << 20;
+/** File calls at once, of all sessions: each occupies a thread of Deno's pool, which has 32. */
+const slots = new Slots(16);
+/** Buffers of INLINE_BYTES that no call is using. */
+const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
+const SPARE_BUFFERS = 4;
+
+interface Handle {
+  fd: number;
+  readers: number;
+  isClosing: boolean;
+}
+
+export class Files {
+  readonly #root: number;
+  readonly #rights: PackedRights;
+  readonly #handles = new Map<bigint, Handle>();
+  #lastHandle = 0n;
+  #isClosed = false;
+
+  constructor(root: number, rights: PackedRights) {
+    this.#root = root;
+    this.#rights = rights;
+  }
+
+  /** Answers by `send`, which must be done with the bytes when it returns: the buffer serves the next call then. */
+  async open(request: Request<"Open">, send: Send): Promise<void> {
+    const { flags } = request;
+    const inlineBytes = Math.min(request.inlineBytes, INLINE_BYTES);
+    const path = pathOf(request.path);
+    if (typeof path === "number") return send(openFailed(path));
+    const isWriting = (flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)) !== 0 && (flags & O_PATH) === 0;
+    if (isWriting) return send(openFailed(ERRNO.EROFS));
+    await slots.run(async () => {
+      const buffer = spareBuffers.pop() ?? new Uint8Array(INLINE_BYTES);
+      const opened = await openFile(this.#root, path, flags, this.#rights, buffer.subarray(0, inlineBytes));
+      const reply = typeof opened === "number" ? openFailed(-opened) : await this.#opened(opened, buffer);
+      send(reply);
+      if (spareBuffers.length < SPARE_BUFFERS) spareBuffers.push(buffer);
+    });
+  }
+
+  async #opened(
+    opened: { stat: StatWords; count: number; handle: number | undefined },
+    buffer: Uint8Array,
+  ): Promise<AgentMessage> {
+    const { count, handle: fd } = opened;
+    let handle = 0n;
+    if (fd !== undefined) {
+      if (this.#isClosed || this.#handles.size >= AGENT_LIMITS.openHandles) {
+        await closeFile(fd);
+        return openFailed(ERRNO.EMFILE);
+      }
+      handle = ++this.#lastHandle;
+      this.#handles.set(handle, { fd, readers: 0, isClosing: false });
+    }
+    const stat = unpackStat(opened.stat);
+    return { type: "OpenReply", errno: 0, stat, isWhole: fd === undefined, handle, data: buffer.subarray(0, count) };
+  }
+
+  /** Longer reads than one answer may carry are EINVAL: cut short they would look like the end of the file. */
+  async readAt({ handle: id, offset, length }: Request<"ReadAt">, send: Send): Promise<void> {
+    const handle = this.#handles.get(id);
+    if (!handle || handle.isClosing) return send(readFailed(ERRNO.EBADF));
+    if (length > AGENT_LIMITS.chunkBytes) return send(readFailed(ERRNO.EINVAL));
+    handle.readers++;
+    await slots.run(async () => {
+      const buffer = new Uint8Array(length);
+      const count = await readFileAt(handle.fd, offset, buffer);
+      send(count < 0 ? readFailed(-count) : { type: "ReadReply", errno: 0, data: buffer.subarray(0, count) });
+    });
+    handle.readers--;
+    if (handle.isClosing && handle.readers === 0) await closeFile(handle.fd);
+  }
+
+  async closeHandle(id: bigint): Promise<void> {
+    const handle = this.#handles.get(id);
+    if (!handle) return;
+    this.#handles.delete(id);
+    // The number must not be used anew while a read of it is under way: the last reader closes.
+    handle.isClosing = true;
+    if (handle.readers === 0) await closeFile(handle.fd);
+  }
+
+  async stat({ path: bytes, flags }: Request<"Stat">): Promise<AgentMessage> {
+    const path = pathOf(bytes);
+    if (typeof path === "number") return { type: "StatReply", errno: path, stat: NO_STAT };
+    const stat = await slots.run(() => statFile(this.#root, path, flags, this.#rights));
+    if (typeof stat === "number") return { type: "StatReply", errno: -stat, stat: NO_STAT };
+    return { type: "StatReply", errno: 0, stat: unpackStat(stat) };
+  }
+
+  async access({ path: bytes, mode, flags }: Request<"Access">): Promise<AgentMessage> {
+    const path = pathOf(bytes);
+    if (typeof path === "number") return { type: "Done", errno: path };
+    return { type: "Done", errno: -await slots.run(() => accessFile(this.#root, path, mode, flags, this.#rights)) };
+  }
+
+  readLink({ path }: Request<"ReadLink">): Promise<AgentMessage> {
+    return this.#path(path, readLink);
+  }
+
+  realPath({ path }: Request<"RealPath">): Promise<AgentMessage> {
+    return this.#path(path, realPath);
+  }
+
+  async #path(bytes: Uint8Array, ask: typeof readLink): Promise<AgentMessage> {
+    const path = pathOf(bytes);
+    if (typeof path === "number") return { type: "PathReply", errno: path, path: new Uint8Array(0) };
+    const text = await slots.run(() => ask(this.#root, path, this.#rights));
+    if (typeof text === "number") return { type: "PathReply", errno: -text, path: new Uint8Array(0) };
+    return { type: "PathReply", errno: 0, path: text };
+  }
+
+  /** Closes what the client left open. What is opened from now on is closed at once. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#handles.keys()].map((id) => this.closeHandle(id)));
+  }
+}
+
+/** The path with its NUL, copied (the frame's bytes do not last); or an errno. */
+function pathOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> | number {
+  if (bytes.length >= AGENT_LIMITS.pathBytes) return ERRNO.ENAMETOOLONG;
+  if (bytes.includes(0)) return ERRNO.EINVAL;
+  const path = new Uint8Array(bytes.length + 1);
+  path.set(bytes);
+  return path;
+}
+
+function openFailed(errno: number): AgentMessage {
+  return { type: "OpenReply", errno, stat: NO_STAT, isWhole: true, handle: 0n, data: new Uint8Array(0) };
+}
+
+function readFailed(errno: number): AgentMessage {
+  return { type: "ReadReply", errno, data: new Uint8Array(0) };
+}
+
+function unpackStat(words: StatWords): Stat {
+  const stat: Record<string, number | bigint> = {};
+  STAT_FIELDS.forEach(([name, kind], at) => {
+    const word = words[at]!;
+    stat[name] = kind === "u32" ? Number(word) : kind === "i64" ? BigInt.asIntN(64, word) : word;
+  });
+  return stat as unknown as Stat;
+}

@@ -1,0 +1,52 @@
+/** hosts(5): lines of an address and its names; names are the same in upper and lower case. */
+import { equalBytes } from "../base/bytes.ts";
+import { isLoopback6, parseAddress, unmapped4 } from "./addresses.ts";
+
+export interface HostsMatch {
+  addresses: Uint8Array[];
+  /** The first name on the first line that matched. */
+  canonicalName: string;
+}
+
+interface Line {
+  address: Uint8Array;
+  names: string[];
+}
+
+function* lines(text: string): Generator<Line> {
+  for (const line of text.split("\n")) {
+    const [address, ...names] = line.replace(/#.*$/, "").trim().split(/\s+/);
+    const bytes = names.length > 0 ? parseAddress(address!) : undefined;
+    if (bytes) yield { address: bytes, names };
+  }
+}
+
+/**
+ * All addresses of `family` (0: both) that the file has for `name`; undefined when there are none. As glibc has it, a
+ * question for IPv4 alone takes "::1" for 127.0.0.1 and a v4-mapped address for the IPv4 one.
+ */
+export function findInHosts(text: string, name: string, family: number): HostsMatch | undefined {
+  const wanted = name.replace(/\.$/, "").toLowerCase();
+  const match: HostsMatch = { addresses: [], canonicalName: "" };
+  for (const line of lines(text)) {
+    if (!line.names.some((other) => other.toLowerCase() === wanted)) continue;
+    const address = inFamily(line.address, family);
+    if (!address || match.addresses.some((other) => equalBytes(other, address))) continue;
+    match.canonicalName ||= line.names[0]!;
+    match.addresses.push(address);
+  }
+  return match.addresses.length > 0 ? match : undefined;
+}
+
+function inFamily(address: Uint8Array, family: number): Uint8Array | undefined {
+  if (family === 0) return address;
+  if (family === 6) return address.length === 16 ? address : undefined;
+  if (address.length === 4) return address;
+  return isLoopback6(address) ? Uint8Array.of(127, 0, 0, 1) : unmapped4(address);
+}
+
+/** The first name the file has for an address. */
+export function nameInHosts(text: string, address: Uint8Array): string | undefined {
+  for (const line of lines(text)) if (equalBytes(line.address, address)) return line.names[0];
+  return undefined;
+}

@@ -1,0 +1,186 @@
+/**
+ * Names as the target would resolve them: its hosts file, then its name servers through its search list.
+ *
+ * Both files are read anew for each question and nothing is kept: what is asked here is what is true there now. What the
+ * target's nsswitch.conf says is not read: it is "files dns" in all but exotic systems.
+ */
+import { fromUtf8 } from "../base/bytes.ts";
+import type { AGENT, AgentMessage } from "../proto/agent.ts";
+import type { MessageNamed } from "../proto/schema.ts";
+import { closeFile, openFile, readFileAt } from "../sys/files.ts";
+import { cString } from "../sys/load.ts";
+import { inOrder } from "./address_order.ts";
+import { isLoopback6, mapped6, parseAddress, parseOldAddress4, unmapped4 } from "./addresses.ts";
+import type { QuestionType } from "./dns_message.ts";
+import { searchDns } from "./dns_search.ts";
+import { AI, EAI } from "./eai.ts";
+import { findInHosts, nameInHosts } from "./hosts_file.ts";
+import { parseResolvConf, type ResolvConf } from "./resolv_conf.ts";
+import { Slots } from "./slots.ts";
+
+type Resolve = MessageNamed<typeof AGENT, "Resolve">;
+
+interface Resolved {
+  addresses: Uint8Array[];
+  canonicalName: string;
+}
+
+const DNS_PORT = 53;
+/** hosts files of ad blockers have some megabytes. */
+const FILE_BYTES = 16 << 20;
+const FIRST_READ_BYTES = 32 << 10;
+
+export class Names {
+  readonly #root: number;
+  readonly #hostname: () => string | number;
+  readonly #port: number;
+  /** Threads of their own: names do not wait for files. */
+  readonly #slots = new Slots(4);
+
+  /** `port` of the name servers is 53 except in tests. */
+  constructor(root: number, hostname: () => string | number, port = DNS_PORT) {
+    this.#root = root;
+    this.#hostname = hostname;
+    this.#port = port;
+  }
+
+  async resolve({ name, family, flags }: Resolve, signal: AbortSignal): Promise<AgentMessage> {
+    const resolved = await this.#resolve(name, family, flags, signal);
+    if (typeof resolved === "number") {
+      return { type: "ResolveReply", eai: resolved, canonicalName: "", addresses: new Uint8Array(0) };
+    }
+    const canonicalName = flags & AI.CANONNAME ? resolved.canonicalName : "";
+    return { type: "ResolveReply", eai: 0, canonicalName, addresses: packRecords(resolved.addresses) };
+  }
+
+  async #resolve(name: string, family: number, flags: number, signal: AbortSignal): Promise<Resolved | number> {
+    if (family !== 0 && family !== 4 && family !== 6) return EAI.FAMILY;
+    if (name === "" || name.includes("\0")) return EAI.NONAME;
+    const numeric = parseOldAddress4(name) ?? parseAddress(name);
+    if (numeric) return resolveNumeric(numeric, name, family, flags);
+    if (flags & AI.NUMERICHOST) return EAI.NONAME;
+    const families = familiesOf(family, flags);
+    if (typeof families === "number") return families;
+    const found = await this.#fromHosts(name, family, flags) ?? await this.#fromDns(name, families, signal);
+    return typeof found === "number" ? found : chosen(found, family, flags);
+  }
+
+  async #fromHosts(name: string, family: number, flags: number): Promise<Resolved | undefined> {
+    const hosts = await this.#readText("/etc/hosts") ?? "";
+    const isMapping = family === 6 && (flags & AI.V4MAPPED) !== 0;
+    const found = findInHosts(hosts, name, isMapping ? 0 : family);
+    if (found) return found;
+    // RFC 6761 6.3: not a question for the name servers.
+    if (!/^(.+\.)?localhost\.?$/i.test(name)) return undefined;
+    const addresses = [Uint8Array.of(127, 0, 0, 1), new Uint8Array(16).with(15, 1)];
+    const bytes = family === 4 ? 4 : 16;
+    return {
+      addresses: family === 0 || isMapping ? addresses : addresses.filter((it) => it.length === bytes),
+      canonicalName: name,
+    };
+  }
+
+  async #fromDns(name: string, types: QuestionType[], signal: AbortSignal): Promise<Resolved | number> {
+    const found = await searchDns(name, types, await this.#conf(), this.#port, signal);
+    if (typeof found === "number") return found;
+    return {
+      addresses: found.answers.flatMap(({ addresses }) => addresses),
+      canonicalName: found.answers[0]!.canonicalName,
+    };
+  }
+
+  /** The name of an address (4 or 16 bytes). */
+  async nameOf(address: Uint8Array, signal: AbortSignal): Promise<AgentMessage> {
+    const reply = (eai: number, name = ""): AgentMessage => ({ type: "NameReply", eai, name });
+    if (address.length !== 4 && address.length !== 16) return reply(EAI.FAMILY);
+    const plain = unmapped4(address) ?? address;
+    const known = nameInHosts(await this.#readText("/etc/hosts") ?? "", plain);
+    if (known !== undefined) return reply(0, known);
+    const found = await searchDns(`${reverseName(plain)}.`, ["PTR"], await this.#conf(), this.#port, signal);
+    if (typeof found !== "number") return reply(0, found.answers[0]!.names[0]!.replace(/\.$/, ""));
+    // getnameinfo(3) has no "nodata".
+    return reply(found === EAI.NODATA ? EAI.NONAME : found);
+  }
+
+  async #conf(): Promise<ResolvConf> {
+    const hostname = this.#hostname();
+    return parseResolvConf(await this.#readText("/etc/resolv.conf"), typeof hostname === "string" ? hostname : "");
+  }
+
+  /** With the agent's own rights: the target's processes may read these files, whoever they are. */
+  #readText(path: string): Promise<string | undefined> {
+    return this.#slots.run(async () => {
+      const first = new Uint8Array(FIRST_READ_BYTES);
+      const opened = await openFile(this.#root, cString(path), 0, null, first);
+      if (typeof opened === "number") return undefined;
+      if (opened.handle === undefined) return fromUtf8(first.subarray(0, opened.count));
+      const whole = new Uint8Array(FILE_BYTES);
+      const count = await readFileAt(opened.handle, 0n, whole);
+      await closeFile(opened.handle);
+      return count < 0 ? undefined : fromUtf8(whole.subarray(0, count));
+    });
+  }
+}
+
+function resolveNumeric(address: Uint8Array, name: string, family: number, flags: number): Resolved | number {
+  const isV4 = address.length === 4;
+  if (family === 0 || (family === 4) === isV4) return { addresses: [address], canonicalName: name };
+  if (isV4) return flags & AI.V4MAPPED ? { addresses: [mapped6(address)], canonicalName: name } : EAI.ADDRFAMILY;
+  const inside = unmapped4(address);
+  return inside ? { addresses: [inside], canonicalName: name } : EAI.ADDRFAMILY;
+}
+
+/** Which questions to ask for a family and flags; a number when AI_ADDRCONFIG leaves none. */
+function familiesOf(family: number, flags: number): QuestionType[] | number {
+  let wants4 = family !== 6 || (flags & AI.V4MAPPED) !== 0;
+  let wants6 = family !== 4;
+  if (flags & AI.ADDRCONFIG) {
+    const { has4, has6 } = configuredFamilies();
+    // A host with loopback alone is not restricted, as glibc has it.
+    if (has4 || has6) {
+      wants4 &&= has4;
+      wants6 &&= has6;
+    }
+  }
+  const types: QuestionType[] = [];
+  if (wants4) types.push("A");
+  if (wants6) types.push("AAAA");
+  return types.length > 0 ? types : EAI.NONAME;
+}
+
+/** Families with an address other than loopback, in the network namespace of the main thread. */
+function configuredFamilies(): { has4: boolean; has6: boolean } {
+  const addresses = Deno.networkInterfaces().map(({ address }) => parseAddress(address)).filter((it) =>
+    it !== undefined
+  );
+  return {
+    has4: addresses.some((address) => address.length === 4 && address[0] !== 127),
+    has6: addresses.some((address) => address.length === 16 && !isLoopback6(address)),
+  };
+}
+
+/** What of the addresses found the caller gets, in the order to try them. */
+function chosen({ addresses, canonicalName }: Resolved, family: number, flags: number): Resolved | number {
+  const v4 = addresses.filter((address) => address.length === 4);
+  const v6 = addresses.filter((address) => address.length === 16);
+  if (family === 0) return { addresses: inOrder([...v6, ...v4]), canonicalName };
+  if (family === 4) return v4.length > 0 ? { addresses: inOrder(v4), canonicalName } : EAI.NODATA;
+  const takesMapped = (flags & AI.V4MAPPED) !== 0 && (v6.length === 0 || (flags & AI.ALL) !== 0);
+  const all = takesMapped ? [...v6, ...v4.map(mapped6)] : v6;
+  return all.length > 0 ? { addresses: inOrder(all), canonicalName } : EAI.NODATA;
+}
+
+/** Records of 17 bytes: 4 or 6, then the address, IPv4 in the first four. */
+function packRecords(addresses: Uint8Array[]): Uint8Array {
+  const records = new Uint8Array(addresses.length * 17);
+  addresses.forEach((address, at) => {
+    records[at * 17] = address.length === 4 ? 4 : 6;
+    records.set(address, at * 17 + 1);
+  });
+  return records;
+}
+
+function reverseName(address: Uint8Array): string {
+  if (address.length === 4) return `${[...address].reverse().join(".")}.in-addr.arpa`;
+  return `${address.toHex().split("").reverse().join(".")}.ip6.arpa`;
+}

@@ -1,0 +1,206 @@
+/**
+ * One client of the agent, from its Hello to its end: answers each request when it is done, in any order, so that
+ * nothing waits behind a slow file or a dead name server. What the client holds (open files, streams) ends with it.
+ *
+ * A malformed frame, a message only the agent may send, a second Hello, or a silence longer than the client's time-out
+ * ends this session and no other.
+ */
+import { WireError } from "../base/errors.ts";
+import type { Duplex } from "../base/duplex.ts";
+import { ERRNO } from "../base/errors.ts";
+import { AGENT_LIMITS, type AgentFrame, type AgentMessage } from "../proto/agent.ts";
+import { AgentLink } from "../proto/agent_link.ts";
+import { Files } from "./files.ts";
+import { type ExpectedSecret, replyToHello } from "./handshake.ts";
+import type { Names } from "./names.ts";
+import { Outgoing } from "./outgoing.ts";
+import type { Target } from "./target.ts";
+
+export interface SessionContext {
+  target: Target;
+  names: Names;
+  expectedSecret: ExpectedSecret;
+  version: string;
+  /** For the first message to arrive. */
+  helloTimeoutMs: number;
+  /** Nothing heard for this long: the client is gone. */
+  clientTimeoutMs: number;
+  log: (line: string) => void;
+}
+
+/** How long requests that are under way may hold up the end of a session. */
+const LAST_REQUESTS_MS = 2000;
+
+export class Session {
+  readonly #context: SessionContext;
+  readonly #link: AgentLink;
+  readonly #files: Files;
+  readonly #outgoing: Outgoing;
+  readonly #running = new Set<Promise<void>>();
+  /** Ends the name queries that this client waits for. */
+  readonly #ending = new AbortController();
+  #isWelcome = false;
+  #heardAt = performance.now();
+
+  constructor(duplex: Duplex, context: SessionContext) {
+    this.#context = context;
+    this.#link = new AgentLink(this.#listenedTo(duplex));
+    this.#files = new Files(context.target.root, context.target.rights);
+    this.#outgoing = new Outgoing(this.#link);
+  }
+
+  /** Resolves when the client is gone and nothing of it is left. `onWelcome` is called when it has proved itself. */
+  async serve(onWelcome: () => void): Promise<void> {
+    const watch = this.#watch();
+    try {
+      await this.#handleMessages(onWelcome);
+    } catch (error) {
+      if (!this.#ending.signal.aborted) this.#context.log(`A client was let go: ${sentence(error)}`);
+    } finally {
+      clearInterval(watch);
+      await this.#end();
+    }
+  }
+
+  /** Tells the client something for its user. */
+  warn(text: string): void {
+    if (this.#isWelcome) this.#link.send({ type: "Warning", id: 0, text });
+  }
+
+  /** Lets what was sent leave, then ends the session. */
+  async close(): Promise<void> {
+    await Promise.race([this.#link.flushed(), pause(LAST_REQUESTS_MS)]);
+    this.#ending.abort();
+    this.#link.close();
+  }
+
+  #watch(): ReturnType<typeof setInterval> {
+    const { clientTimeoutMs, helloTimeoutMs, log } = this.#context;
+    return setInterval(() => {
+      const silentMs = performance.now() - this.#heardAt;
+      if (silentMs < (this.#isWelcome ? clientTimeoutMs : helloTimeoutMs)) return;
+      log(`A client was let go: nothing heard of it for ${Math.round(silentMs / 1000)} s`);
+      this.#ending.abort();
+      this.#link.close();
+    }, Math.min(clientTimeoutMs, helloTimeoutMs) / 4);
+  }
+
+  /** Any byte is a sign of life: a big frame may be long on its way. */
+  #listenedTo(duplex: Duplex): Duplex {
+    return {
+      read: async (into) => {
+        const count = await duplex.read(into);
+        // A stranger cannot stay by sending its Hello byte by byte.
+        if (this.#isWelcome) this.#heardAt = performance.now();
+        return count;
+      },
+      writeAll: (bytes) => duplex.writeAll(bytes),
+      close: () => duplex.close(),
+      [Symbol.dispose]: () => duplex.close(),
+    };
+  }
+
+  async #handleMessages(onWelcome: () => void): Promise<void> {
+    const limit = () => this.#isWelcome ? AGENT_LIMITS.frameBytes : AGENT_LIMITS.helloFrameBytes;
+    for await (const frame of this.#link.messages(limit, () => this.#isWelcome)) {
+      if (this.#isWelcome) {
+        this.#dispatch(frame);
+        continue;
+      }
+      if (frame.type !== "Hello") throw new WireError(`Its first message was "${frame.type}"`);
+      const reply = await replyToHello(frame, this.#context.expectedSecret, this.#context.version);
+      this.#link.send({ ...reply, id: frame.id });
+      if (reply.error) {
+        await this.#link.flushed();
+        throw new WireError(reply.error);
+      }
+      this.#isWelcome = true;
+      this.#heardAt = performance.now();
+      onWelcome();
+    }
+  }
+
+  #dispatch(frame: AgentFrame): void {
+    const { id } = frame;
+    const send = (message: AgentMessage) => this.#link.send({ ...message, id });
+    switch (frame.type) {
+      case "Ping":
+        return send({ type: "Pong" });
+      case "GetTarget":
+        return this.#answer(id, this.#describeTarget());
+      case "Open":
+        return this.#run(id, this.#files.open(frame, send));
+      case "ReadAt":
+        return this.#run(id, this.#files.readAt(frame, send));
+      case "CloseHandle":
+        return this.#run(id, this.#files.closeHandle(frame.handle));
+      case "Stat":
+        return this.#answer(id, this.#files.stat(frame));
+      case "Access":
+        return this.#answer(id, this.#files.access(frame));
+      case "ReadLink":
+        return this.#answer(id, this.#files.readLink(frame));
+      case "RealPath":
+        return this.#answer(id, this.#files.realPath(frame));
+      case "Resolve":
+        return this.#answer(id, this.#context.names.resolve(frame, this.#ending.signal));
+      case "ReverseName":
+        return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
+      case "Connect":
+        return this.#answer(id, this.#outgoing.connect(frame));
+      case "Data":
+      case "End":
+      case "Reset":
+      case "Credit":
+        return this.#outgoing.onMessage(frame);
+      default:
+        throw new WireError(`It sent "${frame.type}", which is not for an agent`);
+    }
+  }
+
+  #answer(id: number, reply: Promise<AgentMessage>): void {
+    this.#run(id, reply.then((message) => this.#link.send({ ...message, id })));
+  }
+
+  /** Owns a request until it is done; what it throws is a bug of ours, and the client must not wait for ever. */
+  #run(id: number, request: Promise<void>): void {
+    const running = request.catch((error) => {
+      this.#context.log(`A request failed: ${error instanceof Error ? error.stack : error}`);
+      this.#link.send({ type: "Refused", id, error: `The agent failed: ${sentence(error)}` });
+    }).finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  async #describeTarget(): Promise<AgentMessage> {
+    const { target, log } = this.#context;
+    const hostname = target.hostname();
+    if (typeof hostname === "number") log(`Cannot ask for the target's host name: error ${-hostname}`);
+    const name = typeof hostname === "string" ? hostname : "";
+    try {
+      return { type: "Target", errno: 0, hostname: name, environ: await target.environ() };
+    } catch (error) {
+      log(`Cannot read the target's environment: ${sentence(error)}`);
+      const errno = error instanceof Deno.errors.NotFound ? ERRNO.ENOENT : ERRNO.EACCES;
+      return { type: "Target", errno, hostname: name, environ: new Uint8Array(0) };
+    }
+  }
+
+  async #end(): Promise<void> {
+    this.#ending.abort();
+    this.#link.close();
+    this.#outgoing.close();
+    const ended = Promise.all([this.#files.close(), ...this.#running]);
+    await Promise.race([ended, pause(LAST_REQUESTS_MS)]);
+  }
+}
+
+function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Only raced with; does not keep the process alive. */
+function pause(ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  Deno.unrefTimer(setTimeout(resolve, ms));
+  return promise;
+}

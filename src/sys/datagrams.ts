@@ -1,0 +1,44 @@
+/** What Deno does not do with UDP sockets: native/sys/datagrams.c for TypeScript. To be called on the main thread. */
+import { loadSys } from "./load.ts";
+
+const sys = loadSys({
+  datagrams_next_descriptor: { parameters: [], result: "i32" },
+  datagrams_connect: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
+  datagrams_source_towards: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
+});
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/**
+ * A UDP socket that speaks with one peer only, so that the kernel's word of a dead peer arrives (`receive()` rejects with
+ * ConnectionRefused). Should another thread take the descriptor that was foreseen, the socket stays unconnected: callers
+ * check where an answer came from in any case. `address` has 4 or 16 bytes.
+ */
+export function openDatagramTo(address: Uint8Array, port: number): Deno.DatagramConn {
+  const expected = sys.datagrams_next_descriptor();
+  const hostname = address.length === 4 ? "0.0.0.0" : "::";
+  const socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
+  const peer = socketAddress(address, port);
+  sys.datagrams_connect(expected, (socket.addr as Deno.NetAddr).port, peer, peer.length);
+  return socket;
+}
+
+/** The address this host would speak from to `address`, undefined when there is no way to it. Sends nothing. */
+export function sourceTowards(address: Uint8Array): Uint8Array | undefined {
+  const own = new Uint8Array(16);
+  const peer = socketAddress(address, 9);
+  const length = sys.datagrams_source_towards(peer, peer.length, own);
+  return length < 0 ? undefined : own.subarray(0, length);
+}
+
+/** struct sockaddr_in or sockaddr_in6. */
+function socketAddress(address: Uint8Array, port: number): Uint8Array<ArrayBuffer> {
+  const isV4 = address.length === 4;
+  const bytes = new Uint8Array(isV4 ? 16 : 28);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, isV4 ? AF_INET : AF_INET6, true);
+  view.setUint16(2, port);
+  bytes.set(address, isV4 ? 4 : 8);
+  return bytes;
+}
