@@ -20,6 +20,29 @@ export function encodeAgentFrame(message: AgentFrame): Uint8Array {
   return frame;
 }
 
+/** What stands before the bytes of a Data frame, always of this length, so that bytes can be read into their frame. */
+const DATA_HEAD = dataHead();
+/** Where the number of the stream stands in it. */
+const DATA_STREAM_AT = 4 + 1 + 5 + 5 + 3 + 1 + 7 + 1;
+export const DATA_HEAD_BYTES = DATA_HEAD.length;
+
+/** Makes `frame`, whose bytes after DATA_HEAD_BYTES are the stream's, a whole Data frame. */
+export function writeDataHead(frame: Uint8Array, stream: number): void {
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+  frame.set(DATA_HEAD);
+  view.setUint32(0, frame.length - 4, true);
+  view.setUint32(DATA_STREAM_AT, stream);
+  view.setUint32(DATA_HEAD_BYTES - 4, frame.length - DATA_HEAD_BYTES);
+}
+
+/** `{ type: "Data", id: 0, stream: u32, data: <u32 length>` in CBOR (RFC 8949), after room for the length word. */
+function dataHead(): Uint8Array {
+  const text = (word: string) => [0x60 + word.length, ...new TextEncoder().encode(word)];
+  const u32 = [0, 0, 0, 0];
+  const upToStream = [...u32, 0xa4, ...text("type"), ...text("Data"), ...text("id"), 0x00, ...text("stream"), 0x1a];
+  return Uint8Array.from([...upToStream, ...u32, ...text("data"), 0x5a, ...u32]);
+}
+
 /**
  * The message in a frame (length word removed). Bytes in it share the frame's memory. Throws `WireError` when it is no
  * CBOR map or a field is missing or of the wrong kind; returns `{ unknownType, id }` for a type this build does not know.
