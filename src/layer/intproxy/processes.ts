@@ -1,0 +1,107 @@
+/**
+ * Which processes belong to a run, and whether any of them still lives.
+ *
+ * The kernel is asked, nothing is kept in step: /proc/PID/stat tells state, parent and start time. A pid with another start time
+ * is another process (proc(5): field 22); a zombie has ended, even if its parent has not yet asked.
+ */
+
+interface ProcessState {
+  readonly isZombie: boolean;
+  readonly parent: number;
+  readonly startTime: string;
+}
+
+/** Null when there is no such process. */
+export function processState(pid: number): ProcessState | null {
+  let stat: string;
+  try {
+    stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  } catch {
+    return null;
+  }
+  // The name, in parentheses, may hold anything: fields are counted from the last parenthesis.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return { isZombie: fields[0] === "Z" || fields[0] === "X", parent: Number(fields[1]), startTime: fields[19] ?? "" };
+}
+
+/** The processes that ever showed themselves in a run: the program itself, and every process the shim entered. */
+export class RunProcesses {
+  readonly #startTimes = new Map<number, string>();
+
+  /** A pid that is of this run; nothing happens for one that has ended already. */
+  add(pid: number): void {
+    const state = processState(pid);
+    if (state && !state.isZombie) this.#startTimes.set(pid, state.startTime);
+  }
+
+  /** Pids of those that live, after forgetting those that have ended. */
+  living(): number[] {
+    for (const [pid, startTime] of this.#startTimes) {
+      const state = processState(pid);
+      if (!state || state.isZombie || state.startTime !== startTime) this.#startTimes.delete(pid);
+    }
+    return [...this.#startTimes.keys()];
+  }
+
+  /** The living and all that descend from them, forked children without a connection of their own included. */
+  family(): Set<number> {
+    const family = new Set(this.living());
+    const parents = new Map<number, number>();
+    for (const entry of Deno.readDirSync("/proc")) {
+      const pid = Number(entry.name);
+      if (!Number.isInteger(pid)) continue;
+      const state = processState(pid);
+      if (state && !state.isZombie) parents.set(pid, state.parent);
+    }
+    for (let grew = true; grew;) {
+      grew = false;
+      for (const [pid, parent] of parents) {
+        if (family.has(pid) || !family.has(parent)) continue;
+        family.add(pid);
+        grew = true;
+      }
+    }
+    return family;
+  }
+}
+
+const LISTEN = "0A"; // TCP_LISTEN of net/tcp_states.h, as /proc/net/tcp prints it
+
+/** Whether a process of `family` listens on this TCP port of this machine. Costs nothing but two reads when nobody does. */
+export function isListenerOf(port: number, family: () => Set<number>): boolean {
+  const inodes = new Set([...listenerInodes("/proc/net/tcp", port), ...listenerInodes("/proc/net/tcp6", port)]);
+  if (inodes.size === 0) return false;
+  return [...family()].some((pid) => holdsSocket(pid, inodes));
+}
+
+function listenerInodes(table: string, port: number): string[] {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(table);
+  } catch {
+    return [];
+  }
+  const rows = text.split("\n").slice(1).map((line) => line.trim().split(/\s+/));
+  return rows.filter((row) => row[1]?.endsWith(suffix) && row[3] === LISTEN).map((row) => row[9]!);
+}
+
+function holdsSocket(pid: number, inodes: ReadonlySet<string>): boolean {
+  try {
+    for (const entry of Deno.readDirSync(`/proc/${pid}/fd`)) {
+      const inode = /^socket:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/fd/${entry.name}`))?.[1];
+      if (inode && inodes.has(inode)) return true;
+    }
+  } catch {
+    // The process has ended, or is another user's now.
+  }
+  return false;
+}
+
+function readLink(path: string): string {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { isListenerOf, processState, RunProcesses } from "./processes.ts";
+
+/** A shell that lives until its stdin is closed. */
+function startShell(script: string): { pid: number; end(): Promise<void> } {
+  const child = new Deno.Command("sh", { args: ["-c", script], stdin: "piped", stdout: "null" }).spawn();
+  return {
+    pid: child.pid,
+    async end() {
+      await child.stdin.close();
+      await child.status;
+    },
+  };
+}
+
+async function eventually(holds: () => boolean): Promise<void> {
+  for (const end = Date.now() + 5000; !holds();) {
+    if (Date.now() > end) throw new Error(`gave up waiting for ${holds}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+Deno.test("a process of the run lives until it has ended, and is then forgotten", async () => {
+  const processes = new RunProcesses();
+  const shell = startShell("read line");
+  processes.add(shell.pid);
+  processes.add(999_999_999);
+  assert.deepEqual(processes.living(), [shell.pid]);
+  await shell.end();
+  assert.deepEqual(processes.living(), []);
+});
+
+Deno.test("a zombie has ended", async () => {
+  // The shell becomes sleep, which never asks after the child it inherits.
+  const shell = startShell("sh -c 'echo $$; exit 0' & exec cat");
+  const processes = new RunProcesses();
+  processes.add(shell.pid);
+  const zombie = () => {
+    for (const entry of Deno.readDirSync("/proc")) {
+      const state = /^\d+$/.test(entry.name) ? processState(Number(entry.name)) : null;
+      if (state?.parent === shell.pid && state.isZombie) return Number(entry.name);
+    }
+    return 0;
+  };
+  await eventually(() => zombie() !== 0);
+  assert.ok(!processes.family().has(zombie()));
+  await shell.end();
+});
+
+Deno.test("the family of a run holds children that never showed themselves", async () => {
+  const shell = startShell("sh -c 'read line; :' & cat | cat; wait");
+  const processes = new RunProcesses();
+  processes.add(shell.pid);
+  await eventually(() => processes.family().size >= 3);
+  assert.ok(!processes.family().has(Deno.pid));
+  await shell.end();
+});
+
+Deno.test("a port belongs to the run only while a process of its family listens on it", () => {
+  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const { port } = listener.addr as Deno.NetAddr;
+  try {
+    assert.equal(isListenerOf(port, () => new Set([Deno.pid])), true);
+    assert.equal(isListenerOf(port, () => new Set([1])), false);
+  } finally {
+    listener.close();
+  }
+  let asked = false;
+  assert.equal(isListenerOf(port, () => (asked = true, new Set([Deno.pid]))), false);
+  assert.equal(asked, false);
+});
