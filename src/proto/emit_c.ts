@@ -25,6 +25,17 @@ export function snakeCase(name: string): string {
   return name.replace(/(?<=[a-z0-9])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
 }
 
+/** Field names: `errno` is a macro in C. */
+function fieldName(name: string): string {
+  return name === "errno" ? "error" : snakeCase(name);
+}
+
+/** Struct names: the message Stat is not the field kind `stat`. */
+function messageName(type: string): string {
+  const name = snakeCase(type);
+  return name in C_TYPES ? `${name}_request` : name;
+}
+
 export function emitC(schema: Schema, limits: Readonly<Record<string, number>>): string {
   const messages = Object.entries(schema);
   return [
@@ -41,7 +52,7 @@ export function emitC(schema: Schema, limits: Readonly<Record<string, number>>):
     "};",
     "",
     ...emitStat(),
-    ...messages.flatMap(([type, decl]) => emitMessage(snakeCase(type), decl)),
+    ...messages.flatMap(([type, decl]) => emitMessage(messageName(type), decl)),
     "#endif",
     "",
   ].join("\n");
@@ -70,7 +81,7 @@ function emitStat(): string[] {
 }
 
 function emitMessage(name: string, decl: MessageDecl): string[] {
-  const fields = Object.entries(decl.fields).map(([field, kind]) => [snakeCase(field), kind] as const);
+  const fields = Object.entries(decl.fields).map(([field, kind]) => [fieldName(field), kind] as const);
   const gets = fields.map(([field, kind], at) => {
     const isTail = at === fields.length - 1 && (kind === "bytes" || kind === "str");
     return `wire_${isTail ? "tail" : `get_${kind}`}(in, &message->${field})`;
@@ -83,7 +94,7 @@ function emitMessage(name: string, decl: MessageDecl): string[] {
     "",
     `static inline size_t wire_put_${name}(uint8_t *frame, size_t room, uint32_t id, struct wire_${name} message)`,
     "{",
-    `\tstruct wire_out out = wire_begin(frame, room, WIRE_${name.toUpperCase()}, id);`,
+    `\tstruct wire_out out = wire_begin(frame, room, ${decl.id}, id);`,
     ...fields.map(([field, kind]) => `\twire_put_${kind}(&out, message.${field});`),
     "\treturn wire_end(&out);",
     "}",

@@ -7,7 +7,9 @@ export function emitWireDoc(wires: readonly { title: string; intro: string; sche
       const list = Object.entries(fields).map(([name, kind]) => `\`${name}: ${kind}\``).join(" ");
       return `| ${id} | ${type} | ${list || "-"} | ${doc.replaceAll("|", "\\|")} |`;
     });
-    return [`## ${title}`, "", intro, "", "| id | message | fields | meaning |", "|---|---|---|---|", ...rows].join("\n");
+    return [`## ${title}`, "", intro, "", "| id | message | fields | meaning |", "|---|---|---|---|", ...rows].join(
+      "\n",
+    );
   });
   return `# The two wires\n\nPrinted from src/proto by \`deno task gen\`: do not edit.\n\n${parts.join("\n\n")}\n`;
 }
@@ -45,7 +47,8 @@ export function emitHooksDoc(rows: readonly HookRow[]): string {
     });
     return `## ${family}\n\n${names.join(", ")}\n`;
   });
-  const intro = `Printed from native/hooks.def by \`deno task gen\`: do not edit. ${rows.length} symbols are exported; ` +
+  const intro =
+    `Printed from native/hooks.def by \`deno task gen\`: do not edit. ${rows.length} symbols are exported; ` +
     "everything else in the shim is hidden.";
   return `# Functions the shim takes over\n\n${intro}\n\n${lines.join("\n")}`;
 }

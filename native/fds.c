@@ -1,0 +1,162 @@
+/* fds.c - making and recognising the memfds of remote files. See fds.h. */
+#include "fds.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#define FILE_PREFIX "mirrord-f-"
+#define DIRECTORY_PREFIX "mirrord-d-"
+enum { PREFIX_LENGTH = sizeof FILE_PREFIX - 1, NAME_BYTES = 249, FOOTER_MAGIC = 0x6d646972 };
+_Static_assert(PREFIX_LENGTH + 2 * WIRE_STAT_BYTES <= NAME_BYTES, "a memfd's name holds the stat");
+
+int fds_make(const struct wire_stat *stat)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint8_t bytes[WIRE_STAT_BYTES];
+	char name[NAME_BYTES + 1];
+	struct wire_out out = { .at = bytes, .end = bytes + sizeof bytes };
+	wire_put_stat(&out, *stat);
+	memcpy(name, S_ISDIR(stat->mode) ? DIRECTORY_PREFIX : FILE_PREFIX, PREFIX_LENGTH);
+	char *at = name + PREFIX_LENGTH;
+	for (size_t byte = 0; byte < sizeof bytes; byte++) {
+		*at++ = digits[bytes[byte] >> 4];
+		*at++ = digits[bytes[byte] & 15];
+	}
+	*at = '\0';
+	return (int)kernel(SYS_memfd_create, name, MFD_CLOEXEC);
+}
+
+/* "/proc/self/fd/N", without stdio: it must work in signal handlers. */
+static const char *link_of(int fd, char into[32])
+{
+	static const char prefix[] = "/proc/self/fd/";
+	char *at = into + 31;
+	*at = '\0';
+	do
+		*--at = (char)('0' + fd % 10);
+	while ((fd /= 10) > 0);
+	at -= sizeof prefix - 1;
+	memcpy(at, prefix, sizeof prefix - 1);
+	return at;
+}
+
+int fds_seal(int fd, int flags)
+{
+	char link[32];
+	long marked = kernel(SYS_fchmod, fd, S_ISVTX | 0444);
+	if (marked < 0)
+		return (int)marked;
+	int kept = flags & (O_NONBLOCK | O_PATH);
+	int again = (int)kernel(SYS_openat, AT_FDCWD, link_of(fd, link), O_RDONLY | O_CLOEXEC | kept);
+	if (again < 0) /* no /proc here: it stays writable, which harms nobody but its owner */
+		return (int)kernel(SYS_fcntl, fd, F_SETFD, flags & O_CLOEXEC ? FD_CLOEXEC : 0);
+	long placed = kernel(SYS_dup3, again, fd, flags & O_CLOEXEC);
+	kernel(SYS_close, again);
+	return placed < 0 ? (int)placed : 0;
+}
+
+static int nibble(char digit)
+{
+	return digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+int fds_stat(int fd, struct wire_stat *stat)
+{
+	static const char before[] = "/memfd:";
+	char link[32];
+	char name[sizeof before + NAME_BYTES + sizeof " (deleted)"];
+	uint8_t bytes[WIRE_STAT_BYTES];
+	long length = kernel(SYS_readlink, link_of(fd, link), name, sizeof name);
+	const char *at = name + sizeof before - 1;
+	if (length < (long)(sizeof before - 1 + PREFIX_LENGTH + 2 * sizeof bytes) || memcmp(name, before, sizeof before - 1))
+		return -EBADF;
+	if (memcmp(at, FILE_PREFIX, PREFIX_LENGTH) && memcmp(at, DIRECTORY_PREFIX, PREFIX_LENGTH))
+		return -EBADF;
+	at += PREFIX_LENGTH;
+	for (size_t byte = 0; byte < sizeof bytes; byte++, at += 2) {
+		int high = nibble(at[0]), low = nibble(at[1]);
+		if (high < 0 || low < 0)
+			return -EBADF;
+		bytes[byte] = (uint8_t)(high << 4 | low);
+	}
+	struct wire_in in = { .at = bytes, .end = bytes + sizeof bytes };
+	return wire_get_stat(&in, stat) ? 0 : -EBADF;
+}
+
+/* Both are struct linux_dirent64: offset at byte 8, length of the record at byte 16. */
+static bool renumber(char *entries, uint64_t bytes)
+{
+	for (uint64_t at = 0; at < bytes;) {
+		uint16_t length;
+		if (bytes - at < 20)
+			return false;
+		memcpy(&length, entries + at + 16, sizeof length);
+		if (length < 20 || length % 8 != 0 || length > bytes - at ||
+		    !memchr(entries + at + 19, '\0', length - 19u))
+			return false;
+		int64_t next = DIRECTORY_BASE + (int64_t)(at + length);
+		memcpy(entries + at + 8, &next, sizeof next);
+		at += length;
+	}
+	return true;
+}
+
+int fds_finish_directory(int fd, uint64_t entries_bytes, struct wire_bytes path)
+{
+	struct directory_footer footer = { entries_bytes, path.length, FOOTER_MAGIC };
+	if (entries_bytes > 0) {
+		void *map = (void *)kernel(SYS_mmap, 0, entries_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if ((unsigned long)map >= -4095UL)
+			return -ENOMEM;
+		bool is_right = renumber(map, entries_bytes);
+		kernel(SYS_munmap, map, entries_bytes);
+		if (!is_right)
+			return -EIO;
+	}
+	uint64_t at = entries_bytes;
+	if (kernel(SYS_pwrite64, fd, path.at, path.length, at) != (long)path.length ||
+	    kernel(SYS_pwrite64, fd, &footer, sizeof footer, at + path.length) != sizeof footer)
+		return -ENOMEM;
+	return 0;
+}
+
+int fds_directory(int fd, struct directory_footer *footer)
+{
+	struct stat st;
+	struct wire_stat stat;
+	if (kernel(SYS_fstat, fd, &st) < 0 || !fds_is_ours(st.st_mode, st.st_nlink) || fds_stat(fd, &stat) < 0)
+		return -EBADF;
+	if (!S_ISDIR(stat.mode))
+		return -ENOTDIR;
+	int readable = fd;
+	if ((kernel(SYS_fcntl, fd, F_GETFL) & O_PATH) != 0) {
+		char link[32];
+		readable = (int)kernel(SYS_openat, AT_FDCWD, link_of(fd, link), O_RDONLY | O_CLOEXEC);
+	}
+	long count = kernel(SYS_pread64, readable, footer, sizeof *footer, st.st_size - (off_t)sizeof *footer);
+	if (readable != fd && readable >= 0)
+		kernel(SYS_close, readable);
+	bool is_right = count == sizeof *footer && footer->magic == FOOTER_MAGIC &&
+			footer->entries_bytes + footer->path_bytes + sizeof *footer == (uint64_t)st.st_size;
+	return is_right ? 0 : -EBADF;
+}
+
+ssize_t fds_directory_path(int fd, char *into, size_t room)
+{
+	struct directory_footer footer;
+	if (fds_directory(fd, &footer) < 0 || footer.path_bytes == 0 || footer.path_bytes >= room)
+		return -1;
+	char link[32];
+	int again = (int)kernel(SYS_openat, AT_FDCWD, link_of(fd, link), O_RDONLY | O_CLOEXEC);
+	if (again < 0)
+		return -1;
+	long count = kernel(SYS_pread64, again, into, footer.path_bytes, footer.entries_bytes);
+	kernel(SYS_close, again);
+	if (count != (long)footer.path_bytes)
+		return -1;
+	while (count > 1 && into[count - 1] == '/')
+		count--;
+	return count;
+}

@@ -1,0 +1,55 @@
+/* fds.h - remote files as descriptors: memfds that know what they stand for.
+ *
+ * The memfd's name carries the remote stat in hexadecimal, so whoever holds the descriptor (after dup, fork, exec, or from
+ * another process) can ask the kernel what it is: there is no table, hence no lock and nothing to keep in step. A mode no
+ * other nameless file has marks ours, so that telling them apart costs nothing in fstat().
+ *
+ * A directory's memfd holds its entries as struct linux_dirent64, then its path, then a footer. Its file position is
+ * counted from DIRECTORY_BASE: beyond the end, where read(2) finds nothing.
+ */
+#ifndef MIRRORD_FDS_H
+#define MIRRORD_FDS_H
+
+#include "shim.h"
+
+#include <sys/stat.h>
+
+#define DIRECTORY_BASE ((int64_t)1 << 40)
+
+struct directory_footer {
+	uint64_t entries_bytes;
+	uint32_t path_bytes;
+	uint32_t magic;
+};
+
+/* An empty memfd for a file or directory with this stat, close-on-exec, readable and writable. Or -errno. */
+int fds_make(const struct wire_stat *stat);
+
+/* Makes the filled memfd what the app gets: read-only, at its number, with the open flags `flags`. 0 or -errno. */
+int fds_seal(int fd, int flags);
+
+/* Rewrites the entries' offsets and adds path and footer. 0 or -errno. */
+int fds_finish_directory(int fd, uint64_t entries_bytes, struct wire_bytes path);
+
+/* Is a file with this mode and link count one of ours? Then fds_stat() tells what it stands for. */
+static inline bool fds_is_ours(uint32_t mode, uint64_t links)
+{
+	return unlikely(mode == (S_IFREG | S_ISVTX | 0444) && links == 0);
+}
+
+/* 0 and the remote stat; or -errno: not ours after all, or the kernel does not tell (no /proc). */
+int fds_stat(int fd, struct wire_stat *stat);
+
+/* 0 and the footer of a directory of ours; -ENOTDIR when it is a file of ours; -EBADF when it is not ours. */
+int fds_directory(int fd, struct directory_footer *footer);
+
+/* The remote path of a directory of ours: its length (no NUL), or -1. */
+ssize_t fds_directory_path(int fd, char *into, size_t room);
+
+/* A position in a directory as an offset into its entries: both countings are understood. */
+static inline uint64_t fds_entries_offset(int64_t position)
+{
+	return (uint64_t)(position >= DIRECTORY_BASE ? position - DIRECTORY_BASE : position < 0 ? 0 : position);
+}
+
+#endif

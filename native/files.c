@@ -1,0 +1,221 @@
+/* files.c - hooks of calls that take a path: open, access, links. What is remote is for reading; see paths.c for who
+ * decides and remote.c for what is asked.
+ */
+#include "real.h"
+#include "remote.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+int hook_open(const char *path, int flags, mode_t mode)
+{
+	long result = try_open(AT_FDCWD, path, flags);
+	return result == BYPASS ? real.open(path, flags, mode) : edge(result);
+}
+
+int hook_openat(int dirfd, const char *path, int flags, mode_t mode)
+{
+	long result = try_open(dirfd, path, flags);
+	return result == BYPASS ? real.openat(dirfd, path, flags, mode) : edge(result);
+}
+
+int hook___open_2(const char *path, int flags)
+{
+	long result = try_open(AT_FDCWD, path, flags);
+	return result == BYPASS ? real.__open_2(path, flags) : edge(result);
+}
+
+int hook___openat_2(int dirfd, const char *path, int flags)
+{
+	long result = try_open(dirfd, path, flags);
+	return result == BYPASS ? real.__openat_2(dirfd, path, flags) : edge(result);
+}
+
+/* The flags of open(2) for an fopen(3) mode that only reads, else O_RDWR. */
+static int flags_of(const char *mode)
+{
+	int flags = O_RDONLY;
+	if (!mode || *mode != 'r')
+		return O_RDWR;
+	for (; *mode && *mode != ','; mode++) {
+		if (*mode == '+')
+			return O_RDWR;
+		if (*mode == 'e')
+			flags |= O_CLOEXEC;
+	}
+	return flags;
+}
+
+FILE *hook_fopen(const char *path, const char *mode)
+{
+	long fd = try_open(AT_FDCWD, path, flags_of(mode));
+	if (fd == BYPASS)
+		return real.fopen(path, mode);
+	if (edge(fd) < 0)
+		return NULL;
+	FILE *stream = fdopen((int)fd, mode);
+	if (!stream)
+		kernel(SYS_close, fd);
+	return stream;
+}
+
+FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
+{
+	long fd = try_open(AT_FDCWD, path, flags_of(mode) | O_CLOEXEC);
+	if (fd == BYPASS)
+		return real.freopen(path, mode, stream);
+	if (fd < 0) {
+		/* "If this function fails, the stream is closed": which is what it does with a path that is none. */
+		real.freopen("", mode, stream);
+		edge(fd);
+		return NULL;
+	}
+	/* The kernel opens the same memfd once more, under whatever number libc wants. */
+	char link[32];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", (int)fd);
+	stream = real.freopen(link, mode, stream);
+	kernel(SYS_close, fd);
+	return stream;
+}
+
+static long try_access(int dirfd, const char *path, int mode, int flags)
+{
+	struct place place;
+	switch (locate(dirfd, path, (mode & W_OK) != 0, &place)) {
+	case LOCAL:
+		return BYPASS;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return remote_access(place.path, mode, flags);
+	}
+}
+
+int hook_access(const char *path, int mode)
+{
+	long result = try_access(AT_FDCWD, path, mode, 0);
+	return result == BYPASS ? real.access(path, mode) : edge(result);
+}
+
+int hook_faccessat(int dirfd, const char *path, int mode, int flags)
+{
+	long result = try_access(dirfd, path, mode, flags);
+	return result == BYPASS ? real.faccessat(dirfd, path, mode, flags) : edge(result);
+}
+
+int hook_euidaccess(const char *path, int mode)
+{
+	long result = try_access(AT_FDCWD, path, mode, AT_EACCESS);
+	return result == BYPASS ? real.euidaccess(path, mode) : edge(result);
+}
+
+static long try_readlink(int dirfd, const char *path, char *into, size_t room)
+{
+	struct place place;
+	if (room == 0)
+		return BYPASS;
+	switch (locate(dirfd, path, false, &place)) {
+	case LOCAL:
+		return BYPASS;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return remote_readlink(place.path, into, room);
+	}
+}
+
+ssize_t hook_readlink(const char *path, char *into, size_t room)
+{
+	long result = try_readlink(AT_FDCWD, path, into, room);
+	return result == BYPASS ? real.readlink(path, into, room) : edge(result);
+}
+
+ssize_t hook_readlinkat(int dirfd, const char *path, char *into, size_t room)
+{
+	long result = try_readlink(dirfd, path, into, room);
+	return result == BYPASS ? real.readlinkat(dirfd, path, into, room) : edge(result);
+}
+
+/* The checked forms end the program when `size`, the true size of the buffer, is too small: that is left to libc. */
+ssize_t hook___readlink_chk(const char *path, char *into, size_t room, size_t size)
+{
+	long result = size < room ? BYPASS : try_readlink(AT_FDCWD, path, into, room);
+	return result == BYPASS ? real.__readlink_chk(path, into, room, size) : edge(result);
+}
+
+ssize_t hook___readlinkat_chk(int dirfd, const char *path, char *into, size_t room, size_t size)
+{
+	long result = size < room ? BYPASS : try_readlink(dirfd, path, into, room);
+	return result == BYPASS ? real.__readlinkat_chk(dirfd, path, into, room, size) : edge(result);
+}
+
+/* True when the path is ours: then `*result` is what realpath(3) returns. */
+static bool try_realpath(const char *path, char *into, char **result)
+{
+	struct place place;
+	char found[PATH_MAX];
+	enum outcome outcome = locate(AT_FDCWD, path, false, &place);
+	if (outcome == LOCAL)
+		return false;
+	ssize_t length = outcome == ABSENT ? -ENOENT : remote_realpath(place.path, found, sizeof found);
+	*result = NULL;
+	if (length == (ssize_t)sizeof found)
+		length = -ENAMETOOLONG;
+	if (edge(length) < 0)
+		return true;
+	*result = into ? into : malloc((size_t)length + 1);
+	if (*result) {
+		memcpy(*result, found, (size_t)length);
+		(*result)[length] = '\0';
+	}
+	return true;
+}
+
+char *hook_realpath(const char *path, char *into)
+{
+	char *result;
+	return try_realpath(path, into, &result) ? result : real.realpath(path, into);
+}
+
+char *hook___realpath_chk(const char *path, char *into, size_t size)
+{
+	char *result;
+	bool is_ours = size >= PATH_MAX && try_realpath(path, into, &result);
+	return is_ours ? result : real.__realpath_chk(path, into, size);
+}
+
+char *hook_canonicalize_file_name(const char *path)
+{
+	char *result;
+	return try_realpath(path, NULL, &result) ? result : real.canonicalize_file_name(path);
+}
+
+/* The target's extended attributes are not asked for: `ls -l` and cp take "not supported" for an answer. */
+static bool has_no_attributes(const char *path)
+{
+	struct place place;
+	enum outcome outcome = locate(AT_FDCWD, path, false, &place);
+	if (outcome != LOCAL)
+		errno = outcome == ABSENT ? ENOENT : EOPNOTSUPP;
+	return outcome != LOCAL;
+}
+
+ssize_t hook_getxattr(const char *path, const char *name, void *into, size_t room)
+{
+	return has_no_attributes(path) ? -1 : real.getxattr(path, name, into, room);
+}
+
+ssize_t hook_lgetxattr(const char *path, const char *name, void *into, size_t room)
+{
+	return has_no_attributes(path) ? -1 : real.lgetxattr(path, name, into, room);
+}
+
+ssize_t hook_listxattr(const char *path, char *into, size_t room)
+{
+	return has_no_attributes(path) ? -1 : real.listxattr(path, into, room);
+}
+
+ssize_t hook_llistxattr(const char *path, char *into, size_t room)
+{
+	return has_no_attributes(path) ? -1 : real.llistxattr(path, into, room);
+}

@@ -1,0 +1,61 @@
+/* guard.c - our descriptors among the app's: programs that close everything do not hit them, programs that want their
+ * numbers get them.
+ *
+ * To the app our numbers are not open. What happens to them by raw system calls is noticed before their next use (wire.c).
+ */
+#include "real.h"
+#include "wire.h"
+
+#include <fcntl.h>
+
+int hook_close(int fd)
+{
+	if (unlikely(wire_owns(fd)))
+		return edge(-EBADF);
+	return real.close(fd);
+}
+
+int hook_close_range(unsigned first, unsigned last, int flags)
+{
+	int own;
+	while (first <= last && (own = wire_first_owned(first, last)) >= 0) {
+		if ((unsigned)own > first) {
+			long result = kernel(SYS_close_range, first, own - 1, flags);
+			if (result < 0)
+				return edge(result);
+		}
+		first = (unsigned)own + 1;
+	}
+	return first <= last ? edge(kernel(SYS_close_range, first, last, flags)) : 0;
+}
+
+void hook_closefrom(int lowest)
+{
+	unsigned first = lowest > 0 ? (unsigned)lowest : 0;
+	int saved = errno;
+	if (hook_close_range(first, ~0u, 0) < 0 && errno == ENOSYS)
+		real.closefrom(lowest);
+	errno = saved;
+}
+
+/* dup2 and dup3: `to` is about to be replaced. Afterwards a number that was ours is the app's, or closed. */
+static int duplicate(int from, int to, int flags, bool is_dup3)
+{
+	bool was_ours = unlikely(wire_owns(to)) && from != to;
+	if (was_ours)
+		wire_make_way(to);
+	int result = is_dup3 ? real.dup3(from, to, flags) : real.dup2(from, to);
+	if (was_ours && result < 0)
+		kernel(SYS_close, to);
+	return result;
+}
+
+int hook_dup2(int from, int to)
+{
+	return duplicate(from, to, 0, false);
+}
+
+int hook_dup3(int from, int to, int flags)
+{
+	return duplicate(from, to, flags, true);
+}

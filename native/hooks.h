@@ -1,0 +1,36 @@
+/* hooks.h - the types the table speaks of, and the prototype of every hook's body (made from hooks.def).
+ *
+ * A body has the contract of the libc function it is named after, errno included.
+ */
+#ifndef MIRRORD_HOOKS_H
+#define MIRRORD_HOOKS_H
+
+#include "shim.h"
+
+#include <dirent.h>
+#include <glob.h>
+#include <netdb.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+typedef int (*dirent_filter)(const struct dirent *);
+typedef int (*dirent_order)(const struct dirent **, const struct dirent **);
+
+#define UNPAREN(...) __VA_ARGS__
+
+#define HOOK(ret, name, params, call) ret hook_##name params;
+#define HOOK_VA(ret, name, params, last, type, extra, call) ret hook_##name(UNPAREN params, type extra);
+#define HOOK_LIST(ret, name, params, last, hook)
+#define ALIAS(name, hook)
+#include "hooks.def"
+#undef HOOK
+#undef HOOK_VA
+#undef HOOK_LIST
+#undef ALIAS
+
+#endif

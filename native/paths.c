@@ -1,0 +1,262 @@
+/* paths.c - the rules, and paths made absolute. See paths.h. */
+#include "fds.h"
+#include "paths.h"
+
+#include <fcntl.h>
+
+#define TEXT(literal) { literal, sizeof literal - 1 }
+
+static bool equals(const char *path, size_t length, struct text text)
+{
+	return length == text.length && memcmp(path, text.at, length) == 0;
+}
+
+/* Is it `directory` or something below? */
+static bool is_within(const char *path, size_t length, struct text directory)
+{
+	return directory.length > 0 && length >= directory.length && memcmp(path, directory.at, directory.length) == 0 &&
+	       (length == directory.length || path[directory.length] == '/');
+}
+
+static bool is_within_any(const char *path, size_t length, const struct text *directories, size_t count)
+{
+	for (size_t at = 0; at < count; at++)
+		if (is_within(path, length, directories[at]))
+			return true;
+	return false;
+}
+
+#define IS_WITHIN_ANY(path, length, list) is_within_any(path, length, list, sizeof list / sizeof *list)
+
+static bool is_user_credentials(const char *path, size_t length)
+{
+	static const struct text below_home[] = { TEXT(".config/gcloud"), TEXT(".kube"), TEXT(".azure") };
+	if (!is_within(path, length, shim.home) || length == shim.home.length)
+		return false;
+	return IS_WITHIN_ANY(path + shim.home.length + 1, length - shim.home.length - 1, below_home);
+}
+
+static bool is_target_identity(const char *path, size_t length)
+{
+	static const struct text files[] = {
+		TEXT("/etc/resolv.conf"), TEXT("/etc/hosts"), TEXT("/etc/hostname"), TEXT("/etc/ssl/certs"),
+	};
+	return length > 5 && memcmp(path, "/etc/", 5) == 0 && IS_WITHIN_ANY(path, length, files);
+}
+
+static bool is_system_directory(const char *path, size_t length)
+{
+	static const struct text directories[] = {
+		TEXT("/usr"),	TEXT("/lib"), TEXT("/proc"), TEXT("/etc"),     TEXT("/dev"),	TEXT("/sys"),
+		TEXT("/tmp"),	TEXT("/bin"), TEXT("/home"), TEXT("/sbin"),    TEXT("/opt"),	TEXT("/run"),
+		TEXT("/lib64"), TEXT("/nix"), TEXT("/snap"), TEXT("/selinux"), TEXT("/lib32"),	TEXT("/libx32"),
+		TEXT("/var/tmp"), TEXT("/Program Files"),
+	};
+	return IS_WITHIN_ANY(path, length, directories);
+}
+
+static bool is_home_dotfile(const char *path, size_t length)
+{
+	return is_within(path, length, shim.home) && length > shim.home.length + 1 && path[shim.home.length + 1] == '.';
+}
+
+static bool is_code_suffix(const char *suffix, size_t length)
+{
+	static const struct text suffixes[] = {
+		TEXT("so"), TEXT("js"),	 TEXT("py"),  TEXT("pyc"), TEXT("d"),	  TEXT("sh"),  TEXT("rb"),
+		TEXT("jar"), TEXT("class"), TEXT("pth"), TEXT("plist"), TEXT("pdb"), TEXT("dll"),
+	};
+	for (size_t at = 0; at < sizeof suffixes / sizeof *suffixes; at++)
+		if (equals(suffix, length, suffixes[at]))
+			return true;
+	return false;
+}
+
+static bool ends_with(const char *path, size_t length, struct text text)
+{
+	return length >= text.length && memcmp(path + length - text.length, text.at, text.length) == 0;
+}
+
+static bool has_code_component(const char *path, size_t length)
+{
+	static const struct text names[] = { TEXT("node_modules"), TEXT(".tool-versions"), TEXT(".asdf") };
+	for (size_t from = 1; from < length;) {
+		const char *slash = memchr(path + from, '/', length - from);
+		size_t end = slash ? (size_t)(slash - path) : length;
+		for (size_t at = 0; at < sizeof names / sizeof *names; at++)
+			if (equals(path + from, end - from, names[at]))
+				return true;
+		/* Pipes of the .NET runtime: clr-debug-pipe-…, dotnet-diagnostic-… */
+		if (end - from > 10 && memcmp(path + from, "clr-", 4) == 0 && memmem(path + from, end - from, "-pipe-", 6))
+			return true;
+		from = end + 1;
+	}
+	return false;
+}
+
+static bool is_code(const char *path, size_t length)
+{
+	static const struct text endings[] = {
+		TEXT("/package.json"), TEXT("venv.cfg"), TEXT("jvm.cfg"), TEXT("/.yarnrc"), TEXT("/.yarnrc.yml"),
+	};
+	const char *name = memrchr(path, '/', length);
+	const char *dot = memrchr(name, '.', length - (size_t)(name - path));
+	if (dot && is_code_suffix(dot + 1, length - (size_t)(dot + 1 - path)))
+		return true;
+	/* libx.so.6 */
+	if (dot && memmem(name, length - (size_t)(name - path), ".so.", 4))
+		return true;
+	for (size_t at = 0; at < sizeof endings / sizeof *endings; at++)
+		if (ends_with(path, length, endings[at]))
+			return true;
+	return has_code_component(path, length);
+}
+
+static struct decision decided(enum outcome outcome, enum rule rule)
+{
+	return (struct decision){ outcome, rule };
+}
+
+struct decision decide_path(const char *path, size_t length, bool is_write)
+{
+	if (shim.fs_mode == FS_LOCAL)
+		return decided(LOCAL, RULE_MODE_LOCAL);
+	if (!is_write && is_within_any(path, length, shim.mounts, (size_t)shim.mount_count))
+		return decided(REMOTE, RULE_MOUNT);
+	if (is_user_credentials(path, length))
+		return decided(ABSENT, RULE_USER_CREDENTIALS);
+	if (!is_write && is_target_identity(path, length))
+		return decided(REMOTE, RULE_TARGET_IDENTITY);
+	if (length <= 1)
+		return decided(LOCAL, RULE_ROOT);
+	if (is_system_directory(path, length))
+		return decided(LOCAL, RULE_SYSTEM_DIRECTORY);
+	if (is_within(path, length, shim.launch_directory))
+		return decided(LOCAL, RULE_LAUNCH_DIRECTORY);
+	if (is_within(path, length, shim.temporary_directory))
+		return decided(LOCAL, RULE_TEMPORARY_DIRECTORY);
+	if (equals(path, length, shim.program))
+		return decided(LOCAL, RULE_PROGRAM);
+	if (is_home_dotfile(path, length))
+		return decided(LOCAL, RULE_HOME_DOTFILE);
+	if (is_code(path, length))
+		return decided(LOCAL, RULE_CODE);
+	if (shim.fs_mode == FS_LOCAL_WITH_OVERRIDES)
+		return decided(LOCAL, RULE_MODE_OVERRIDES);
+	/* Mode write is served like mode read until the agent writes files. */
+	if (is_write)
+		return decided(LOCAL, RULE_WRITE);
+	return decided(REMOTE, RULE_MODE_REMOTE);
+}
+
+/* ---- paths made absolute ---- */
+
+/* True when `path` has nothing to squeeze out: no "//", no "/.", except in names that begin with a dot. */
+static bool is_plain(const char *path, size_t *length)
+{
+	const char *at = path;
+	for (; *at; at++) {
+		if (*at != '/')
+			continue;
+		if (at[1] == '/' || at[1] == '\0')
+			break;
+		if (at[1] == '.' && (at[2] == '/' || at[2] == '\0' || (at[2] == '.' && (at[3] == '/' || at[3] == '\0'))))
+			break;
+	}
+	*length = (size_t)(at - path);
+	return *at == '\0';
+}
+
+/* Appends the components of `path` to `into`, which holds `length` bytes of an absolute path without a slash at its end;
+ * "." and "//" go. Returns the new length, or -1 when there is no room. */
+static ssize_t append(char *into, size_t length, size_t room, const char *path, bool keeps_dotdot)
+{
+	while (*path) {
+		size_t span = strcspn(path, "/");
+		bool is_up = span == 2 && path[0] == '.' && path[1] == '.';
+		if (is_up && !keeps_dotdot) {
+			while (length > 0 && into[--length] != '/')
+				;
+		} else if (span > 0 && !(span == 1 && path[0] == '.')) {
+			if (length + span + 2 > room)
+				return -1;
+			into[length++] = '/';
+			memcpy(into + length, path, span);
+			length += span;
+		}
+		path += span;
+		path += *path == '/';
+	}
+	return (ssize_t)length;
+}
+
+static bool ends_in_directory(const char *path)
+{
+	size_t length = strlen(path);
+	if (path[length - 1] == '/')
+		return true;
+	return path[length - 1] == '.' && (length == 1 || path[length - 2] == '/' ||
+					   (path[length - 2] == '.' && (length == 2 || path[length - 3] == '/')));
+}
+
+/* What `path` is relative to: its length in `into` (no slash at the end), or -1. */
+static ssize_t base_of(int dirfd, const char *path, char *into, size_t room)
+{
+	if (*path == '/')
+		return 0;
+	long length;
+	if (dirfd == AT_FDCWD) {
+		/* Counts the NUL; "(unreachable)…" is a directory outside our root. */
+		length = kernel(SYS_getcwd, into, room) - 1;
+		if (length <= 0 || into[0] != '/')
+			return -1;
+	} else {
+		length = fds_directory_path(dirfd, into, room);
+	}
+	return length == 1 ? 0 : length;
+}
+
+static enum outcome settle(struct place *place, struct decision decision, struct wire_bytes path)
+{
+	place->outcome = decision.outcome;
+	place->rule = decision.rule;
+	place->path = path;
+	return decision.outcome;
+}
+
+static enum outcome locate_joined(int dirfd, const char *path, bool is_write, struct place *place)
+{
+	struct decision local = { LOCAL, RULE_UNDECIDABLE };
+	char *into = place->buffer;
+	size_t room = sizeof place->buffer - 1;
+	ssize_t base = base_of(dirfd, path, into, room);
+	ssize_t length = base < 0 ? -1 : append(into, (size_t)base, room, path, false);
+	if (length < 0)
+		return settle(place, local, (struct wire_bytes){ 0 });
+	if (length == 0)
+		into[length++] = '/';
+	struct decision decision = decide_path(into, (size_t)length, is_write);
+	if (decision.outcome != REMOTE)
+		return settle(place, decision, (struct wire_bytes){ 0 });
+	/* Once more, now for the agent. */
+	base = base_of(dirfd, path, into, room);
+	length = base < 0 ? -1 : append(into, (size_t)base, room, path, true);
+	if (length < 0)
+		return settle(place, local, (struct wire_bytes){ 0 });
+	/* "x/" is x only if x is a directory: the agent must see the slash. */
+	if (length == 0 || ends_in_directory(path))
+		into[length++] = '/';
+	return settle(place, decision, (struct wire_bytes){ into, (uint32_t)length });
+}
+
+enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place)
+{
+	size_t length;
+	if (shim.fs_mode == FS_LOCAL || !path || !*path)
+		return settle(place, (struct decision){ LOCAL, RULE_MODE_LOCAL }, (struct wire_bytes){ 0 });
+	if (*path != '/' || !is_plain(path, &length))
+		return locate_joined(dirfd, path, is_write, place);
+	if (length >= WIRE_PATH_BYTES)
+		return settle(place, (struct decision){ LOCAL, RULE_UNDECIDABLE }, (struct wire_bytes){ 0 });
+	return settle(place, decide_path(path, length, is_write), (struct wire_bytes){ path, (uint32_t)length });
+}

@@ -1,0 +1,56 @@
+/* paths.h - whose file is it: this machine's or the target's. The one place where that is decided.
+ *
+ * The answer carries the rule that gave it, for the log and for `mirrord explain`. No allocation, no lock, no regular
+ * expression: a local answer for an absolute path costs some tens of nanoseconds.
+ */
+#ifndef MIRRORD_PATHS_H
+#define MIRRORD_PATHS_H
+
+#include "shim.h"
+
+enum outcome {
+	LOCAL, /* the real function runs */
+	REMOTE, /* the target is asked */
+	ABSENT, /* ENOENT without asking */
+};
+
+/* In the order in which they are tried. */
+enum rule {
+	RULE_UNDECIDABLE, /* no path, too long, relative to a local descriptor, working directory unknown */
+	RULE_MODE_LOCAL, /* no session, or the run's files are all local */
+	RULE_MOUNT, /* on a volume of the target */
+	RULE_USER_CREDENTIALS, /* the user's own cloud credentials: a program in the target would not see them */
+	RULE_TARGET_IDENTITY, /* /etc/hosts and the like, for reading */
+	RULE_ROOT, /* "/" itself */
+	RULE_SYSTEM_DIRECTORY, /* /usr, /proc and the like */
+	RULE_LAUNCH_DIRECTORY,
+	RULE_TEMPORARY_DIRECTORY,
+	RULE_PROGRAM,
+	RULE_HOME_DOTFILE,
+	RULE_CODE, /* files that are code by their name */
+	RULE_MODE_OVERRIDES, /* mode localwithoverrides, and nothing overrides */
+	RULE_WRITE, /* mode read, and it is not for reading */
+	RULE_MODE_REMOTE, /* mode read or write, and no rule said otherwise */
+};
+
+struct decision {
+	enum outcome outcome;
+	enum rule rule;
+};
+
+/* `path` is absolute and without "//", "/./" and "/../"; `length` without a slash at its end. */
+struct decision decide_path(const char *path, size_t length, bool is_write);
+
+/* A path as an app gave it, made absolute. */
+struct place {
+	enum outcome outcome;
+	enum rule rule;
+	/* For the agent: ".." is kept, because what it means behind a symlink is the agent's matter. */
+	struct wire_bytes path;
+	char buffer[WIRE_PATH_BYTES];
+};
+
+/* Decides for a path relative to `dirfd` (AT_FDCWD: to the working directory). place->path is set when it is REMOTE. */
+enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place);
+
+#endif

@@ -1,0 +1,240 @@
+/* process.c - children follow: whatever environment a program gives to a new image, the shim and the session are in it.
+ *
+ * Between vfork and exec there is no allocating: a new environment is an array on the stack. The program's own LD_PRELOAD
+ * stays, behind ours. What the shim cannot enter (static, setuid, of another architecture) is noted by name.
+ */
+#include "real.h"
+#include "wire.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+static const char PRELOAD[] = "LD_PRELOAD=";
+static const char SESSION[] = "MIRRORD_SESSION_DIR=";
+
+struct launch {
+	enum { EXECVE, EXECVPE, FEXECVE, EXECVEAT, SPAWN, SPAWNP } how;
+	int fd, flags;
+	const char *path;
+	char *const *argv;
+	pid_t *pid;
+	const posix_spawn_file_actions_t *actions;
+	const posix_spawnattr_t *attributes;
+};
+
+static int really(const struct launch *it, char *const envp[])
+{
+	switch (it->how) {
+	case EXECVE:
+		return real.execve(it->path, it->argv, envp);
+	case EXECVPE:
+		return real.execvpe(it->path, it->argv, envp);
+	case FEXECVE:
+		return real.fexecve(it->fd, it->argv, envp);
+	case EXECVEAT:
+		return real.execveat(it->fd, it->path, it->argv, envp, it->flags);
+	case SPAWN:
+		return real.posix_spawn(it->pid, it->path, it->actions, it->attributes, it->argv, envp);
+	default:
+		return real.posix_spawnp(it->pid, it->path, it->actions, it->attributes, it->argv, envp);
+	}
+}
+
+static bool starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Does the list of libraries begin with ours? */
+static bool is_ours_first(const char *list)
+{
+	size_t length = strlen(shim.path);
+	return strncmp(list, shim.path, length) == 0 && (!list[length] || list[length] == ':' || list[length] == ' ');
+}
+
+struct survey {
+	size_t count;
+	const char *preload; /* the program's own list, or NULL */
+	bool is_complete;
+};
+
+static struct survey survey(char *const envp[])
+{
+	struct survey found = { 0 };
+	bool has_session = false;
+	for (; envp && envp[found.count]; found.count++) {
+		const char *entry = envp[found.count];
+		if (starts_with(entry, PRELOAD))
+			found.preload = entry + sizeof PRELOAD - 1;
+		else if (strcmp(entry, shim.session_variable) == 0)
+			has_session = true;
+	}
+	found.is_complete = has_session && found.preload && is_ours_first(found.preload);
+	return found;
+}
+
+/* ---- what the shim cannot enter ---- */
+
+static const char *obstacle_in(const uint8_t *head, size_t length)
+{
+	Elf64_Ehdr header;
+	if (length < sizeof header || memcmp(head, ELFMAG, SELFMAG) != 0)
+		return NULL; /* a script: its interpreter is what counts */
+	memcpy(&header, head, sizeof header);
+	if (head[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64)
+		return "is for another architecture: it runs without mirrord: ";
+	for (int at = 0; at < header.e_phnum; at++) {
+		Elf64_Phdr segment;
+		size_t offset = header.e_phoff + (size_t)at * header.e_phentsize;
+		if (offset > length || length - offset < sizeof segment)
+			return NULL; /* too far back to say */
+		memcpy(&segment, head + offset, sizeof segment);
+		if (segment.p_type == PT_INTERP)
+			return NULL;
+	}
+	return "is statically linked: it runs without mirrord: ";
+}
+
+static void note_obstacle(const char *path)
+{
+	uint8_t head[2048];
+	struct stat st;
+	int fd = (int)kernel(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	long length = kernel(SYS_read, fd, head, sizeof head);
+	bool has_stat = kernel(SYS_fstat, fd, &st) == 0;
+	kernel(SYS_close, fd);
+	const char *obstacle = obstacle_in(head, length > 0 ? (size_t)length : 0);
+	bool changes_user = has_stat && (((st.st_mode & S_ISUID) && st.st_uid != (uid_t)kernel(SYS_geteuid)) ||
+					 ((st.st_mode & S_ISGID) && st.st_gid != (gid_t)kernel(SYS_getegid)));
+	if (!obstacle && changes_user)
+		obstacle = "is setuid or setgid: it runs without mirrord: ";
+	if (obstacle)
+		wire_note(obstacle, path);
+}
+
+/* ---- launching ---- */
+
+/* More entries than this do not go on the stack. */
+enum { STACK_ENTRIES = 4096 };
+
+static int launch_completed(const struct launch *it, char *const envp[], const struct survey *found, char **room)
+{
+	size_t own = found->preload ? strlen(found->preload) : 0;
+	char preload[sizeof PRELOAD + strlen(shim.path) + 1 + own];
+	char *at = stpcpy(stpcpy(preload, PRELOAD), shim.path);
+	if (own > 0) {
+		*at++ = ':';
+		at = stpcpy(at, found->preload);
+	}
+	*at = '\0';
+	size_t count = 0;
+	room[count++] = preload;
+	room[count++] = shim.session_variable;
+	for (size_t from = 0; from < found->count; from++)
+		if (!starts_with(envp[from], PRELOAD) && !starts_with(envp[from], SESSION))
+			room[count++] = envp[from];
+	room[count] = NULL;
+	return really(it, room);
+}
+
+static int launch(const struct launch *it, char *const envp[])
+{
+	if (!shim.has_session)
+		return really(it, envp);
+	int saved = errno;
+	if (it->path && strchr(it->path, '/') && it->how != EXECVEAT)
+		note_obstacle(it->path);
+	errno = saved;
+	struct survey found = survey(envp);
+	if (found.is_complete)
+		return really(it, envp);
+	if (found.count <= STACK_ENTRIES) {
+		char *room[found.count + 3];
+		return launch_completed(it, envp, &found, room);
+	}
+	size_t bytes = (found.count + 3) * sizeof(char *);
+	char **room = (char **)kernel(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if ((unsigned long)room >= -4095UL)
+		return really(it, envp);
+	int result = launch_completed(it, envp, &found, room);
+	kernel(SYS_munmap, room, bytes);
+	return result;
+}
+
+int hook_execve(const char *path, char *const argv[], char *const envp[])
+{
+	return launch(&(struct launch){ .how = EXECVE, .path = path, .argv = argv }, envp);
+}
+
+int hook_execv(const char *path, char *const argv[])
+{
+	return hook_execve(path, argv, environ);
+}
+
+int hook_execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	return launch(&(struct launch){ .how = EXECVPE, .path = file, .argv = argv }, envp);
+}
+
+int hook_execvp(const char *file, char *const argv[])
+{
+	return hook_execvpe(file, argv, environ);
+}
+
+int hook_fexecve(int fd, char *const argv[], char *const envp[])
+{
+	return launch(&(struct launch){ .how = FEXECVE, .fd = fd, .argv = argv }, envp);
+}
+
+int hook_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
+{
+	struct launch it = { .how = EXECVEAT, .fd = dirfd, .path = path, .argv = argv, .flags = flags };
+	return launch(&it, envp);
+}
+
+int hook_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+		     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+{
+	struct launch it = { SPAWN, .path = path, .argv = argv, .pid = pid, .actions = actions, .attributes = attributes };
+	return launch(&it, envp);
+}
+
+int hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
+		      const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+{
+	struct launch it = { SPAWNP, .path = file, .argv = argv, .pid = pid, .actions = actions, .attributes = attributes };
+	return launch(&it, envp);
+}
+
+/* These start a shell with the program's own environment: a program that has cleared it gets our two variables back. */
+static void complete_environ(void)
+{
+	struct survey found = survey(environ);
+	if (!shim.has_session || found.is_complete)
+		return;
+	int saved = errno;
+	size_t own = found.preload ? strlen(found.preload) : 0;
+	char preload[strlen(shim.path) + 2 + own];
+	char *at = stpcpy(preload, shim.path);
+	if (own > 0)
+		stpcpy(stpcpy(at, ":"), found.preload);
+	setenv("LD_PRELOAD", preload, 1);
+	setenv("MIRRORD_SESSION_DIR", shim.session_variable + sizeof SESSION - 1, 1);
+	errno = saved;
+}
+
+int hook_system(const char *command)
+{
+	complete_environ();
+	return real.system(command);
+}
+
+FILE *hook_popen(const char *command, const char *type)
+{
+	complete_environ();
+	return real.popen(command, type);
+}

@@ -1,0 +1,94 @@
+/* raw.c - syscall(2), the function: programs that step around libc's names (libuv's statx, Python's getdents64) come
+ * through here. Those whose names we hook go to the hook; all else goes to the kernel.
+ *
+ * System calls made without libc (static programs, Go) are not seen here.
+ */
+#include "real.h"
+#include "remote.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+
+/* openat2(2): resolution below a remote directory is the agent's, so flags that restrict it cannot be kept here. */
+static long raw_openat2(int dirfd, const char *path, const struct open_how *how, size_t size)
+{
+	if (!how || size < sizeof *how)
+		return real.syscall(SYS_openat2, dirfd, (long)path, (long)how, (long)size, 0, 0);
+	long result = try_open(dirfd, path, (int)how->flags);
+	if (result == BYPASS)
+		return real.syscall(SYS_openat2, dirfd, (long)path, (long)how, (long)size, 0, 0);
+	return edge(result);
+}
+
+#define P(argument) ((void *)(argument))
+#define N(argument) ((int)(argument))
+
+static long raw_file(long number, const long *a, bool *is_known)
+{
+	switch (number) {
+	case SYS_open:
+		return hook_open(P(a[0]), N(a[1]), (mode_t)a[2]);
+	case SYS_openat:
+		return hook_openat(N(a[0]), P(a[1]), N(a[2]), (mode_t)a[3]);
+	case SYS_openat2:
+		return raw_openat2(N(a[0]), P(a[1]), P(a[2]), (size_t)a[3]);
+	case SYS_access:
+		return hook_access(P(a[0]), N(a[1]));
+	case SYS_faccessat:
+		return hook_faccessat(N(a[0]), P(a[1]), N(a[2]), 0);
+	case SYS_faccessat2:
+		return hook_faccessat(N(a[0]), P(a[1]), N(a[2]), N(a[3]));
+	case SYS_readlink:
+		return hook_readlink(P(a[0]), P(a[1]), (size_t)N(a[2]));
+	case SYS_readlinkat:
+		return hook_readlinkat(N(a[0]), P(a[1]), P(a[2]), (size_t)N(a[3]));
+	case SYS_getdents64:
+		return hook_getdents64(N(a[0]), P(a[1]), (unsigned)a[2]);
+	case SYS_stat:
+		return edge(stat_by_kernel(AT_FDCWD, P(a[0]), P(a[1]), 0));
+	case SYS_lstat:
+		return edge(stat_by_kernel(AT_FDCWD, P(a[0]), P(a[1]), AT_SYMLINK_NOFOLLOW));
+	case SYS_fstat:
+		return edge(stat_by_kernel(N(a[0]), "", P(a[1]), AT_EMPTY_PATH));
+	case SYS_newfstatat:
+		return edge(stat_by_kernel(N(a[0]), P(a[1]), P(a[2]), N(a[3])));
+	case SYS_statx:
+		return hook_statx(N(a[0]), P(a[1]), N(a[2]), (unsigned)a[3], P(a[4]));
+	default:
+		*is_known = false;
+		return 0;
+	}
+}
+
+static long raw_process(long number, const long *a, bool *is_known)
+{
+	switch (number) {
+	case SYS_execve:
+		return hook_execve(P(a[0]), P(a[1]), P(a[2]));
+	case SYS_execveat:
+		return hook_execveat(N(a[0]), P(a[1]), P(a[2]), P(a[3]), N(a[4]));
+	case SYS_close:
+		return hook_close(N(a[0]));
+	case SYS_close_range:
+		return hook_close_range((unsigned)a[0], (unsigned)a[1], N(a[2]));
+	case SYS_dup2:
+		return hook_dup2(N(a[0]), N(a[1]));
+	case SYS_dup3:
+		return hook_dup3(N(a[0]), N(a[1]), N(a[2]));
+	default:
+		*is_known = false;
+		return 0;
+	}
+}
+
+long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	const long arguments[] = { a, b, c, d, e, f };
+	bool is_known = true;
+	long result = raw_file(number, arguments, &is_known);
+	if (is_known)
+		return result;
+	is_known = true;
+	result = raw_process(number, arguments, &is_known);
+	return is_known ? result : real.syscall(number, a, b, c, d, e, f);
+}

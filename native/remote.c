@@ -1,0 +1,225 @@
+/* remote.c - the target's files, asked for over the wire. See remote.h. */
+#include "fds.h"
+#include "remote.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+/* What open(2) knows beyond the access mode and what the agent has to know of it. */
+enum { AGENT_OPEN_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_NONBLOCK | O_NOATIME };
+
+static long write_at(int fd, const void *from, size_t length, uint64_t offset)
+{
+	for (size_t done = 0; done < length;) {
+		long count = kernel(SYS_pwrite64, fd, (const char *)from + done, length - done, offset + done);
+		if (count <= 0 && count != -EINTR)
+			return count < 0 ? count : -EIO;
+		done += count > 0 ? (size_t)count : 0;
+	}
+	return 0;
+}
+
+/* Puts the bytes at the end of a message into the memfd at `offset`: what is in the call's buffer by writing, what is
+ * still in the socket without a stop in between. 0; or -errno and the call is finished. */
+static int take_bulk(struct wire_call *call, struct wire_bytes data, int fd, uint64_t offset)
+{
+	size_t buffered = data.length - call->in.missing;
+	long error = write_at(fd, data.at, buffered, offset);
+	if (error) {
+		wire_finish(call, false);
+		return (int)error;
+	}
+	if (call->in.missing == 0)
+		return 0;
+	uint64_t from = (offset + buffered) & ~4095ul;
+	size_t skipped = (offset + buffered) - from;
+	size_t length = skipped + call->in.missing;
+	error = kernel(SYS_ftruncate, fd, offset + data.length);
+	void *map = (void *)-1;
+	if (error == 0)
+		map = (void *)kernel(SYS_mmap, 0, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, from);
+	if ((unsigned long)map >= -4095UL) {
+		wire_finish(call, false);
+		return error < 0 ? (int)error : -ENOMEM;
+	}
+	error = wire_pull(call, (char *)map + skipped, call->in.missing);
+	kernel(SYS_munmap, map, length);
+	return (int)error;
+}
+
+/* The rest of a file that is too big to come with the answer to Open: all of it, at once. This is the one place to
+ * change when big files fill on demand. 0 and `*size`, or -errno. */
+static int fetch_rest(uint64_t handle, int fd, uint64_t *size)
+{
+	struct wire_call call;
+	struct wire_fetch fetch = { .handle = handle, .offset = *size, .length = UINT64_MAX };
+	size_t length = wire_put_fetch(call.buffer, sizeof call.buffer, WIRE_ID, fetch);
+	int error = wire_ask_for_many(&call, length, WIRE_CHUNK);
+	while (!error) {
+		struct wire_chunk chunk;
+		if (!wire_get_chunk(&call.in, &chunk))
+			return wire_finish(&call, false);
+		if (chunk.error) {
+			wire_finish(&call, true);
+			return refused(chunk.error);
+		}
+		error = take_bulk(&call, chunk.data, fd, *size);
+		if (error)
+			return error;
+		*size += chunk.data.length;
+		if (chunk.is_last)
+			return wire_finish(&call, true);
+		error = wire_next(&call, WIRE_CHUNK);
+	}
+	return error;
+}
+
+static void close_handle(uint64_t handle)
+{
+	struct wire_call call;
+	struct wire_close_handle message = { .handle = handle };
+	wire_tell(&call, wire_put_close_handle(call.buffer, sizeof call.buffer, WIRE_ID, message));
+}
+
+/* Fills the new memfd from the answer to Open, to its end. Finishes the call. */
+static int fill(struct wire_call *call, const struct wire_open_reply *reply, struct wire_bytes path, int fd)
+{
+	uint64_t size = reply->data.length;
+	int error = take_bulk(call, reply->data, fd, 0);
+	if (error)
+		return error;
+	wire_finish(call, true);
+	if (!reply->is_whole) {
+		error = fetch_rest(reply->handle, fd, &size);
+		close_handle(reply->handle);
+	}
+	if (!error && S_ISDIR(reply->stat.mode))
+		error = fds_finish_directory(fd, size, path);
+	return error;
+}
+
+int remote_open(struct wire_bytes path, int flags)
+{
+	struct wire_call call;
+	struct wire_open message = { .path = path, .flags = (uint32_t)(flags & AGENT_OPEN_FLAGS) };
+	size_t length = wire_put_open(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, length, WIRE_OPEN_REPLY);
+	if (error)
+		return error;
+	struct wire_open_reply reply;
+	if (!wire_get_open_reply(&call.in, &reply))
+		return wire_finish(&call, false);
+	if (reply.error) {
+		wire_finish(&call, true);
+		return refused(reply.error);
+	}
+	int fd = fds_make(&reply.stat);
+	if (fd < 0) {
+		wire_finish(&call, call.in.missing == 0);
+		return fd;
+	}
+	error = fill(&call, &reply, path, fd);
+	if (!error)
+		error = fds_seal(fd, flags);
+	if (!error && S_ISDIR(reply.stat.mode))
+		kernel(SYS_lseek, fd, DIRECTORY_BASE, SEEK_SET);
+	if (error)
+		kernel(SYS_close, fd);
+	return error ? error : fd;
+}
+
+int remote_stat(struct wire_bytes path, int flags, struct wire_stat *stat)
+{
+	struct wire_call call;
+	struct wire_stat_request message = { .path = path, .flags = (uint32_t)(flags & AT_SYMLINK_NOFOLLOW) };
+	size_t length = wire_put_stat_request(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, length, WIRE_STAT_REPLY);
+	if (error)
+		return error;
+	struct wire_stat_reply reply = { 0 };
+	if (wire_finish(&call, wire_get_stat_reply(&call.in, &reply)))
+		return -EIO;
+	if (reply.error)
+		return refused(reply.error);
+	*stat = reply.stat;
+	return 0;
+}
+
+int remote_access(struct wire_bytes path, int mode, int flags)
+{
+	struct wire_call call;
+	struct wire_access message = { .path = path, .mode = (uint32_t)mode, .flags = (uint32_t)flags };
+	size_t length = wire_put_access(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, length, WIRE_DONE);
+	if (error)
+		return error;
+	struct wire_done reply = { 0 };
+	if (wire_finish(&call, wire_get_done(&call.in, &reply)))
+		return -EIO;
+	return reply.error ? refused(reply.error) : 0;
+}
+
+static ssize_t path_reply(struct wire_call *call, size_t length, char *into, size_t room)
+{
+	int error = wire_ask(call, length, WIRE_PATH_REPLY);
+	if (error)
+		return error;
+	struct wire_path_reply reply = { 0 };
+	if (wire_finish(call, wire_get_path_reply(&call->in, &reply)))
+		return -EIO;
+	if (reply.error)
+		return refused(reply.error);
+	size_t count = reply.path.length < room ? reply.path.length : room;
+	memcpy(into, reply.path.at, count);
+	return (ssize_t)count;
+}
+
+ssize_t remote_readlink(struct wire_bytes path, char *into, size_t room)
+{
+	struct wire_call call;
+	struct wire_read_link message = { .path = path };
+	return path_reply(&call, wire_put_read_link(call.buffer, sizeof call.buffer, WIRE_ID, message), into, room);
+}
+
+ssize_t remote_realpath(struct wire_bytes path, char *into, size_t room)
+{
+	struct wire_call call;
+	struct wire_real_path message = { .path = path };
+	return path_reply(&call, wire_put_real_path(call.buffer, sizeof call.buffer, WIRE_ID, message), into, room);
+}
+
+/* ---- decide and do ---- */
+
+static bool is_for_writing(int flags)
+{
+	if (flags & O_PATH)
+		return false;
+	return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+long try_open(int dirfd, const char *path, int flags)
+{
+	struct place place;
+	switch (locate(dirfd, path, is_for_writing(flags), &place)) {
+	case LOCAL:
+		return BYPASS;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return remote_open(place.path, flags);
+	}
+}
+
+long try_stat(int dirfd, const char *path, int flags, struct wire_stat *stat)
+{
+	struct place place;
+	switch (locate(dirfd, path, false, &place)) {
+	case LOCAL:
+		return BYPASS;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return remote_stat(place.path, flags, stat);
+	}
+}

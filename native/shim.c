@@ -1,0 +1,240 @@
+/* shim.c - the way in: what happens when the library is loaded, and the functions it exports.
+ *
+ * Starting reads the run's settings and opens the lifeline; it happens in the constructor, or in the first hook when
+ * another library's constructor was quicker. Without a session directory, or with one that cannot be read, the settings
+ * stay zero and every hook bypasses: a guest that has lost its host leaves no trace.
+ *
+ * There is no re-entrance guard around hooks: a body uses system calls or `real`, never an exported name, and a hook that
+ * is left by longjmp could never take such a guard down again. Names that libc itself looks up on the way (the NSS modules
+ * inside getaddrinfo) are kept out where that call is made.
+ */
+#include "real.h"
+#include "wire.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+struct shim shim;
+struct real real;
+
+/* The symbol as it was before libdl became part of libc (2.34): runs on glibc 2.28 too. */
+__asm__(".symver dlsym, dlsym@GLIBC_2.2.5");
+
+static void find_real(void)
+{
+	static const char names[] =
+#define HOOK(ret, name, params, call) #name "\0"
+#define HOOK_VA(ret, name, params, last, type, extra, call) #name "\0"
+#define HOOK_LIST(ret, name, params, last, hook)
+#define ALIAS(name, hook)
+#include "hooks.def"
+#undef HOOK
+#undef HOOK_VA
+#undef HOOK_LIST
+#undef ALIAS
+		;
+	/* All members are pointers to functions, in the order of the table. */
+	void **member = (void **)&real;
+	for (const char *name = names; *name; name += strlen(name) + 1)
+		*member++ = dlsym(RTLD_NEXT, name);
+}
+
+static struct text text_of(struct wire_bytes bytes)
+{
+	/* Directories are compared by prefix: without a slash at the end. */
+	struct text text = { bytes.at, bytes.length };
+	while (text.length > 0 && text.at[text.length - 1] == '/')
+		text.length--;
+	return text;
+}
+
+/* Calls `each` with every string of a list of NUL-terminated strings, until it says true. */
+static bool any_of(struct wire_bytes list, bool (*each)(struct text, const char *), const char *argument)
+{
+	const char *at = list.at;
+	const char *end = at + list.length;
+	while (at < end) {
+		size_t length = strnlen(at, (size_t)(end - at));
+		if (length > 0 && each((struct text){ at, length }, argument))
+			return true;
+		at += length + 1;
+	}
+	return false;
+}
+
+static bool add_mount(struct text mount, const char *unused)
+{
+	(void)unused;
+	shim.mounts[shim.mount_count++] = text_of((struct wire_bytes){ mount.at, (uint32_t)mount.length });
+	return shim.mount_count == MAX_MOUNTS;
+}
+
+static bool is_named(struct text wanted, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	return strlen(name) == wanted.length && memcmp(name, wanted.at, wanted.length) == 0;
+}
+
+static bool is_skipped(void)
+{
+	char executable[SHIM_PATH_BYTES];
+	long length = kernel(SYS_readlink, "/proc/self/exe", executable, sizeof executable - 1);
+	executable[length > 0 ? length : 0] = '\0';
+	const char *invocation = program_invocation_name ? program_invocation_name : "";
+	struct wire_bytes names = shim.settings.skip_processes;
+	return any_of(names, is_named, executable) || any_of(names, is_named, invocation);
+}
+
+/* The settings stay mapped for the life of the process: texts point into them. */
+static bool read_settings(const char *path)
+{
+	int fd = (int)kernel(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	struct stat st;
+	void *file = (void *)-1;
+	if (kernel(SYS_fstat, fd, &st) == 0 && st.st_size > (off_t)WIRE_HEAD_BYTES)
+		file = (void *)kernel(SYS_mmap, 0, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	kernel(SYS_close, fd);
+	if ((unsigned long)file >= -4095UL)
+		return false;
+	const uint8_t *frame = file;
+	uint32_t length;
+	memcpy(&length, frame, sizeof length);
+	if (length + 4ul != (size_t)st.st_size || frame[4] != WIRE_SETTINGS)
+		return false;
+	struct wire_in in = { .at = frame + WIRE_HEAD_BYTES, .end = frame + st.st_size };
+	return wire_get_settings(&in, &shim.settings);
+}
+
+static bool put_path(char *into, size_t room, const char *directory, size_t length, const char *rest)
+{
+	size_t rest_length = strlen(rest);
+	if (length + rest_length + 1 > room)
+		return false;
+	memcpy(into, directory, length);
+	memcpy(into + length, rest, rest_length + 1);
+	return true;
+}
+
+static bool find_session(void)
+{
+	static const char name[] = "MIRRORD_SESSION_DIR=";
+	char settings[SHIM_PATH_BYTES];
+	for (char **entry = environ; entry && *entry; entry++) {
+		if (strncmp(*entry, name, sizeof name - 1) != 0)
+			continue;
+		const char *directory = *entry + sizeof name - 1;
+		size_t length = strlen(directory);
+		shim.socket.sun_family = AF_UNIX;
+		return length > 0 &&
+		       put_path(shim.session_variable, sizeof shim.session_variable, *entry, strlen(*entry), "") &&
+		       put_path(shim.socket.sun_path, sizeof shim.socket.sun_path, directory, length, "/socket") &&
+		       put_path(settings, sizeof settings, directory, length, "/settings") && read_settings(settings);
+	}
+	return false;
+}
+
+static void adopt_settings(void)
+{
+	const struct wire_settings *settings = &shim.settings;
+	shim.is_dns_remote = settings->is_dns_remote;
+	shim.is_hostname_remote = settings->is_hostname_remote;
+	shim.is_tcp_remote = settings->is_tcp_remote;
+	shim.home = text_of(settings->home);
+	shim.launch_directory = text_of(settings->launch_directory);
+	shim.temporary_directory = text_of(settings->temporary_directory);
+	shim.program = text_of(settings->program);
+	any_of(settings->mounts, add_mount, NULL);
+	/* Last: until it is set, every path is local. */
+	shim.fs_mode = settings->fs_mode <= FS_WRITE ? settings->fs_mode : FS_LOCAL;
+}
+
+enum { ASLEEP, STARTING, AWAKE };
+static _Atomic int wakefulness;
+
+static void start(void)
+{
+	/* Whoever comes in meanwhile, on another thread or from inside dlsym, finds the same and bypasses. */
+	find_real();
+	int asleep = ASLEEP;
+	if (!atomic_compare_exchange_strong(&wakefulness, &asleep, STARTING))
+		return;
+	int saved = errno;
+	if (find_session()) {
+		struct wire_bytes path = shim.settings.shim;
+		put_path(shim.path, sizeof shim.path, path.at, path.length, "");
+		shim.has_session = true;
+		wire_start();
+		if (!is_skipped())
+			adopt_settings();
+	}
+	errno = saved;
+	atomic_store_explicit(&wakefulness, AWAKE, memory_order_release);
+}
+
+static inline void be_awake(void)
+{
+	if (unlikely(atomic_load_explicit(&wakefulness, memory_order_acquire) != AWAKE))
+		start();
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+	be_awake();
+}
+
+/* ---- the exported functions: C knows them as export_x, the linker as x ---- */
+
+#define EXPORT __attribute__((visibility("default")))
+
+#define HOOK(ret, name, params, call)                                                                                  \
+	EXPORT ret export_##name params __asm__(#name);                                                                \
+	ret export_##name params                                                                                       \
+	{                                                                                                              \
+		be_awake();                                                                                            \
+		return hook_##name call;                                                                               \
+	}
+
+/* The optional argument is read whether it was passed or not: what is read then is not used. */
+#define HOOK_VA(ret, name, params, last, type, extra, call)                                                            \
+	EXPORT ret export_##name(UNPAREN params, ...) __asm__(#name);                                                  \
+	ret export_##name(UNPAREN params, ...)                                                                         \
+	{                                                                                                              \
+		va_list rest;                                                                                          \
+		va_start(rest, last);                                                                                  \
+		type extra = va_arg(rest, type);                                                                       \
+		va_end(rest);                                                                                          \
+		be_awake();                                                                                            \
+		return hook_##name call;                                                                               \
+	}
+
+/* Arguments as a list that ends in NULL, as execl(3) has them; `hook` gets them as a vector, and what follows NULL. */
+#define HOOK_LIST(ret, name, params, last, hook)                                                                       \
+	EXPORT ret export_##name(UNPAREN params, ...) __asm__(#name);                                                  \
+	ret export_##name(UNPAREN params, ...)                                                                         \
+	{                                                                                                              \
+		be_awake();                                                                                            \
+		va_list rest;                                                                                          \
+		size_t count = last ? 2 : 1;                                                                           \
+		va_start(rest, last);                                                                                  \
+		while (count > 1 && va_arg(rest, char *))                                                              \
+			count++;                                                                                       \
+		va_end(rest);                                                                                          \
+		char *argv[count];                                                                                     \
+		argv[0] = (char *)last;                                                                                \
+		va_start(rest, last);                                                                                  \
+		for (size_t at = 1; at < count; at++)                                                                  \
+			argv[at] = va_arg(rest, char *);                                                               \
+		ret result = hook;                                                                                     \
+		va_end(rest);                                                                                          \
+		return result;                                                                                         \
+	}
+
+#define ALIAS(name, hook) __asm__(".globl " #name "\n.type " #name ", @function\n.set " #name ", " #hook);
+
+#include "hooks.def"

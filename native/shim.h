@@ -1,0 +1,62 @@
+/* shim.h - what all parts of the shim share: the settings of the run, and the way from -errno to errno.
+ *
+ * Everything here is written once, while the shim starts, and read freely afterwards: no locks.
+ */
+#ifndef MIRRORD_SHIM_H
+#define MIRRORD_SHIM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include "kernel.h"
+#include "wire.gen.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+enum { MAX_MOUNTS = 256, SHIM_PATH_BYTES = WIRE_PATH_BYTES };
+
+struct text {
+	const char *at;
+	size_t length;
+};
+
+enum fs_mode { FS_LOCAL, FS_LOCAL_WITH_OVERRIDES, FS_READ, FS_WRITE };
+
+/* Without a session, and in processes that are skipped, all is zero: every hook bypasses. */
+struct shim {
+	enum fs_mode fs_mode;
+	bool is_dns_remote, is_hostname_remote, is_tcp_remote;
+	/* There is a session: children get its variables. */
+	bool has_session;
+	struct wire_settings settings;
+	struct text mounts[MAX_MOUNTS];
+	int mount_count;
+	struct text home, launch_directory, temporary_directory, program;
+	struct sockaddr_un socket;
+	/* "MIRRORD_SESSION_DIR=…" and the shim's own path, terminated. */
+	char session_variable[SHIM_PATH_BYTES + 32];
+	char path[SHIM_PATH_BYTES];
+};
+
+extern struct shim shim;
+
+/* The edge: what a hook returns to the app when a function of ours gave 0, a positive result or -errno.
+ * errno is left alone on success. */
+static inline int edge(long result)
+{
+	if (unlikely(result < 0)) {
+		errno = (int)-result;
+		return -1;
+	}
+	return (int)result;
+}
+
+#endif

@@ -1,0 +1,152 @@
+/* stats.c - hooks of the stat family: of remote paths, and of the memfds that stand for remote files. */
+#include "fds.h"
+#include "real.h"
+#include "remote.h"
+
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+static void show(const struct wire_stat *from, struct stat *st)
+{
+	*st = (struct stat){
+		.st_dev = from->dev,
+		.st_ino = from->ino,
+		.st_mode = from->mode,
+		.st_nlink = from->nlink,
+		.st_uid = from->uid,
+		.st_gid = from->gid,
+		.st_rdev = from->rdev,
+		.st_size = from->size,
+		.st_blksize = from->blksize,
+		.st_blocks = (blkcnt_t)from->blocks,
+		.st_atim = { from->atime_sec, from->atime_nsec },
+		.st_mtim = { from->mtime_sec, from->mtime_nsec },
+		.st_ctim = { from->ctime_sec, from->ctime_nsec },
+	};
+}
+
+static void show_extended(const struct wire_stat *from, struct statx *stx)
+{
+	bool has_birth = from->btime_sec != 0;
+	*stx = (struct statx){
+		.stx_mask = STATX_BASIC_STATS | (has_birth ? STATX_BTIME : 0),
+		.stx_blksize = from->blksize,
+		.stx_nlink = from->nlink,
+		.stx_uid = from->uid,
+		.stx_gid = from->gid,
+		.stx_mode = (uint16_t)from->mode,
+		.stx_ino = from->ino,
+		.stx_size = (uint64_t)from->size,
+		.stx_blocks = from->blocks,
+		.stx_atime = { .tv_sec = from->atime_sec, .tv_nsec = from->atime_nsec },
+		.stx_btime = { .tv_sec = from->btime_sec, .tv_nsec = from->btime_nsec },
+		.stx_ctime = { .tv_sec = from->ctime_sec, .tv_nsec = from->ctime_nsec },
+		.stx_mtime = { .tv_sec = from->mtime_sec, .tv_nsec = from->mtime_nsec },
+		.stx_rdev_major = major(from->rdev),
+		.stx_rdev_minor = minor(from->rdev),
+		.stx_dev_major = major(from->dev),
+		.stx_dev_minor = minor(from->dev),
+	};
+}
+
+/* After a stat of a descriptor: when it is one of ours, what it stands for. */
+static int shown(int result, int fd, struct stat *st)
+{
+	struct wire_stat remote;
+	if (result == 0 && fds_is_ours(st->st_mode, st->st_nlink) && fds_stat(fd, &remote) == 0)
+		show(&remote, st);
+	return result;
+}
+
+/* BYPASS, or the result of a stat of a path. */
+static long stat_at(int dirfd, const char *path, struct stat *st, int flags)
+{
+	struct wire_stat remote;
+	long result = try_stat(dirfd, path, flags, &remote);
+	if (result == 0)
+		show(&remote, st);
+	return result;
+}
+
+static bool is_of_descriptor(const char *path, int flags)
+{
+	return (flags & AT_EMPTY_PATH) && (!path || !*path);
+}
+
+long stat_by_kernel(int dirfd, const char *path, struct stat *st, int flags)
+{
+	long result = is_of_descriptor(path, flags) ? BYPASS : stat_at(dirfd, path, st, flags);
+	if (result == BYPASS)
+		result = kernel(SYS_newfstatat, dirfd, path, st, flags);
+	else
+		return result;
+	return is_of_descriptor(path, flags) ? shown((int)result, dirfd, st) : result;
+}
+
+int hook_stat(const char *path, struct stat *st)
+{
+	long result = stat_at(AT_FDCWD, path, st, 0);
+	return result == BYPASS ? real.stat(path, st) : edge(result);
+}
+
+int hook_lstat(const char *path, struct stat *st)
+{
+	long result = stat_at(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+	return result == BYPASS ? real.lstat(path, st) : edge(result);
+}
+
+int hook_fstat(int fd, struct stat *st)
+{
+	return shown(real.fstat(fd, st), fd, st);
+}
+
+int hook_fstatat(int dirfd, const char *path, struct stat *st, int flags)
+{
+	if (is_of_descriptor(path, flags))
+		return shown(real.fstatat(dirfd, path, st, flags), dirfd, st);
+	long result = stat_at(dirfd, path, st, flags);
+	return result == BYPASS ? real.fstatat(dirfd, path, st, flags) : edge(result);
+}
+
+/* The names that programs linked before glibc 2.33 call. */
+int hook___xstat(int version, const char *path, struct stat *st)
+{
+	long result = stat_at(AT_FDCWD, path, st, 0);
+	return result == BYPASS ? real.__xstat(version, path, st) : edge(result);
+}
+
+int hook___lxstat(int version, const char *path, struct stat *st)
+{
+	long result = stat_at(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW);
+	return result == BYPASS ? real.__lxstat(version, path, st) : edge(result);
+}
+
+int hook___fxstat(int version, int fd, struct stat *st)
+{
+	return shown(real.__fxstat(version, fd, st), fd, st);
+}
+
+int hook___fxstatat(int version, int dirfd, const char *path, struct stat *st, int flags)
+{
+	if (is_of_descriptor(path, flags))
+		return shown(real.__fxstatat(version, dirfd, path, st, flags), dirfd, st);
+	long result = stat_at(dirfd, path, st, flags);
+	return result == BYPASS ? real.__fxstatat(version, dirfd, path, st, flags) : edge(result);
+}
+
+int hook_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
+{
+	struct wire_stat remote;
+	if (is_of_descriptor(path, flags)) {
+		int result = real.statx(dirfd, path, flags, mask, stx);
+		if (result == 0 && fds_is_ours(stx->stx_mode, stx->stx_nlink) && fds_stat(dirfd, &remote) == 0)
+			show_extended(&remote, stx);
+		return result;
+	}
+	long result = try_stat(dirfd, path, flags, &remote);
+	if (result == BYPASS)
+		return real.statx(dirfd, path, flags, mask, stx);
+	if (result == 0)
+		show_extended(&remote, stx);
+	return edge(result);
+}

@@ -1,0 +1,476 @@
+/* wire.c - the pool of connections to the intproxy. Speaks frames, knows no hook.
+ *
+ * A connection serves one call at a time, so there is nothing to lock and nobody waits behind somebody else: a call takes
+ * an idle one, or opens another. A signal handler that interrupts a call simply takes the next one.
+ *
+ * Slot		event			action > next
+ * EMPTY	wanted			connect, Hello > BUSY
+ * IDLE		wanted			is it still our socket? else connect anew > BUSY
+ * BUSY		answer complete		> IDLE
+ * BUSY		anything malformed	close > EMPTY
+ * any		fork, in the child	close > EMPTY; the lifeline stays open, unused > INHERITED
+ *
+ * Slot 0 is the lifeline: opened at start, kept over fork, closed by exec and exit like every descriptor. Its end tells
+ * the intproxy that this process image and all its forks are gone.
+ *
+ * Who forked without telling us (clone, a raw fork) is found by a page that the kernel wipes in a forked child. A child
+ * that shares our memory (vfork) sees the page as it was, but has another pid: it uses a connection of its own for each
+ * call and changes nothing here.
+ */
+#include "wire.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+enum { SLOTS = 64, LIFELINE = 0 };
+/* Below the lowest usual RLIMIT_NOFILE (1024), and high enough to be in nobody's way. A table reaching further up would
+ * make every fork copy it. */
+enum { USUAL_FILES = 1024, OWN_FILES = 128, LEAST_FLOOR = 64 };
+
+enum state { EMPTY, IDLE, BUSY, INHERITED };
+
+static struct connection {
+	_Atomic int state;
+	_Atomic int fd;
+	/* Tells our socket from whatever the app put at its number behind our back. */
+	uint64_t inode;
+} pool[SLOTS];
+
+static _Atomic int owner_pid_without_page;
+static _Atomic int *owner_pid = &owner_pid_without_page; /* later: on the page that fork wipes */
+static _Atomic int guard_floor = 1 << 30;
+
+static void forget_parent(void);
+
+static int current_pid(void)
+{
+	return (int)kernel(SYS_getpid);
+}
+
+bool wire_is_in_borrowed_memory(void)
+{
+	int pid = current_pid();
+	int owner = atomic_load_explicit(owner_pid, memory_order_relaxed);
+	if (likely(owner == pid))
+		return false;
+	if (owner != 0)
+		return true;
+	forget_parent();
+	return false;
+}
+
+static uint64_t inode_of(int fd)
+{
+	struct stat st;
+	return kernel(SYS_fstat, fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+static int floor_for_descriptors(void)
+{
+	struct rlimit limit;
+	if (kernel(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, &limit) < 0)
+		return LEAST_FLOOR;
+	rlim_t soft = limit.rlim_cur < USUAL_FILES ? limit.rlim_cur : USUAL_FILES;
+	return soft > 2 * OWN_FILES ? (int)soft - OWN_FILES : (int)soft / 2;
+}
+
+/* Moves a fresh descriptor up, out of the numbers an app expects to get. Keeps it where it is when there is no room. */
+static int move_up(int fd)
+{
+	int up = (int)kernel(SYS_fcntl, fd, F_DUPFD_CLOEXEC, floor_for_descriptors());
+	if (up < 0)
+		return fd;
+	kernel(SYS_close, fd);
+	return up;
+}
+
+static int lower_guard_to(int fd)
+{
+	int floor = atomic_load_explicit(&guard_floor, memory_order_relaxed);
+	while (fd < floor && !atomic_compare_exchange_weak(&guard_floor, &floor, fd))
+		;
+	return fd;
+}
+
+static bool send_all(int fd, const void *from, size_t length)
+{
+	for (size_t sent = 0; sent < length;) {
+		long count = kernel(SYS_sendto, fd, (const char *)from + sent, length - sent, MSG_NOSIGNAL);
+		if (count == -EINTR)
+			continue;
+		if (count == -EAGAIN) {
+			/* Someone set O_NONBLOCK on a descriptor that is not theirs. */
+			struct pollfd wait = { .fd = fd, .events = POLLOUT };
+			kernel(SYS_poll, &wait, 1, -1);
+			continue;
+		}
+		if (count <= 0)
+			return false;
+		sent += (size_t)count;
+	}
+	return true;
+}
+
+/* A connected socket that has said Hello, or -errno. */
+static int dial(bool is_lifeline)
+{
+	int fd = (int)kernel(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	fd = move_up(fd);
+	long connected;
+	do
+		connected = kernel(SYS_connect, fd, &shim.socket, sizeof shim.socket);
+	while (connected == -EINTR);
+	uint8_t frame[512];
+	char program[128] = "";
+	long length = kernel(SYS_readlink, "/proc/self/exe", program, sizeof program);
+	/* A text field must be UTF-8: a cut or odd name is left out. */
+	for (long at = 0; at < length; at++)
+		if (program[at] & 0x80)
+			length = 0;
+	struct wire_hello hello = {
+		.build = shim.settings.build,
+		.pid = (uint32_t)current_pid(),
+		.is_lifeline = is_lifeline,
+		.program = { program, length > 0 ? (uint32_t)length : 0 },
+	};
+	size_t bytes = wire_put_hello(frame, sizeof frame, 0, hello);
+	if (connected < 0 || !bytes || !send_all(fd, frame, bytes)) {
+		kernel(SYS_close, fd);
+		return -EIO;
+	}
+	return fd;
+}
+
+static bool open_slot(struct connection *connection, bool is_lifeline)
+{
+	int fd = dial(is_lifeline);
+	if (fd < 0)
+		return false;
+	connection->inode = inode_of(fd);
+	atomic_store(&connection->fd, lower_guard_to(fd));
+	return true;
+}
+
+/* In a forked child: the parent's conversations are not ours. */
+static void forget_parent(void)
+{
+	for (int at = 0; at < SLOTS; at++) {
+		struct connection *connection = &pool[at];
+		if (atomic_load(&connection->state) == EMPTY || atomic_load(&connection->state) == INHERITED)
+			continue;
+		if (at == LIFELINE) {
+			atomic_store(&connection->state, INHERITED);
+			continue;
+		}
+		int fd = atomic_load(&connection->fd);
+		if (inode_of(fd) == connection->inode)
+			kernel(SYS_close, fd);
+		atomic_store(&connection->state, EMPTY);
+	}
+	atomic_store(owner_pid, current_pid());
+}
+
+static void after_fork_in_child(void)
+{
+	if (atomic_load(owner_pid) != current_pid())
+		forget_parent();
+}
+
+void wire_start(void)
+{
+	void *page = (void *)kernel(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool is_wiped = (unsigned long)page < -4095UL && kernel(SYS_madvise, page, 4096, MADV_WIPEONFORK) == 0;
+	if (is_wiped)
+		owner_pid = page;
+	atomic_store(owner_pid, current_pid());
+	pthread_atfork(NULL, NULL, after_fork_in_child);
+	atomic_store(&pool[LIFELINE].state, BUSY);
+	bool is_open = open_slot(&pool[LIFELINE], true);
+	atomic_store(&pool[LIFELINE].state, is_open ? IDLE : EMPTY);
+}
+
+/* ---- one call ---- */
+
+static bool claim(struct connection *connection, int from)
+{
+	return atomic_load_explicit(&connection->state, memory_order_relaxed) == from &&
+	       atomic_compare_exchange_strong(&connection->state, &from, BUSY);
+}
+
+/* Takes a connection for this call; on failure nothing is taken. A call that may be broken off half-way never takes the
+ * lifeline, whose end means more. */
+static int take(struct wire_call *call, bool may_break)
+{
+	call->slot = -1;
+	call->is_fresh = true;
+	if (wire_is_in_borrowed_memory()) {
+		call->fd = dial(false);
+		return call->fd < 0 ? -EIO : 0;
+	}
+	int first = may_break ? LIFELINE + 1 : LIFELINE;
+	for (int at = first; at < SLOTS; at++) {
+		if (!claim(&pool[at], IDLE))
+			continue;
+		call->slot = at;
+		if (inode_of(atomic_load(&pool[at].fd)) == pool[at].inode) {
+			call->is_fresh = false;
+			return 0;
+		}
+		if (open_slot(&pool[at], at == LIFELINE))
+			return 0;
+		atomic_store(&pool[at].state, EMPTY);
+		return -EIO;
+	}
+	for (int at = first; at < SLOTS; at++) {
+		if (!claim(&pool[at], EMPTY))
+			continue;
+		call->slot = at;
+		if (open_slot(&pool[at], at == LIFELINE))
+			return 0;
+		atomic_store(&pool[at].state, EMPTY);
+		return -EIO;
+	}
+	/* Everything is taken (or was leaked by calls that a longjmp left): one for this call alone. */
+	call->slot = -1;
+	call->fd = dial(false);
+	return call->fd < 0 ? -EIO : 0;
+}
+
+/* Read at each use: the guard may have moved it meanwhile. */
+static int fd_of(const struct wire_call *call)
+{
+	return call->slot < 0 ? call->fd : atomic_load(&pool[call->slot].fd);
+}
+
+int wire_finish(struct wire_call *call, bool is_intact)
+{
+	if (call->in.missing > 0)
+		is_intact = false;
+	if (call->slot < 0) {
+		kernel(SYS_close, call->fd);
+	} else if (is_intact) {
+		atomic_store(&pool[call->slot].state, IDLE);
+	} else {
+		struct connection *connection = &pool[call->slot];
+		int fd = atomic_load(&connection->fd);
+		if (inode_of(fd) == connection->inode)
+			kernel(SYS_close, fd);
+		atomic_store(&connection->state, EMPTY);
+	}
+	return is_intact ? 0 : -EIO;
+}
+
+static int give_up(struct wire_call *call, int error)
+{
+	wire_finish(call, false);
+	return error;
+}
+
+/* Some bytes into place: their number, or -errno. Without `is_interruptible` signals do not show.
+ * -EPIPE: the peer has closed. */
+static long receive(struct wire_call *call, void *into, size_t room, bool is_interruptible)
+{
+	while (true) {
+		long count = kernel(SYS_recvfrom, fd_of(call), into, room, 0, 0, 0);
+		if (count > 0)
+			return count;
+		if (count == 0 || count == -ECONNRESET)
+			return -EPIPE;
+		if (count == -EINTR && !is_interruptible)
+			continue;
+		if (count == -EAGAIN && !is_interruptible) {
+			struct pollfd wait = { .fd = fd_of(call), .events = POLLIN };
+			kernel(SYS_poll, &wait, 1, -1);
+			continue;
+		}
+		return count == -EINTR ? -EINTR : count == -EAGAIN ? -ETIMEDOUT : -EIO;
+	}
+}
+
+static bool is_head_right(const struct wire_call *call, enum wire_type reply, uint32_t *length)
+{
+	uint32_t id;
+	memcpy(length, call->buffer, sizeof *length);
+	memcpy(&id, call->buffer + 5, sizeof id);
+	return *length >= WIRE_HEAD_BYTES - 4 && *length <= WIRE_FRAME_BYTES && call->buffer[4] == reply && id == WIRE_ID;
+}
+
+/* Reads a frame's head and as much of the rest as the buffer holds. `is_alone`: no frame follows this one, so whatever
+ * is there may be read at once. Once a frame has begun it is not interruptible. */
+static int receive_frame(struct wire_call *call, enum wire_type reply, bool is_interruptible, bool is_alone)
+{
+	size_t have = 0;
+	size_t want = WIRE_HEAD_BYTES;
+	uint32_t length = 0;
+	while (have < want) {
+		size_t room = (is_alone ? WIRE_BUFFER_BYTES : want) - have;
+		long count = receive(call, call->buffer + have, room, is_interruptible && have == 0);
+		if (count < 0)
+			return (int)(have > 0 ? -EIO : count);
+		have += (size_t)count;
+		if (length > 0 || have < WIRE_HEAD_BYTES)
+			continue;
+		if (!is_head_right(call, reply, &length))
+			return -EIO;
+		want = length + 4 < WIRE_BUFFER_BYTES ? length + 4 : WIRE_BUFFER_BYTES;
+	}
+	if (have > length + 4)
+		return -EIO;
+	call->in = (struct wire_in){
+		.at = call->buffer + WIRE_HEAD_BYTES,
+		.end = call->buffer + have,
+		.missing = length + 4 - have,
+	};
+	return 0;
+}
+
+static void set_timeout(struct wire_call *call, int64_t timeout_us)
+{
+	struct timeval timeout = { timeout_us / 1000000, timeout_us % 1000000 };
+	kernel(SYS_setsockopt, fd_of(call), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+}
+
+struct manner {
+	bool is_interruptible, is_alone;
+	int64_t timeout_us;
+};
+
+static int ask_once(struct wire_call *call, size_t length, enum wire_type reply, struct manner manner)
+{
+	int error = take(call, manner.is_interruptible);
+	if (error)
+		return error;
+	call->in = (struct wire_in){ 0 };
+	if (!send_all(fd_of(call), call->buffer, length))
+		return give_up(call, -EPIPE);
+	if (manner.timeout_us)
+		set_timeout(call, manner.timeout_us);
+	error = receive_frame(call, reply, manner.is_interruptible, manner.is_alone);
+	if (error)
+		return give_up(call, error);
+	if (manner.timeout_us)
+		set_timeout(call, 0);
+	return 0;
+}
+
+static int ask(struct wire_call *call, size_t length, enum wire_type reply, struct manner manner)
+{
+	if (length == 0)
+		return -ENAMETOOLONG;
+	int error;
+	do {
+		/* An idle connection that the peer has closed says nothing about this request, and took nothing of it. */
+		error = ask_once(call, length, reply, manner);
+	} while (error == -EPIPE && !call->is_fresh);
+	return error == -EPIPE ? -EIO : error;
+}
+
+int wire_ask(struct wire_call *call, size_t length, enum wire_type reply)
+{
+	return ask(call, length, reply, (struct manner){ .is_alone = true });
+}
+
+int wire_ask_for_many(struct wire_call *call, size_t length, enum wire_type reply)
+{
+	return ask(call, length, reply, (struct manner){ 0 });
+}
+
+int wire_ask_patiently(struct wire_call *call, size_t length, enum wire_type reply, int64_t timeout_us)
+{
+	struct manner manner = { .is_interruptible = true, .is_alone = true, .timeout_us = timeout_us };
+	return ask(call, length, reply, manner);
+}
+
+int wire_next(struct wire_call *call, enum wire_type reply)
+{
+	int error = receive_frame(call, reply, false, false);
+	return error ? give_up(call, -EIO) : 0;
+}
+
+int wire_pull(struct wire_call *call, void *into, size_t length)
+{
+	for (size_t have = 0; have < length;) {
+		long count = receive(call, (char *)into + have, length - have, false);
+		if (count < 0)
+			return give_up(call, -EIO);
+		have += (size_t)count;
+		call->in.missing -= (size_t)count;
+	}
+	return 0;
+}
+
+int wire_tell(struct wire_call *call, size_t length)
+{
+	if (length == 0)
+		return -ENAMETOOLONG;
+	int error = take(call, false);
+	if (error)
+		return error;
+	call->in = (struct wire_in){ 0 };
+	return wire_finish(call, send_all(fd_of(call), call->buffer, length));
+}
+
+void wire_note(const char *text, const char *subject)
+{
+	struct wire_call call;
+	char line[512];
+	size_t at = 0;
+	for (; *text && at < sizeof line; text++)
+		line[at++] = *text;
+	for (; *subject && at < sizeof line; subject++)
+		line[at++] = *subject & 0x80 ? '?' : *subject;
+	struct wire_note note = { .text = { line, (uint32_t)at } };
+	if (shim.has_session)
+		wire_tell(&call, wire_put_note(call.buffer, sizeof call.buffer, 0, note));
+}
+
+/* ---- the guard ---- */
+
+bool wire_owns(int fd)
+{
+	if (likely(fd < atomic_load_explicit(&guard_floor, memory_order_relaxed)))
+		return false;
+	return wire_first_owned((unsigned)fd, (unsigned)fd) == fd;
+}
+
+int wire_first_owned(unsigned first, unsigned last)
+{
+	if (last < (unsigned)atomic_load_explicit(&guard_floor, memory_order_relaxed))
+		return -1;
+	if (!shim.has_session || wire_is_in_borrowed_memory())
+		return -1;
+	int lowest = -1;
+	for (int at = 0; at < SLOTS; at++) {
+		if (atomic_load_explicit(&pool[at].state, memory_order_relaxed) == EMPTY)
+			continue;
+		int fd = atomic_load_explicit(&pool[at].fd, memory_order_relaxed);
+		bool is_inside = (unsigned)fd >= first && (unsigned)fd <= last;
+		if (is_inside && (lowest < 0 || fd < lowest) && inode_of(fd) == pool[at].inode)
+			lowest = fd;
+	}
+	return lowest;
+}
+
+void wire_make_way(int fd)
+{
+	for (int at = 0; at < SLOTS; at++) {
+		if (atomic_load(&pool[at].state) == EMPTY || atomic_load(&pool[at].fd) != fd)
+			continue;
+		int up = (int)kernel(SYS_fcntl, fd, F_DUPFD_CLOEXEC, fd + 1);
+		if (up < 0)
+			up = (int)kernel(SYS_fcntl, fd, F_DUPFD_CLOEXEC, floor_for_descriptors());
+		if (up < 0)
+			return; /* the app has its way; the slot finds out by the inode */
+		atomic_store(&pool[at].fd, lower_guard_to(up));
+		/* The old number stays open: the app's dup2 replaces it in one step. */
+	}
+}

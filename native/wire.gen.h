@@ -1,0 +1,743 @@
+/* wire.gen.h - the layer wire in C. Printed from src/proto/layer.ts by `deno task gen`: do not edit. */
+#ifndef MIRRORD_WIRE_GEN_H
+#define MIRRORD_WIRE_GEN_H
+
+#include "wire_fields.h"
+
+#define WIRE_FRAME_BYTES 4194304u
+#define WIRE_INLINE_BYTES 1048576u
+#define WIRE_CHUNK_BYTES 1048576u
+#define WIRE_PATH_BYTES 4096u
+
+enum wire_type {
+	WIRE_SETTINGS = 1,
+	WIRE_HELLO = 2,
+	WIRE_DONE = 3,
+	WIRE_NOTE = 4,
+	WIRE_OPEN = 10,
+	WIRE_OPEN_REPLY = 11,
+	WIRE_FETCH = 12,
+	WIRE_CHUNK = 13,
+	WIRE_CLOSE_HANDLE = 14,
+	WIRE_STAT = 15,
+	WIRE_STAT_REPLY = 16,
+	WIRE_ACCESS = 17,
+	WIRE_READ_LINK = 18,
+	WIRE_REAL_PATH = 19,
+	WIRE_PATH_REPLY = 20,
+	WIRE_RESOLVE = 30,
+	WIRE_RESOLVE_REPLY = 31,
+	WIRE_REVERSE_NAME = 32,
+	WIRE_NAME_REPLY = 33,
+	WIRE_LOOPBACK_OWNER = 39,
+	WIRE_LOOPBACK_OWNER_REPLY = 46,
+	WIRE_CONNECT = 40,
+	WIRE_CONNECT_REPLY = 41,
+	WIRE_CONNECT_STATUS = 42,
+	WIRE_CONNECT_STATUS_REPLY = 43,
+	WIRE_SOCKET_NAMES = 44,
+	WIRE_SOCKET_NAMES_REPLY = 45,
+};
+
+struct wire_stat {
+	uint64_t dev;
+	uint64_t ino;
+	uint32_t mode;
+	uint32_t nlink;
+	uint32_t uid;
+	uint32_t gid;
+	uint64_t rdev;
+	int64_t size;
+	uint32_t blksize;
+	uint64_t blocks;
+	int64_t atime_sec;
+	uint32_t atime_nsec;
+	int64_t mtime_sec;
+	uint32_t mtime_nsec;
+	int64_t ctime_sec;
+	uint32_t ctime_nsec;
+	int64_t btime_sec;
+	uint32_t btime_nsec;
+};
+
+#define WIRE_STAT_BYTES 108u
+
+static inline void wire_put_stat(struct wire_out *out, struct wire_stat stat)
+{
+	wire_put_u64(out, stat.dev);
+	wire_put_u64(out, stat.ino);
+	wire_put_u32(out, stat.mode);
+	wire_put_u32(out, stat.nlink);
+	wire_put_u32(out, stat.uid);
+	wire_put_u32(out, stat.gid);
+	wire_put_u64(out, stat.rdev);
+	wire_put_i64(out, stat.size);
+	wire_put_u32(out, stat.blksize);
+	wire_put_u64(out, stat.blocks);
+	wire_put_i64(out, stat.atime_sec);
+	wire_put_u32(out, stat.atime_nsec);
+	wire_put_i64(out, stat.mtime_sec);
+	wire_put_u32(out, stat.mtime_nsec);
+	wire_put_i64(out, stat.ctime_sec);
+	wire_put_u32(out, stat.ctime_nsec);
+	wire_put_i64(out, stat.btime_sec);
+	wire_put_u32(out, stat.btime_nsec);
+}
+
+static inline bool wire_get_stat(struct wire_in *in, struct wire_stat *stat)
+{
+	return wire_get_u64(in, &stat->dev) &&
+	       wire_get_u64(in, &stat->ino) &&
+	       wire_get_u32(in, &stat->mode) &&
+	       wire_get_u32(in, &stat->nlink) &&
+	       wire_get_u32(in, &stat->uid) &&
+	       wire_get_u32(in, &stat->gid) &&
+	       wire_get_u64(in, &stat->rdev) &&
+	       wire_get_i64(in, &stat->size) &&
+	       wire_get_u32(in, &stat->blksize) &&
+	       wire_get_u64(in, &stat->blocks) &&
+	       wire_get_i64(in, &stat->atime_sec) &&
+	       wire_get_u32(in, &stat->atime_nsec) &&
+	       wire_get_i64(in, &stat->mtime_sec) &&
+	       wire_get_u32(in, &stat->mtime_nsec) &&
+	       wire_get_i64(in, &stat->ctime_sec) &&
+	       wire_get_u32(in, &stat->ctime_nsec) &&
+	       wire_get_i64(in, &stat->btime_sec) &&
+	       wire_get_u32(in, &stat->btime_nsec);
+}
+
+/* the file `settings`: what all processes of the run share. Lists are NUL-terminated strings end to end */
+struct wire_settings {
+	struct wire_bytes build;
+	uint8_t fs_mode;
+	bool is_dns_remote;
+	bool is_hostname_remote;
+	bool is_tcp_remote;
+	struct wire_bytes hostname;
+	struct wire_bytes launch_directory;
+	struct wire_bytes home;
+	struct wire_bytes temporary_directory;
+	struct wire_bytes program;
+	struct wire_bytes shim;
+	struct wire_bytes mounts;
+	struct wire_bytes skip_processes;
+	uint16_t accept_port4;
+	uint16_t accept_port6;
+	uint16_t hole_port4;
+	uint16_t hole_port6;
+};
+
+static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id, struct wire_settings message)
+{
+	struct wire_out out = wire_begin(frame, room, 1, id);
+	wire_put_str(&out, message.build);
+	wire_put_u8(&out, message.fs_mode);
+	wire_put_bool(&out, message.is_dns_remote);
+	wire_put_bool(&out, message.is_hostname_remote);
+	wire_put_bool(&out, message.is_tcp_remote);
+	wire_put_str(&out, message.hostname);
+	wire_put_bytes(&out, message.launch_directory);
+	wire_put_bytes(&out, message.home);
+	wire_put_bytes(&out, message.temporary_directory);
+	wire_put_bytes(&out, message.program);
+	wire_put_bytes(&out, message.shim);
+	wire_put_bytes(&out, message.mounts);
+	wire_put_bytes(&out, message.skip_processes);
+	wire_put_u16(&out, message.accept_port4);
+	wire_put_u16(&out, message.accept_port6);
+	wire_put_u16(&out, message.hole_port4);
+	wire_put_u16(&out, message.hole_port6);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *message)
+{
+	return wire_get_str(in, &message->build) &&
+	       wire_get_u8(in, &message->fs_mode) &&
+	       wire_get_bool(in, &message->is_dns_remote) &&
+	       wire_get_bool(in, &message->is_hostname_remote) &&
+	       wire_get_bool(in, &message->is_tcp_remote) &&
+	       wire_get_str(in, &message->hostname) &&
+	       wire_get_bytes(in, &message->launch_directory) &&
+	       wire_get_bytes(in, &message->home) &&
+	       wire_get_bytes(in, &message->temporary_directory) &&
+	       wire_get_bytes(in, &message->program) &&
+	       wire_get_bytes(in, &message->shim) &&
+	       wire_get_bytes(in, &message->mounts) &&
+	       wire_get_bytes(in, &message->skip_processes) &&
+	       wire_get_u16(in, &message->accept_port4) &&
+	       wire_get_u16(in, &message->accept_port6) &&
+	       wire_get_u16(in, &message->hole_port4) &&
+	       wire_get_u16(in, &message->hole_port6) &&
+	       wire_is_done(in);
+}
+
+/* first frame; `isLifeline`: opened at start and inherited by fork, its end tells that the process image is gone */
+struct wire_hello {
+	struct wire_bytes build;
+	uint32_t pid;
+	bool is_lifeline;
+	struct wire_bytes program;
+};
+
+static inline size_t wire_put_hello(uint8_t *frame, size_t room, uint32_t id, struct wire_hello message)
+{
+	struct wire_out out = wire_begin(frame, room, 2, id);
+	wire_put_str(&out, message.build);
+	wire_put_u32(&out, message.pid);
+	wire_put_bool(&out, message.is_lifeline);
+	wire_put_str(&out, message.program);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_hello(struct wire_in *in, struct wire_hello *message)
+{
+	return wire_get_str(in, &message->build) &&
+	       wire_get_u32(in, &message->pid) &&
+	       wire_get_bool(in, &message->is_lifeline) &&
+	       wire_tail(in, &message->program) &&
+	       wire_is_done(in);
+}
+
+/* answer that carries success or an errno */
+struct wire_done {
+	int32_t error;
+};
+
+static inline size_t wire_put_done(uint8_t *frame, size_t room, uint32_t id, struct wire_done message)
+{
+	struct wire_out out = wire_begin(frame, room, 3, id);
+	wire_put_i32(&out, message.error);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_done(struct wire_in *in, struct wire_done *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_is_done(in);
+}
+
+/* for the log, not answered: what the shim could not do and why (a static child, a refused call) */
+struct wire_note {
+	struct wire_bytes text;
+};
+
+static inline size_t wire_put_note(uint8_t *frame, size_t room, uint32_t id, struct wire_note message)
+{
+	struct wire_out out = wire_begin(frame, room, 4, id);
+	wire_put_str(&out, message.text);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_note(struct wire_in *in, struct wire_note *message)
+{
+	return wire_tail(in, &message->text) &&
+	       wire_is_done(in);
+}
+
+/* open(2) for reading of a remote path (absolute); a directory's data are its entries as getdents64(2) has them */
+struct wire_open {
+	struct wire_bytes path;
+	uint32_t flags;
+};
+
+static inline size_t wire_put_open(uint8_t *frame, size_t room, uint32_t id, struct wire_open message)
+{
+	struct wire_out out = wire_begin(frame, room, 10, id);
+	wire_put_bytes(&out, message.path);
+	wire_put_u32(&out, message.flags);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_open(struct wire_in *in, struct wire_open *message)
+{
+	return wire_get_bytes(in, &message->path) &&
+	       wire_get_u32(in, &message->flags) &&
+	       wire_is_done(in);
+}
+
+/* `isWhole`: `data` is all of it. Else `handle` serves Fetch, `data` is its beginning */
+struct wire_open_reply {
+	int32_t error;
+	struct wire_stat stat;
+	bool is_whole;
+	uint64_t handle;
+	struct wire_bytes data;
+};
+
+static inline size_t wire_put_open_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_open_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 11, id);
+	wire_put_i32(&out, message.error);
+	wire_put_stat(&out, message.stat);
+	wire_put_bool(&out, message.is_whole);
+	wire_put_u64(&out, message.handle);
+	wire_put_bytes(&out, message.data);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_open_reply(struct wire_in *in, struct wire_open_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_stat(in, &message->stat) &&
+	       wire_get_bool(in, &message->is_whole) &&
+	       wire_get_u64(in, &message->handle) &&
+	       wire_tail(in, &message->data) &&
+	       wire_is_done(in);
+}
+
+/* answered by Chunks in order until one says isLast; the length 2^64-1 means: to the end */
+struct wire_fetch {
+	uint64_t handle;
+	uint64_t offset;
+	uint64_t length;
+};
+
+static inline size_t wire_put_fetch(uint8_t *frame, size_t room, uint32_t id, struct wire_fetch message)
+{
+	struct wire_out out = wire_begin(frame, room, 12, id);
+	wire_put_u64(&out, message.handle);
+	wire_put_u64(&out, message.offset);
+	wire_put_u64(&out, message.length);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_fetch(struct wire_in *in, struct wire_fetch *message)
+{
+	return wire_get_u64(in, &message->handle) &&
+	       wire_get_u64(in, &message->offset) &&
+	       wire_get_u64(in, &message->length) &&
+	       wire_is_done(in);
+}
+
+struct wire_chunk {
+	int32_t error;
+	bool is_last;
+	struct wire_bytes data;
+};
+
+static inline size_t wire_put_chunk(uint8_t *frame, size_t room, uint32_t id, struct wire_chunk message)
+{
+	struct wire_out out = wire_begin(frame, room, 13, id);
+	wire_put_i32(&out, message.error);
+	wire_put_bool(&out, message.is_last);
+	wire_put_bytes(&out, message.data);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_chunk(struct wire_in *in, struct wire_chunk *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_bool(in, &message->is_last) &&
+	       wire_tail(in, &message->data) &&
+	       wire_is_done(in);
+}
+
+/* not answered */
+struct wire_close_handle {
+	uint64_t handle;
+};
+
+static inline size_t wire_put_close_handle(uint8_t *frame, size_t room, uint32_t id, struct wire_close_handle message)
+{
+	struct wire_out out = wire_begin(frame, room, 14, id);
+	wire_put_u64(&out, message.handle);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_close_handle(struct wire_in *in, struct wire_close_handle *message)
+{
+	return wire_get_u64(in, &message->handle) &&
+	       wire_is_done(in);
+}
+
+/* statx(2); AT_SYMLINK_NOFOLLOW in flags */
+struct wire_stat_request {
+	struct wire_bytes path;
+	uint32_t flags;
+};
+
+static inline size_t wire_put_stat_request(uint8_t *frame, size_t room, uint32_t id, struct wire_stat_request message)
+{
+	struct wire_out out = wire_begin(frame, room, 15, id);
+	wire_put_bytes(&out, message.path);
+	wire_put_u32(&out, message.flags);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_stat_request(struct wire_in *in, struct wire_stat_request *message)
+{
+	return wire_get_bytes(in, &message->path) &&
+	       wire_get_u32(in, &message->flags) &&
+	       wire_is_done(in);
+}
+
+struct wire_stat_reply {
+	int32_t error;
+	struct wire_stat stat;
+};
+
+static inline size_t wire_put_stat_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_stat_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 16, id);
+	wire_put_i32(&out, message.error);
+	wire_put_stat(&out, message.stat);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_stat_reply(struct wire_in *in, struct wire_stat_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_stat(in, &message->stat) &&
+	       wire_is_done(in);
+}
+
+/* faccessat2(2) */
+struct wire_access {
+	struct wire_bytes path;
+	uint32_t mode;
+	uint32_t flags;
+};
+
+static inline size_t wire_put_access(uint8_t *frame, size_t room, uint32_t id, struct wire_access message)
+{
+	struct wire_out out = wire_begin(frame, room, 17, id);
+	wire_put_bytes(&out, message.path);
+	wire_put_u32(&out, message.mode);
+	wire_put_u32(&out, message.flags);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_access(struct wire_in *in, struct wire_access *message)
+{
+	return wire_get_bytes(in, &message->path) &&
+	       wire_get_u32(in, &message->mode) &&
+	       wire_get_u32(in, &message->flags) &&
+	       wire_is_done(in);
+}
+
+/* readlink(2) */
+struct wire_read_link {
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_read_link(uint8_t *frame, size_t room, uint32_t id, struct wire_read_link message)
+{
+	struct wire_out out = wire_begin(frame, room, 18, id);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_read_link(struct wire_in *in, struct wire_read_link *message)
+{
+	return wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* realpath(3) */
+struct wire_real_path {
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_real_path(uint8_t *frame, size_t room, uint32_t id, struct wire_real_path message)
+{
+	struct wire_out out = wire_begin(frame, room, 19, id);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_real_path(struct wire_in *in, struct wire_real_path *message)
+{
+	return wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+struct wire_path_reply {
+	int32_t error;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_path_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_path_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 20, id);
+	wire_put_i32(&out, message.error);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_path_reply(struct wire_in *in, struct wire_path_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* the name part of getaddrinfo(3); family 0, 4 or 6; AI_* flags */
+struct wire_resolve {
+	struct wire_bytes name;
+	uint8_t family;
+	uint32_t flags;
+};
+
+static inline size_t wire_put_resolve(uint8_t *frame, size_t room, uint32_t id, struct wire_resolve message)
+{
+	struct wire_out out = wire_begin(frame, room, 30, id);
+	wire_put_str(&out, message.name);
+	wire_put_u8(&out, message.family);
+	wire_put_u32(&out, message.flags);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_resolve(struct wire_in *in, struct wire_resolve *message)
+{
+	return wire_get_str(in, &message->name) &&
+	       wire_get_u8(in, &message->family) &&
+	       wire_get_u32(in, &message->flags) &&
+	       wire_is_done(in);
+}
+
+/* `eai` is 0 or EAI_*; `addresses` are records of 17 bytes: 4 or 6, then 16 bytes (v4 in the first 4) */
+struct wire_resolve_reply {
+	int32_t eai;
+	struct wire_bytes canonical_name;
+	struct wire_bytes addresses;
+};
+
+static inline size_t wire_put_resolve_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_resolve_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 31, id);
+	wire_put_i32(&out, message.eai);
+	wire_put_str(&out, message.canonical_name);
+	wire_put_bytes(&out, message.addresses);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_resolve_reply(struct wire_in *in, struct wire_resolve_reply *message)
+{
+	return wire_get_i32(in, &message->eai) &&
+	       wire_get_str(in, &message->canonical_name) &&
+	       wire_tail(in, &message->addresses) &&
+	       wire_is_done(in);
+}
+
+/* address (4 or 16 bytes) to name */
+struct wire_reverse_name {
+	struct wire_bytes address;
+};
+
+static inline size_t wire_put_reverse_name(uint8_t *frame, size_t room, uint32_t id, struct wire_reverse_name message)
+{
+	struct wire_out out = wire_begin(frame, room, 32, id);
+	wire_put_bytes(&out, message.address);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_reverse_name(struct wire_in *in, struct wire_reverse_name *message)
+{
+	return wire_tail(in, &message->address) &&
+	       wire_is_done(in);
+}
+
+struct wire_name_reply {
+	int32_t eai;
+	struct wire_bytes name;
+};
+
+static inline size_t wire_put_name_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_name_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 33, id);
+	wire_put_i32(&out, message.eai);
+	wire_put_str(&out, message.name);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_name_reply(struct wire_in *in, struct wire_name_reply *message)
+{
+	return wire_get_i32(in, &message->eai) &&
+	       wire_tail(in, &message->name) &&
+	       wire_is_done(in);
+}
+
+/* is this loopback port a listener of a process of this run? Then it stays local */
+struct wire_loopback_owner {
+	struct wire_bytes address;
+	uint16_t port;
+};
+
+static inline size_t wire_put_loopback_owner(uint8_t *frame, size_t room, uint32_t id, struct wire_loopback_owner message)
+{
+	struct wire_out out = wire_begin(frame, room, 39, id);
+	wire_put_bytes(&out, message.address);
+	wire_put_u16(&out, message.port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_loopback_owner(struct wire_in *in, struct wire_loopback_owner *message)
+{
+	return wire_get_bytes(in, &message->address) &&
+	       wire_get_u16(in, &message->port) &&
+	       wire_is_done(in);
+}
+
+struct wire_loopback_owner_reply {
+	bool is_local;
+};
+
+static inline size_t wire_put_loopback_owner_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_loopback_owner_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 46, id);
+	wire_put_bool(&out, message.is_local);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_loopback_owner_reply(struct wire_in *in, struct wire_loopback_owner_reply *message)
+{
+	return wire_get_bool(in, &message->is_local) &&
+	       wire_is_done(in);
+}
+
+/* the app's socket at `localAddress`:`localPort` (loopback) wants to reach `address`:`port`. isBlocking: answered by ConnectReply when the agent has answered; at success the shim then connects the socket to acceptPort. Else not answered: the shim has connected the socket to holePort, where it stays in SYN_SENT until the intproxy completes it (by simultaneous open) or breaks it */
+struct wire_connect {
+	struct wire_bytes address;
+	uint16_t port;
+	struct wire_bytes local_address;
+	uint16_t local_port;
+	bool is_blocking;
+};
+
+static inline size_t wire_put_connect(uint8_t *frame, size_t room, uint32_t id, struct wire_connect message)
+{
+	struct wire_out out = wire_begin(frame, room, 40, id);
+	wire_put_bytes(&out, message.address);
+	wire_put_u16(&out, message.port);
+	wire_put_bytes(&out, message.local_address);
+	wire_put_u16(&out, message.local_port);
+	wire_put_bool(&out, message.is_blocking);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_connect(struct wire_in *in, struct wire_connect *message)
+{
+	return wire_get_bytes(in, &message->address) &&
+	       wire_get_u16(in, &message->port) &&
+	       wire_get_bytes(in, &message->local_address) &&
+	       wire_get_u16(in, &message->local_port) &&
+	       wire_get_bool(in, &message->is_blocking) &&
+	       wire_is_done(in);
+}
+
+/* how the agent's connect ended */
+struct wire_connect_reply {
+	int32_t error;
+};
+
+static inline size_t wire_put_connect_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_connect_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 41, id);
+	wire_put_i32(&out, message.error);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_connect_reply(struct wire_in *in, struct wire_connect_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_is_done(in);
+}
+
+/* how a connect of the socket at this local address went; answered by ConnectStatusReply */
+struct wire_connect_status {
+	struct wire_bytes local_address;
+	uint16_t local_port;
+};
+
+static inline size_t wire_put_connect_status(uint8_t *frame, size_t room, uint32_t id, struct wire_connect_status message)
+{
+	struct wire_out out = wire_begin(frame, room, 42, id);
+	wire_put_bytes(&out, message.local_address);
+	wire_put_u16(&out, message.local_port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_connect_status(struct wire_in *in, struct wire_connect_status *message)
+{
+	return wire_get_bytes(in, &message->local_address) &&
+	       wire_get_u16(in, &message->local_port) &&
+	       wire_is_done(in);
+}
+
+/* `isKnown` false: not ours. `isPending`: no answer of the agent yet. Else errno is how it ended */
+struct wire_connect_status_reply {
+	bool is_known;
+	bool is_pending;
+	int32_t error;
+};
+
+static inline size_t wire_put_connect_status_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_connect_status_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 43, id);
+	wire_put_bool(&out, message.is_known);
+	wire_put_bool(&out, message.is_pending);
+	wire_put_i32(&out, message.error);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_connect_status_reply(struct wire_in *in, struct wire_connect_status_reply *message)
+{
+	return wire_get_bool(in, &message->is_known) &&
+	       wire_get_bool(in, &message->is_pending) &&
+	       wire_get_i32(in, &message->error) &&
+	       wire_is_done(in);
+}
+
+/* what getpeername and getsockname tell of the socket at this local address (waits while the connect is pending) */
+struct wire_socket_names {
+	struct wire_bytes local_address;
+	uint16_t local_port;
+};
+
+static inline size_t wire_put_socket_names(uint8_t *frame, size_t room, uint32_t id, struct wire_socket_names message)
+{
+	struct wire_out out = wire_begin(frame, room, 44, id);
+	wire_put_bytes(&out, message.local_address);
+	wire_put_u16(&out, message.local_port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_socket_names(struct wire_in *in, struct wire_socket_names *message)
+{
+	return wire_get_bytes(in, &message->local_address) &&
+	       wire_get_u16(in, &message->local_port) &&
+	       wire_is_done(in);
+}
+
+/* addresses have 4 or 16 bytes; isKnown false: not ours */
+struct wire_socket_names_reply {
+	bool is_known;
+	struct wire_bytes peer_address;
+	uint16_t peer_port;
+	struct wire_bytes own_address;
+	uint16_t own_port;
+};
+
+static inline size_t wire_put_socket_names_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_socket_names_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 45, id);
+	wire_put_bool(&out, message.is_known);
+	wire_put_bytes(&out, message.peer_address);
+	wire_put_u16(&out, message.peer_port);
+	wire_put_bytes(&out, message.own_address);
+	wire_put_u16(&out, message.own_port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_socket_names_reply(struct wire_in *in, struct wire_socket_names_reply *message)
+{
+	return wire_get_bool(in, &message->is_known) &&
+	       wire_get_bytes(in, &message->peer_address) &&
+	       wire_get_u16(in, &message->peer_port) &&
+	       wire_get_bytes(in, &message->own_address) &&
+	       wire_get_u16(in, &message->own_port) &&
+	       wire_is_done(in);
+}
+
+#endif
