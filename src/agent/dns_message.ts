@@ -1,4 +1,5 @@
 /** DNS messages (RFC 1035): one question out, and what an answer to it says. */
+import { Buffer } from "node:buffer";
 import packet from "dns-packet";
 import { parseAddress } from "./addresses.ts";
 
@@ -69,7 +70,8 @@ export function decodeAnswer(bytes: Uint8Array, question: Question): Answer | un
 
 function decode(bytes: Uint8Array): Decoded | undefined {
   try {
-    return packet.decode(bytes) as unknown as Decoded;
+    // The library reads with methods that only a Buffer has.
+    return packet.decode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)) as unknown as Decoded;
   } catch {
     return undefined;
   }

@@ -75,7 +75,8 @@ function targetless(): Target {
     startTicks: "",
     root,
     rights: null,
-    hostname: () => hostnameOf("self"),
+    // Entering even our own UTS namespace takes a capability, and without a target the agent has none.
+    hostname: () => Deno.hostname(),
     environ: () => Promise.resolve(ownEnviron()),
   };
 }
