@@ -1,0 +1,139 @@
+/* relay.c - the black hole, and sockets that leave it.
+ *
+ * An app's non-blocking socket S is connected to a listener that drops every SYN, so that it stays in SYN_SENT: in
+ * progress, no events. When the agent's answer is there, a socket of ours takes the listener's place: bound to its
+ * address and connected to S, whose SYN it crosses (simultaneous open, RFC 9293 3.5). S is then connected, on the spot;
+ * or, when it shall fail, connected and reset.
+ */
+#include "sys.h"
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Over loopback the handshake is done when connect(2) returns; a loaded machine may need a moment. */
+#define HANDSHAKE_MS 200
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+/* `host` has 4 bytes (family 4) or 16 (family 6), NULL is loopback; ports in host order. Returns the length. */
+static socklen_t make_address(union address *address, uint32_t family, const uint8_t *host, uint32_t port)
+{
+	memset(address, 0, sizeof *address);
+	if (family == 4) {
+		address->v4.sin_family = AF_INET;
+		address->v4.sin_port = htons((uint16_t)port);
+		if (host)
+			memcpy(&address->v4.sin_addr, host, 4);
+		else
+			address->v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+		return sizeof address->v4;
+	}
+	address->v6.sin6_family = AF_INET6;
+	address->v6.sin6_port = htons((uint16_t)port);
+	if (host)
+		memcpy(&address->v6.sin6_addr, host, 16);
+	else
+		address->v6.sin6_addr = in6addr_loopback;
+	return sizeof address->v6;
+}
+
+/* A socket bound to a loopback port that others of ours share. */
+static int bound_socket(uint32_t family, uint32_t port, int flags)
+{
+	union address address;
+	socklen_t size = make_address(&address, family, NULL, port);
+	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+	if (fd < 0)
+		return -errno;
+	int on = 1;
+	if ((family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 || bind(fd, &address.any, size) != 0) {
+		int error = errno;
+		close(fd);
+		return -error;
+	}
+	return fd;
+}
+
+/* Opens a black hole on loopback; its port goes to `port`. Returns the descriptor that keeps it open, or -errno. */
+SYS int32_t relay_open_hole(uint32_t family, uint16_t *port)
+{
+	int fd = bound_socket(family, 0, 0);
+	if (fd < 0)
+		return fd;
+	struct sock_filter nothing = { BPF_RET | BPF_K, 0, 0, 0 };
+	struct sock_fprog program = { 1, &nothing };
+	union address address;
+	socklen_t size = sizeof address;
+	/* The filter first: no SYN may be answered. */
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0 || listen(fd, 1) != 0 ||
+	    getsockname(fd, &address.any, &size) != 0) {
+		int error = errno;
+		close(fd);
+		return -error;
+	}
+	*port = ntohs(family == 4 ? address.v4.sin_port : address.v6.sin6_port);
+	return fd;
+}
+
+static int await_handshake(int fd)
+{
+	struct pollfd waiting = { fd, POLLOUT, 0 };
+	int ready = poll(&waiting, 1, HANDSHAKE_MS);
+	if (ready < 0)
+		return -errno;
+	if (ready == 0)
+		return -ETIMEDOUT;
+	int error = 0;
+	socklen_t size = sizeof error;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+		return -errno;
+	return -error;
+}
+
+/* Connects the app's socket at `host`:`port`, which waits in the hole. Returns the other end of it (non-blocking), or
+ * -errno; -ECONNREFUSED when no socket waits there. */
+SYS int32_t relay_complete(uint32_t family, uint32_t hole_port, const uint8_t *host, uint32_t port)
+{
+	int fd = bound_socket(family, hole_port, SOCK_NONBLOCK);
+	if (fd < 0)
+		return fd;
+	int on = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	union address address;
+	socklen_t size = make_address(&address, family, host, port);
+	int error = connect(fd, &address.any, size) == 0 ? 0 : -errno;
+	if (error == -EINPROGRESS)
+		error = await_handshake(fd);
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+/* Breaks the app's socket off, as relay_complete() connects it. 0 or -errno. */
+SYS int32_t relay_break(uint32_t family, uint32_t hole_port, const uint8_t *host, uint32_t port)
+{
+	int fd = relay_complete(family, hole_port, host, port);
+	if (fd < 0)
+		return fd;
+	struct linger at_once = { 1, 0 };
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	close(fd);
+	return 0;
+}
+
+SYS int32_t relay_close(int32_t fd)
+{
+	return close(fd) == 0 ? 0 : -errno;
+}

@@ -1,0 +1,42 @@
+/** Kernel side of the relays for the app's sockets (native/sys/relay*.c): black holes, and a last word on its stderr. */
+import { loadSys } from "./load.ts";
+
+const sys = loadSys({
+  relay_open_hole: { parameters: ["u32", "buffer"], result: "i32" },
+  relay_complete: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
+  relay_break: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
+  relay_close: { parameters: ["i32"], result: "i32" },
+  relay_notice: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+});
+
+export type Family = 4 | 6;
+
+/** A loopback port that drops every SYN: sockets that connect to it stay in SYN_SENT. */
+export interface BlackHole extends Disposable {
+  readonly family: Family;
+  readonly port: number;
+  /** Connects the socket that waits at `host`:`port`. Returns a descriptor of the other end, which the caller owns, or -errno. */
+  complete(host: Uint8Array<ArrayBuffer>, port: number): number;
+  /** Makes its connect fail. Returns 0 or -errno; -ECONNREFUSED when no socket waits there. */
+  breakOff(host: Uint8Array<ArrayBuffer>, port: number): number;
+}
+
+/** Returns -errno where the family is not to be had. */
+export function openBlackHole(family: Family): BlackHole | number {
+  const portCell = new Uint16Array(1);
+  const fd = sys.relay_open_hole(family, portCell);
+  if (fd < 0) return fd;
+  const port = portCell[0]!;
+  return {
+    family,
+    port,
+    complete: (host, hostPort) => sys.relay_complete(family, port, host, hostPort),
+    breakOff: (host, hostPort) => sys.relay_break(family, port, host, hostPort),
+    [Symbol.dispose]: () => void sys.relay_close(fd),
+  };
+}
+
+/** Appends text to the stderr of another process, never waiting. Returns 0 or -errno. */
+export function writeToStderrOf(pid: number, text: Uint8Array<ArrayBuffer>): number {
+  return sys.relay_notice(pid, text, text.length);
+}
