@@ -81,14 +81,34 @@ static long raw_process(long number, const long *a, bool *is_known)
 	}
 }
 
+static long raw_network(long number, const long *a, bool *is_known)
+{
+	switch (number) {
+	case SYS_connect:
+		return hook_connect(N(a[0]), P(a[1]), (socklen_t)a[2]);
+	case SYS_getsockopt:
+		return hook_getsockopt(N(a[0]), N(a[1]), N(a[2]), P(a[3]), P(a[4]));
+	case SYS_getpeername:
+		return hook_getpeername(N(a[0]), P(a[1]), P(a[2]));
+	case SYS_getsockname:
+		return hook_getsockname(N(a[0]), P(a[1]), P(a[2]));
+	case SYS_uname:
+		return hook_uname(P(a[0]));
+	default:
+		*is_known = false;
+		return 0;
+	}
+}
+
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	const long arguments[] = { a, b, c, d, e, f };
-	bool is_known = true;
-	long result = raw_file(number, arguments, &is_known);
-	if (is_known)
-		return result;
-	is_known = true;
-	result = raw_process(number, arguments, &is_known);
-	return is_known ? result : real.syscall(number, a, b, c, d, e, f);
+	static long (*const families[])(long, const long *, bool *) = { raw_file, raw_process, raw_network };
+	for (size_t at = 0; at < sizeof families / sizeof *families; at++) {
+		bool is_known = true;
+		long result = families[at](number, arguments, &is_known);
+		if (is_known)
+			return result;
+	}
+	return real.syscall(number, a, b, c, d, e, f);
 }

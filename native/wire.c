@@ -412,11 +412,16 @@ int wire_tell(struct wire_call *call, size_t length)
 {
 	if (length == 0)
 		return -ENAMETOOLONG;
-	int error = take(call, false);
-	if (error)
-		return error;
-	call->in = (struct wire_in){ 0 };
-	return wire_finish(call, send_all(fd_of(call), call->buffer, length));
+	bool is_sent;
+	do {
+		int error = take(call, false);
+		if (error)
+			return error;
+		call->in = (struct wire_in){ 0 };
+		is_sent = send_all(fd_of(call), call->buffer, length);
+		wire_finish(call, is_sent);
+	} while (!is_sent && !call->is_fresh);
+	return is_sent ? 0 : -EIO;
 }
 
 void wire_note(const char *text, const char *subject)

@@ -1,0 +1,463 @@
+/* sockets.c - outgoing TCP through the target, on the app's own socket: it is connected to a relay of the intproxy on
+ * loopback, so options, epoll registrations and non-blocking state stay what they are.
+ *
+ * Blocking	bind to loopback, ask and wait for the agent's answer, then connect to the relay that accepts at once.
+ * Non-blocking	connect to the relay that answers no SYN: the socket is in SYN_SENT, as it would be. Then tell the intproxy,
+ *		which completes the handshake when the agent has connected, or breaks it. A broken one shows as ECONNRESET;
+ *		the true errno is the intproxy's to tell (SO_ERROR, a second connect).
+ *
+ * UDP, Unix sockets and everything that is not a TCP connect stays real. Refuses nothing by itself.
+ */
+#include "real.h"
+#include "remote.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <sys/time.h>
+
+/* IPv4 in 4 bytes, IPv6 in 16; IPv4 also when it came mapped into IPv6. */
+struct endpoint {
+	uint8_t bytes[16];
+	uint32_t length;
+	uint16_t port;
+};
+
+struct any_address {
+	union {
+		struct sockaddr plain;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_storage storage;
+	};
+	socklen_t length;
+};
+
+static bool endpoint_of(const struct sockaddr *address, socklen_t length, struct endpoint *into)
+{
+	if (address && address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
+		const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+		into->length = 4;
+		into->port = ntohs(v4->sin_port);
+		memcpy(into->bytes, &v4->sin_addr, 4);
+		return true;
+	}
+	/* Without the scope at the end it is as long as it was in RFC 2133. */
+	if (!address || address->sa_family != AF_INET6 || length < offsetof(struct sockaddr_in6, sin6_scope_id))
+		return false;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+	bool is_mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
+	into->length = is_mapped ? 4 : 16;
+	into->port = ntohs(v6->sin6_port);
+	memcpy(into->bytes, v6->sin6_addr.s6_addr + (is_mapped ? 12 : 0), into->length);
+	return true;
+}
+
+static bool is_zero(const struct endpoint *it)
+{
+	static const uint8_t zero[16];
+	return memcmp(it->bytes, zero, it->length) == 0;
+}
+
+static bool is_loopback(const struct endpoint *it)
+{
+	static const uint8_t loopback6[16] = { [15] = 1 };
+	return it->length == 4 ? it->bytes[0] == 127 : memcmp(it->bytes, loopback6, 16) == 0;
+}
+
+/* 127.0.0.1 or ::1, by the length of the bytes. */
+static struct endpoint loopback(uint32_t length, uint16_t port)
+{
+	struct endpoint it = { .length = length, .port = port };
+	if (length == 4)
+		it.bytes[0] = 127;
+	it.bytes[length - 1] = 1;
+	return it;
+}
+
+/* As the socket's own family has it. */
+static struct any_address address_of(const struct endpoint *it, sa_family_t family)
+{
+	struct any_address address = { .length = sizeof(struct sockaddr_in) };
+	if (family == AF_INET) {
+		address.v4.sin_family = AF_INET;
+		address.v4.sin_port = htons(it->port);
+		memcpy(&address.v4.sin_addr, it->bytes, 4);
+		return address;
+	}
+	address.length = sizeof(struct sockaddr_in6);
+	address.v6.sin6_family = AF_INET6;
+	address.v6.sin6_port = htons(it->port);
+	uint8_t *bytes = address.v6.sin6_addr.s6_addr;
+	if (it->length == 4)
+		bytes[10] = bytes[11] = 0xff;
+	memcpy(bytes + 16 - it->length, it->bytes, it->length);
+	return address;
+}
+
+static struct wire_bytes bytes_of(const struct endpoint *it)
+{
+	return (struct wire_bytes){ it->bytes, it->length };
+}
+
+static int option(int fd, int level, int name)
+{
+	int value = 0;
+	socklen_t length = sizeof value;
+	long result = kernel(SYS_getsockopt, fd, level, name, &value, &length);
+	return result < 0 ? -1 : value;
+}
+
+/* TCP_CLOSE for a fresh or failed socket; negative when it is no TCP socket. */
+static int tcp_state(int fd)
+{
+	uint8_t state; /* the first byte of struct tcp_info */
+	socklen_t length = sizeof state;
+	long result = kernel(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &state, &length);
+	return result < 0 ? -1 : state;
+}
+
+static bool local_endpoint(int fd, struct endpoint *into)
+{
+	struct any_address address = { .length = sizeof address.storage };
+	long result = kernel(SYS_getsockname, fd, &address.plain, &address.length);
+	return result == 0 && endpoint_of(&address.plain, address.length, into);
+}
+
+/* ---- sockets whose non-blocking connect has not been judged yet, by their cookie (unique per socket) ---- */
+
+enum { MARKS = 1024 };
+static _Atomic uint64_t marks[MARKS];
+
+static uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof cookie;
+	kernel(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+	return cookie;
+}
+
+static void mark(int fd)
+{
+	uint64_t cookie = cookie_of(fd);
+	atomic_store_explicit(&marks[cookie % MARKS], cookie, memory_order_relaxed);
+}
+
+static bool is_marked(int fd)
+{
+	uint64_t cookie = cookie_of(fd);
+	return cookie && atomic_load_explicit(&marks[cookie % MARKS], memory_order_relaxed) == cookie;
+}
+
+static void unmark(int fd)
+{
+	uint64_t cookie = cookie_of(fd);
+	atomic_compare_exchange_strong(&marks[cookie % MARKS], &cookie, 0);
+}
+
+/* ---- what is asked ---- */
+
+static struct wire_connect connect_message(const struct endpoint *peer, const struct endpoint *local, bool is_blocking)
+{
+	return (struct wire_connect){
+		.address = bytes_of(peer),
+		.port = peer->port,
+		.local_address = bytes_of(local),
+		.local_port = local->port,
+		.is_blocking = is_blocking,
+	};
+}
+
+/* Is this port on loopback a listener of the run itself? 1, 0 or -errno. */
+static int is_own_listener(const struct endpoint *peer)
+{
+	struct wire_call call;
+	struct wire_loopback_owner message = { .address = bytes_of(peer), .port = peer->port };
+	size_t length = wire_put_loopback_owner(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, length, WIRE_LOOPBACK_OWNER_REPLY);
+	if (error)
+		return error;
+	struct wire_loopback_owner_reply reply = { 0 };
+	error = wire_finish(&call, wire_get_loopback_owner_reply(&call.in, &reply));
+	return error ? error : reply.is_local;
+}
+
+/* 0 when the agent has connected, -errno when it could not; -EINTR, -ETIMEDOUT: it may still come. `*is_answer` tells
+ * the agent's own ETIMEDOUT from the wait that was over. */
+static int wait_for_agent(const struct endpoint *peer, const struct endpoint *local, int64_t timeout_us, bool *is_answer)
+{
+	struct wire_call call;
+	struct wire_connect message = connect_message(peer, local, true);
+	size_t length = wire_put_connect(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	*is_answer = false;
+	int error = wire_ask_patiently(&call, length, WIRE_CONNECT_REPLY, timeout_us);
+	if (error)
+		return error == -EIO ? -ENETUNREACH : error;
+	struct wire_connect_reply reply = { 0 };
+	if (wire_finish(&call, wire_get_connect_reply(&call.in, &reply)))
+		return -ENETUNREACH;
+	*is_answer = true;
+	return reply.error ? refused(reply.error) : 0;
+}
+
+static bool ask_status(const struct endpoint *local, struct wire_connect_status_reply *reply)
+{
+	struct wire_call call;
+	struct wire_connect_status message = { .local_address = bytes_of(local), .local_port = local->port };
+	size_t length = wire_put_connect_status(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	if (wire_ask(&call, length, WIRE_CONNECT_STATUS_REPLY))
+		return false;
+	return wire_finish(&call, wire_get_connect_status_reply(&call.in, reply)) == 0 && reply->is_known;
+}
+
+/* What a connect of this socket ended with, when the kernel says `seen` (0 or an errno). */
+static int true_error(int fd, int seen)
+{
+	struct endpoint local;
+	struct wire_connect_status_reply reply = { 0 };
+	int state = tcp_state(fd);
+	if (state < 0 || state == TCP_SYN_SENT || state == TCP_SYN_RECV)
+		return seen;
+	bool is_ours = is_marked(fd);
+	if (!local_endpoint(fd, &local) || (!is_ours && (seen == 0 || !is_loopback(&local))))
+		return seen;
+	if (!ask_status(&local, &reply) || reply.is_pending)
+		return seen;
+	unmark(fd);
+	return reply.error > 0 ? reply.error : seen;
+}
+
+/* ---- connect ---- */
+
+/* Back to a fresh socket: a failed one would answer the next connect with what is left of the failure. */
+static void disconnect(int fd)
+{
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	kernel(SYS_connect, fd, &none, sizeof none);
+}
+
+struct relay {
+	sa_family_t family;
+	uint32_t length; /* of the loopback address: 4 or 16 */
+	uint16_t accept_port, hole_port;
+};
+
+/* IPv6 sockets take the IPv4 relay, mapped, unless they are bound to IPv6 or want nothing else. */
+static bool find_relay(int fd, sa_family_t family, const struct endpoint *local, struct relay *relay)
+{
+	const struct wire_settings *settings = &shim.settings;
+	bool is_v6 = family == AF_INET6 && (option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0 ||
+					    (local->length == 16 && local->port != 0 && !is_zero(local)));
+	relay->family = family;
+	relay->length = is_v6 ? 16 : 4;
+	relay->accept_port = is_v6 ? settings->accept_port6 : settings->accept_port4;
+	relay->hole_port = is_v6 ? settings->hole_port6 : settings->hole_port4;
+	return relay->accept_port != 0 && relay->hole_port != 0;
+}
+
+static long connect_to(int fd, const struct relay *relay, uint16_t port)
+{
+	struct endpoint end = loopback(relay->length, port);
+	struct any_address address = address_of(&end, relay->family);
+	return kernel(SYS_connect, fd, &address.plain, address.length);
+}
+
+/* Leaves the socket in SYN_SENT and the rest to the intproxy. -EINPROGRESS, or another -errno. */
+static int begin_connect(int fd, const struct endpoint *peer, const struct relay *relay)
+{
+	int no_fast_open = 0;
+	kernel(SYS_setsockopt, fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &no_fast_open, sizeof no_fast_open);
+	long result = connect_to(fd, relay, relay->hole_port);
+	if (result != -EINPROGRESS)
+		return result < 0 ? (int)result : -ECONNABORTED;
+	mark(fd);
+	struct endpoint local;
+	struct wire_call call;
+	if (!local_endpoint(fd, &local)) {
+		disconnect(fd);
+		return -ENETUNREACH;
+	}
+	struct wire_connect message = connect_message(peer, &local, false);
+	if (wire_tell(&call, wire_put_connect(call.buffer, sizeof call.buffer, WIRE_ID, message))) {
+		disconnect(fd);
+		return -ENETUNREACH;
+	}
+	return -EINPROGRESS;
+}
+
+/* A blocking connect that a signal or SO_SNDTIMEO ends early goes on behind, as the kernel's own would. */
+static int go_on_behind(int fd, const struct endpoint *peer, const struct relay *relay, int why)
+{
+	long flags = kernel(SYS_fcntl, fd, F_GETFL);
+	kernel(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
+	int result = begin_connect(fd, peer, relay);
+	kernel(SYS_fcntl, fd, F_SETFL, flags);
+	return result == -EINPROGRESS ? why : result;
+}
+
+static int connect_and_wait(int fd, const struct endpoint *peer, const struct relay *relay, struct endpoint *local)
+{
+	if (local->port == 0) {
+		struct endpoint here = loopback(relay->length, 0);
+		struct any_address address = address_of(&here, relay->family);
+		long result = kernel(SYS_bind, fd, &address.plain, address.length);
+		if (result < 0)
+			return (int)result;
+		if (!local_endpoint(fd, local))
+			return -ENETUNREACH;
+	}
+	if (is_zero(local)) /* the kernel will choose loopback to reach the relay */
+		*local = loopback(relay->length, local->port);
+	struct timeval timeout = { 0 };
+	socklen_t length = sizeof timeout;
+	kernel(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &length);
+	bool is_answer;
+	int error = wait_for_agent(peer, local, (int64_t)timeout.tv_sec * 1000000 + timeout.tv_usec, &is_answer);
+	if (!is_answer && error == -EINTR)
+		return go_on_behind(fd, peer, relay, -EINTR);
+	if (!is_answer && error == -ETIMEDOUT)
+		return go_on_behind(fd, peer, relay, -EINPROGRESS);
+	return error ? error : (int)connect_to(fd, relay, relay->accept_port);
+}
+
+/* The socket has been connected before: the kernel knows how far it is, the intproxy how it ended. */
+static long connect_again(int fd, const struct sockaddr *address, socklen_t length)
+{
+	long result = kernel(SYS_connect, fd, address, length);
+	if (result == -EALREADY || result == -EINPROGRESS || result == -EINTR)
+		return result;
+	bool is_connected = result == 0 || result == -EISCONN;
+	int error = true_error(fd, is_connected ? 0 : (int)-result);
+	return error ? -error : result;
+}
+
+static bool is_multicast_or_broadcast(const struct endpoint *it)
+{
+	return it->length == 4 ? it->bytes[0] >= 224 : it->bytes[0] == 0xff;
+}
+
+static long try_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct endpoint peer, local;
+	struct relay relay;
+	if (!shim.is_tcp_remote || !endpoint_of(address, length, &peer))
+		return BYPASS;
+	int state = tcp_state(fd);
+	if (state < 0 || option(fd, SOL_SOCKET, SO_DOMAIN) != address->sa_family)
+		return BYPASS;
+	if (state != TCP_CLOSE)
+		return connect_again(fd, address, length);
+	int failure = option(fd, SOL_SOCKET, SO_ERROR);
+	if (failure > 0) {
+		failure = true_error(fd, failure);
+		disconnect(fd);
+		return -failure;
+	}
+	if (peer.port == 0 || is_multicast_or_broadcast(&peer) || !local_endpoint(fd, &local))
+		return BYPASS;
+	if (is_loopback(&peer) || is_zero(&peer)) {
+		int is_own = is_own_listener(&peer);
+		if (is_own)
+			return is_own > 0 ? BYPASS : -ENETUNREACH;
+	}
+	if (!find_relay(fd, address->sa_family, &local, &relay))
+		return -ENETUNREACH;
+	if (kernel(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK)
+		return begin_connect(fd, &peer, &relay);
+	return connect_and_wait(fd, &peer, &relay, &local);
+}
+
+int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	long result = try_connect(fd, address, length);
+	return result == BYPASS ? real.connect(fd, address, length) : edge(result);
+}
+
+int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	int result = real.getsockopt(fd, level, name, value, length);
+	bool is_error = level == SOL_SOCKET && name == SO_ERROR;
+	if (unlikely(is_error && result == 0 && shim.is_tcp_remote && *length == sizeof(int))) {
+		int seen;
+		memcpy(&seen, value, sizeof seen);
+		seen = true_error(fd, seen);
+		memcpy(value, &seen, sizeof seen);
+	}
+	return result;
+}
+
+/* ---- names of connected sockets ---- */
+
+static bool is_relay(const struct endpoint *it)
+{
+	const struct wire_settings *settings = &shim.settings;
+	if (!is_loopback(it) || it->port == 0)
+		return false;
+	return it->port == settings->accept_port4 || it->port == settings->hole_port4 ||
+	       it->port == settings->accept_port6 || it->port == settings->hole_port6;
+}
+
+static bool peer_is_relay(int fd)
+{
+	struct any_address address = { .length = sizeof address.storage };
+	struct endpoint peer;
+	long result = kernel(SYS_getpeername, fd, &address.plain, &address.length);
+	return result == 0 && endpoint_of(&address.plain, address.length, &peer) && is_relay(&peer);
+}
+
+static bool to_endpoint(struct wire_bytes bytes, uint16_t port, struct endpoint *into)
+{
+	if (bytes.length != 4 && bytes.length != 16)
+		return false;
+	*into = (struct endpoint){ .length = bytes.length, .port = port };
+	memcpy(into->bytes, bytes.at, bytes.length);
+	return true;
+}
+
+/* Replaces the name libc gave by what the app would see inside the target; keeps it when the intproxy does not know. */
+static void rename_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *length, socklen_t room)
+{
+	struct wire_call call;
+	struct endpoint local, end;
+	if (!local_endpoint(fd, &local))
+		return;
+	struct wire_socket_names message = { .local_address = bytes_of(&local), .local_port = local.port };
+	size_t bytes = wire_put_socket_names(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	if (wire_ask(&call, bytes, WIRE_SOCKET_NAMES_REPLY))
+		return;
+	struct wire_socket_names_reply reply = { 0 };
+	if (wire_finish(&call, wire_get_socket_names_reply(&call.in, &reply)) || !reply.is_known)
+		return;
+	bool is_right = is_peer ? to_endpoint(reply.peer_address, reply.peer_port, &end) :
+				  to_endpoint(reply.own_address, reply.own_port, &end);
+	sa_family_t family = (sa_family_t)option(fd, SOL_SOCKET, SO_DOMAIN);
+	if (!is_right || (family == AF_INET && end.length != 4))
+		return;
+	struct any_address address = address_of(&end, family);
+	memcpy(name, &address.plain, room < address.length ? room : address.length);
+	*length = address.length;
+}
+
+int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
+{
+	socklen_t room = length ? *length : 0;
+	int result = real.getpeername(fd, name, length);
+	struct endpoint peer;
+	if (result == 0 && shim.is_tcp_remote && endpoint_of(name, room < *length ? room : *length, &peer) &&
+	    is_relay(&peer))
+		rename_end(fd, true, name, length, room);
+	return result;
+}
+
+int hook_getsockname(int fd, struct sockaddr *name, socklen_t *length)
+{
+	socklen_t room = length ? *length : 0;
+	int result = real.getsockname(fd, name, length);
+	struct endpoint own;
+	if (result == 0 && shim.is_tcp_remote && endpoint_of(name, room < *length ? room : *length, &own) &&
+	    peer_is_relay(fd))
+		rename_end(fd, false, name, length, room);
+	return result;
+}
