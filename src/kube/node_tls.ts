@@ -1,10 +1,18 @@
 /** What only Node's TLS offers, in the cases where a kubeconfig asks for it: see dial.ts and transport.ts. */
-import { connect, type ConnectionOptions } from "node:tls";
+import { connect } from "node:tls";
 import type { Duplex } from "../base/duplex.ts";
 import type { ApiServer } from "./api_server.ts";
 
+interface NodeTlsOptions {
+  readonly rejectUnauthorized?: boolean;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly servername?: string;
+}
+
 /** How a kubeconfig's wishes are called there. */
-export function nodeTlsOptions(server: ApiServer): ConnectionOptions {
+export function nodeTlsOptions(server: ApiServer): NodeTlsOptions {
   return {
     ...(server.isInsecure ? { rejectUnauthorized: false } : server.ca ? { ca: server.ca } : {}),
     ...(server.cert && server.key ? { cert: server.cert, key: server.key } : {}),
