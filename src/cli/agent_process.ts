@@ -1,3 +1,18 @@
-export function serveAsAgent(..._: unknown[]): Promise<number> {
-  throw new Error("not yet");
+/** Runs the agent in this process: its log goes to standard error (the pod's log, or our intproxy), signals end it. */
+import { type AgentOptions, runAgent } from "../agent/mod.ts";
+import { complain } from "./terminal.ts";
+
+/** Resolves with the exit code once the agent has left. */
+export async function serveAsAgent(options: Omit<AgentOptions, "log" | "signal">): Promise<number> {
+  const controller = new AbortController();
+  const end = () => controller.abort();
+  const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+  for (const name of signals) Deno.addSignalListener(name, end);
+  try {
+    const log = (line: string) => complain(`${new Date().toISOString()} ${line}\n`);
+    await runAgent({ ...options, log, signal: controller.signal });
+    return 0;
+  } finally {
+    for (const name of signals) Deno.removeSignalListener(name, end);
+  }
 }

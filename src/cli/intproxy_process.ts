@@ -1,3 +1,159 @@
-export function serveAsIntproxy(..._: unknown[]): Promise<number> {
-  throw new Error("not yet");
+/**
+ * Runs the intproxy in this process: hears from the CLI what to do, reaches the agent, serves the program's processes until
+ * the last one is gone. It has no terminal (src/sys/process.ts starts it so), and leaves for these reasons only:
+ *
+ *   the CLI died or gave up before it became the program     the control stream ends before `go`, or says `stop`
+ *   the last process of the run is gone                      the layer says so
+ *   the agent is lost                                        the layer says so; the program's terminal is told, then it ends
+ *   SIGTERM
+ */
+import { joinNul, utf8 } from "../base/bytes.ts";
+import type { Duplex } from "../base/duplex.ts";
+import { UserError } from "../base/errors.ts";
+import { startIntproxy } from "../layer/mod.ts";
+import {
+  type AgentSource,
+  CONTROL_SOCKET,
+  controlMessages,
+  failedFrom,
+  type FromCli,
+  sendControl,
+  type Start,
+} from "./control.ts";
+import { textOf } from "./environment.ts";
+import { openLog } from "./log.ts";
+import { formatError } from "./report.ts";
+import { userEnvironment } from "./self.ts";
+import { VERSION } from "./version.ts";
+
+type Logger = (line: string) => void;
+
+/** Resolves with the exit code. */
+export async function serveAsIntproxy(directory: string): Promise<number> {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGHUP"] as const) Deno.addSignalListener(name, () => {});
+  Deno.addSignalListener("SIGTERM", () => controller.abort());
+  using log = openLog(textOf(userEnvironment(), "MIRRORD_LOG"), "intproxy");
+  using control = await Deno.connect({ transport: "unix", path: `${directory}/${CONTROL_SOCKET}` });
+  const messages = controlMessages<FromCli>(control);
+  const first = await messages.next();
+  if (first.done || first.value.type !== "start") return 0;
+  const following = followCli(messages, controller);
+  try {
+    await serve(directory, first.value, control, following.went, log, controller.signal);
+    return 0;
+  } catch (error) {
+    if (controller.signal.aborted) return 0;
+    log(formatError(error));
+    if (!following.hasGone()) await sendControl(control, failedFrom(asUserError(error))).catch(() => {});
+    else tellTerminal(first.value.rootPid, formatError(error));
+    return 1;
+  } finally {
+    controller.abort();
+    await Deno.remove(directory, { recursive: true }).catch(() => {});
+    await following.ended;
+  }
+}
+
+/** Listens to the CLI until it has become the program. */
+function followCli(messages: AsyncGenerator<FromCli>, controller: AbortController) {
+  const { promise: went, resolve } = Promise.withResolvers<void>();
+  let hasGone = false;
+  const ended = (async () => {
+    for await (const { type } of messages) {
+      if (type === "go") {
+        hasGone = true;
+        resolve();
+      } else if (type === "stop") controller.abort();
+    }
+  })().catch(() => {}).then(() => {
+    if (!hasGone) controller.abort();
+  });
+  return { went, ended, hasGone: () => hasGone };
+}
+
+/** From reaching the agent to the end of the run. */
+async function serve(
+  directory: string,
+  start: Start,
+  control: Deno.Conn,
+  went: Promise<void>,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  await using agent = await reachAgent(start.agent, log, signal);
+  const session = await startIntproxy({
+    agent: agent.duplex,
+    secret: agent.secret,
+    version: VERSION,
+    build: start.build,
+    directory,
+    settings: settingsOf(start),
+    rootPid: start.rootPid,
+    log,
+    signal,
+  }).catch(async (error) => {
+    throw await agent.refusal() ?? error;
+  });
+  const { hostname, environ } = session.target;
+  await sendControl(control, { type: "ready", hostname, environ: environ.toBase64() });
+  await Promise.race([went, session.finished]);
+  await session.finished;
+}
+
+interface ReachedAgent extends AsyncDisposable {
+  readonly duplex: Duplex;
+  readonly secret: Uint8Array;
+  /** Why it could not begin, when it told us. */
+  refusal(): Promise<UserError | undefined>;
+}
+
+async function reachAgent(source: AgentSource, log: Logger, signal: AbortSignal): Promise<ReachedAgent> {
+  if (source.kind === "process") {
+    const { startLocalAgent } = await import("./local_agent.ts");
+    return { ...startLocalAgent(source.pid, log), secret: new Uint8Array(32) };
+  }
+  const { openPortForward } = await import("../kube/port_forward.ts");
+  const duplex = await openPortForward(source.address, { signal });
+  return {
+    duplex,
+    secret: Uint8Array.fromHex(source.secret),
+    refusal: () => Promise.resolve(undefined),
+    [Symbol.asyncDispose]: () => Promise.resolve(duplex.close()),
+  };
+}
+
+function settingsOf({ settings }: Start) {
+  const bytes = (text: string) => Uint8Array.fromBase64(text);
+  return {
+    fsMode: settings.fsMode,
+    isDnsRemote: settings.isDnsRemote,
+    isHostnameRemote: settings.isHostnameRemote,
+    isTcpRemote: settings.isTcpRemote,
+    launchDirectory: bytes(settings.launchDirectory),
+    home: bytes(settings.home),
+    temporaryDirectory: bytes(settings.temporaryDirectory),
+    program: bytes(settings.program),
+    shim: bytes(settings.shim),
+    mounts: joinNul(settings.mounts.map(utf8)),
+    skipProcesses: joinNul(settings.skipProcesses.map(utf8)),
+  };
+}
+
+function asUserError(error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  const text = error instanceof Error ? error.stack ?? error.message : String(error);
+  return new UserError("INTPROXY_FAILED", `Cannot go on: the intproxy failed: ${text}`, {
+    hint: "report it, with what you typed",
+  });
+}
+
+/** The program's standard error, if it is something one can write to. The intproxy itself has no terminal. */
+function tellTerminal(pid: number, text: string): void {
+  try {
+    using file = Deno.openSync(`/proc/${pid}/fd/2`, { write: true, append: true });
+    file.writeSync(utf8(text));
+  } catch {
+    // The process is gone, or its standard error is a socket.
+  }
 }

@@ -135,14 +135,13 @@ const ERASE = "\r\x1b[K";
 /** One line that moves at the bottom, finished steps above it. Leaves no terminal mode changed, however it ends. */
 class Spinner implements Progress {
   readonly #title: string;
-  readonly #timer: number;
+  readonly #timer: ReturnType<typeof setInterval>;
   #text = "";
   #frame = 0;
 
   constructor(title: string) {
     this.#title = title;
     this.#timer = setInterval(() => this.#draw(), FRAME_MS);
-    Deno.unrefTimer(this.#timer);
   }
 
   info(text: string): void {

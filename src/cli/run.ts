@@ -1,3 +1,162 @@
-export function runProgram(..._: unknown[]): Promise<number> {
-  throw new Error("not yet");
+/**
+ * What `mirrord exec` does: check all that can be checked, get an agent, become the program.
+ *
+ *   1. the program: found, looked at; nothing is started for a typing error
+ *   2. the session: a private directory, and the intproxy starting in it while
+ *   3. the target is found and its agent made (Kubernetes), or checked (a process of this machine)
+ *   4. the intproxy reaches the agent and tells who the target is
+ *   5. environment, summary, execve(2)
+ *
+ * A failure or a signal at any step undoes the steps before it, last first; the table of who undoes what is the
+ * `AsyncDisposableStack` of `runProgram`.
+ */
+import { utf8 } from "../base/bytes.ts";
+import { ERRNO, UserError } from "../base/errors.ts";
+import { FS_MODES } from "../config/options.ts";
+import type { Config } from "../config/resolve.ts";
+import { environmentFor, makeSessionDirectory, unpackShim } from "../layer/inject.ts";
+import { becomeProgram } from "../sys/process.ts";
+import { announce } from "./announce.ts";
+import type { ReachableAgent } from "./cluster.ts";
+import type { RunSettings } from "./control.ts";
+import { type Environment, formatEnvironment, parseEnvironment, selectVariables, textOf } from "./environment.ts";
+import { findProgram, type Program } from "./program.ts";
+import { type Progress, startProgress } from "./progress.ts";
+import { startingLimits, userEnvironment } from "./self.ts";
+import { startSession } from "./session.ts";
+import { StartSignals } from "./start_signals.ts";
+import shim from "../../native/out/shim.so" with { type: "bytes" };
+
+/** Becomes the program. Returns an exit code only for a signal that came before; errors are thrown. */
+export async function runProgram(config: Config, name: string, args: readonly string[]): Promise<number> {
+  const environment = userEnvironment();
+  refuseNested(environment);
+  const program = findProgram(name, args, textOf(environment, "PATH"));
+  using signals = new StartSignals();
+  using progress = startProgress(textOf(environment, "MIRRORD_PROGRESS_MODE"), "mirrord exec");
+  announce(progress, config, program, args);
+  try {
+    await start(config, program, environment, progress, signals);
+  } catch (error) {
+    if (signals.exitCode !== undefined) return signals.exitCode;
+    throw error;
+  }
+  throw new Error("start() neither threw nor became the program");
+}
+
+async function start(
+  config: Config,
+  program: Program,
+  environment: Environment,
+  progress: Progress,
+  signals: StartSignals,
+): Promise<void> {
+  const signal = signals.signal;
+  await using undo = new AsyncDisposableStack();
+  const build = await buildId();
+  const directory = await makeSessionDirectory();
+  undo.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
+  const session = undo.use(await startSession(directory, environment));
+  const shimPath = await unpackShim(shim, build);
+  const agent = await reachableAgent(config, progress, undo, signal);
+  const target = await progress.step("reaching the agent", async (step) => {
+    step.done = "agent ready";
+    return await session.connect({
+      type: "start",
+      agent: agent.source,
+      build,
+      rootPid: Deno.pid,
+      settings: runSettings(config, program, environment, shimPath, agent.mounts),
+    }, signal);
+  });
+  const merged = new Map([...environment, ...selectVariables(parseEnvironment(target.environ), config.env)]);
+  const variables = environmentFor(formatEnvironment(merged), shimPath, directory);
+  signal.throwIfAborted();
+  await session.go();
+  progress.finish("ready to launch process");
+  throw await notBecome(program, variables);
+}
+
+/** execve(2); what comes back is why it did not happen. */
+function notBecome(program: Program, variables: readonly Uint8Array[]): UserError {
+  const limits = startingLimits();
+  const errno = -becomeProgram(utf8(program.path), program.command.map(utf8), variables, limits);
+  const reasons: Record<number, [string, string, number]> = {
+    [ERRNO.ENOENT]: ["its loader is not there", "is it for another C library or another distribution?", 127],
+    [ERRNO.E2BIG]: [
+      "its arguments and variables are too long",
+      "leave variables out: --override-env-vars-exclude",
+      126,
+    ],
+    [ERRNO.ENOEXEC]: ["it is not for this machine", "was it built for another architecture?", 126],
+  };
+  const [reason, hint, exitCode] = reasons[errno] ??
+    [`error ${errno} of the system`, "can it be run without mirrord?", 126];
+  return new UserError("PROGRAM_NOT_STARTED", `Cannot run "${program.path}": ${reason}`, { hint, exitCode });
+}
+
+/** One run inside another would send the agent's own traffic through itself. */
+function refuseNested(environment: Environment): void {
+  if (!environment.has("MIRRORD_SESSION_DIR")) return;
+  throw new UserError("NESTED_RUN", "Cannot run: this shell is already inside a run of mirrord", {
+    hint: "start the program without `mirrord exec`, it already runs in the target's context",
+  });
+}
+
+/** Shim and intproxy of one run come from one build: the shim's hash names it. */
+async function buildId(): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", shim as Uint8Array<ArrayBuffer>)).subarray(0, 8).toHex();
+}
+
+async function reachableAgent(
+  config: Config,
+  progress: Progress,
+  undo: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<ReachableAgent> {
+  const { target } = config;
+  if (target.kind === "process") {
+    checkProcess(target.pid);
+    return { source: { kind: "process", pid: target.pid }, mounts: [] };
+  }
+  const { agentInCluster } = await import("./cluster.ts");
+  return await agentInCluster(config, target, progress, undo, signal);
+}
+
+function checkProcess(pid: number): void {
+  try {
+    Deno.statSync(`/proc/${pid}`);
+  } catch {
+    throw new UserError("NO_SUCH_PROCESS", `Cannot use target "process/${pid}": there is no such process`, {
+      hint: "`ps -e` lists the processes of this machine",
+    });
+  }
+  if (Deno.uid() !== 0) {
+    throw new UserError("ROOT_NEEDED", `Cannot use target "process/${pid}": entering a process needs root`, {
+      hint: "run the same command with sudo",
+    });
+  }
+}
+
+function runSettings(
+  config: Config,
+  program: Program,
+  environment: Environment,
+  shimPath: string,
+  mounts: readonly string[],
+): RunSettings {
+  const base64 = (bytes: Uint8Array | undefined) => (bytes ?? new Uint8Array()).toBase64();
+  return {
+    fsMode: FS_MODES.indexOf(config.fsMode),
+    isDnsRemote: config.isDnsRemote,
+    isHostnameRemote: config.isHostnameRemote,
+    isTcpRemote: config.isTcpRemote,
+    launchDirectory: base64(utf8(Deno.cwd())),
+    home: base64(environment.get("HOME")),
+    temporaryDirectory: base64(environment.get("TMPDIR")),
+    program: base64(utf8(Deno.realPathSync(program.path))),
+    shim: base64(utf8(shimPath)),
+    mounts,
+    skipProcesses: config.skipProcesses,
+  };
 }

@@ -1,98 +1,165 @@
 /**
- * A target on this machine, like a container: its own network, mounts, root directory and host name. Needs root.
+ * A target without a cluster: a process of this machine with a network, a root directory, a host name and an environment
+ * of its own, as a container has them. `process/PID` points at it. The demo and the tests use the same one.
  *
- * Its root is a tmpfs with /usr and /proc of this machine and what a test puts there; its process is a `sleep`.
+ * Needs root, util-linux (unshare, nsenter) and iproute2. It ends when it is disposed, and when the process that started it
+ * dies in any way: its standard input ends then.
  */
-
-export const IS_ROOT: boolean = Deno.uid() === 0;
-export const NEEDS_ROOT: { ignore: boolean } = { ignore: !IS_ROOT };
-
-export interface SandboxOptions {
-  /** Files below its root: path to text. */
-  files?: Record<string, string>;
-  hostname?: string;
-  environ?: Record<string, string>;
-  /** Shell lines run inside before the process starts, with this machine's programs; $ROOT is its root. */
-  setUp?: string;
-  /** User and groups of its process. */
-  user?: { uid: number; gid: number; groups?: number[] };
-  /** Its root is a chroot and not the root of its mount namespace. */
-  isChroot?: boolean;
+export interface Sandbox extends AsyncDisposable {
+  readonly pid: number;
+  readonly hostname: string;
+  /** Where its servers listen; nothing outside reaches it. */
+  readonly address: string;
+  /** Its root directory as seen from here. Files made in it appear in the sandbox. */
+  readonly root: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Runs a program in the sandbox's network, but with our files; resolves with its standard output. */
+  readonly inNetwork: (command: readonly string[]) => Promise<string>;
+  /** Ends the target process alone, as a crash would. */
+  readonly kill: () => void;
 }
 
-export class Sandbox implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #directory: string;
+const HOSTNAME = "sandbox-7d4b9";
+const ADDRESS = "10.99.7.1";
+export const SANDBOX_ENVIRONMENT: Readonly<Record<string, string>> = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: "/root",
+  HOSTNAME,
+  GREETING: "hello from the sandbox",
+  DATABASE_URL: "postgres://db.sandbox.local/shop",
+};
 
-  private constructor(child: Deno.ChildProcess, directory: string) {
-    this.#child = child;
-    this.#directory = directory;
+/** Files of its root; directories are made as needed. */
+const FILES: Readonly<Record<string, string>> = {
+  "etc/hostname": `${HOSTNAME}\n`,
+  "etc/hosts": `127.0.0.1 localhost\n::1 localhost\n${ADDRESS} ${HOSTNAME} in-hosts-only\n`,
+  "etc/resolv.conf": `nameserver ${ADDRESS}\nsearch sandbox.local\noptions ndots:5 timeout:1\n`,
+  "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+  "app/config.json": '{ "color": "blue" }\n',
+  "app/secret/token": "s3cr3t\n",
+};
+
+/** Is what it needs here? Undefined, or the reason why a test has to be skipped. */
+export function whyNoSandbox(): string | undefined {
+  if (Deno.build.os !== "linux") return "needs Linux";
+  if (Deno.uid() !== 0) return "needs root";
+  for (const program of ["unshare", "nsenter", "ip"]) {
+    const places = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map((directory) => `${directory}/${program}`);
+    if (!places.some(exists)) return `needs the program "${program}"`;
   }
+  return undefined;
+}
 
-  /** Its process as this machine's /proc has it. */
-  get pid(): number {
-    return this.#child.pid;
+/** Starts one; resolves when its servers answer. */
+export async function startSandbox(): Promise<Sandbox> {
+  await using undo = new AsyncDisposableStack();
+  const base = await Deno.makeTempDir({ prefix: "mirrord-sandbox-" });
+  undo.defer(() => Deno.remove(base, { recursive: true }));
+  const root = `${base}/root`;
+  await writeRoot(root);
+  const target = startTarget(root);
+  undo.defer(() => end(target));
+  await eventually(() => isInPlace(target.pid));
+  const servers = startServers(target.pid);
+  undo.defer(() => end(servers));
+  const output = servers.stdout.getReader();
+  undo.defer(() => output.cancel());
+  if ((await output.read()).done) throw new Error("The sandbox's servers did not start");
+  const kept = undo.move();
+  return {
+    pid: target.pid,
+    hostname: HOSTNAME,
+    address: ADDRESS,
+    root,
+    environment: SANDBOX_ENVIRONMENT,
+    inNetwork: (command) => inNetwork(target.pid, command),
+    kill: () => target.kill("SIGKILL"),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+async function writeRoot(root: string): Promise<void> {
+  for (const directory of ["usr", "proc", "tmp", "root", "dev", "var/tmp"]) {
+    await Deno.mkdir(`${root}/${directory}`, { recursive: true });
   }
-
-  static async start(options: SandboxOptions = {}): Promise<Sandbox> {
-    const directory = await Deno.makeTempDir({ prefix: "mirrord-sandbox-" });
-    const child = new Deno.Command("unshare", {
-      args: ["--net", "--mount", "--uts", "--propagation", "private", "sh", "-euc", script(options)],
-      env: { ROOT: directory },
-      stdin: "null",
-      stdout: "piped",
-    }).spawn();
-    const reader = child.stdout.getReader();
-    const { value } = await reader.read();
-    await reader.cancel();
-    if (!value) throw new Error("The sandbox did not start");
-    const sandbox = new Sandbox(child, directory);
-    await sandbox.#becameSleep();
-    return sandbox;
+  for (const link of ["bin", "sbin", "lib", "lib64"]) await Deno.symlink(`usr/${link}`, `${root}/${link}`);
+  for (const [path, text] of Object.entries(FILES)) {
+    await Deno.mkdir(`${root}/${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.writeTextFile(`${root}/${path}`, text);
   }
+}
 
-  async #becameSleep(): Promise<void> {
-    while (!(await Deno.readTextFile(`/proc/${this.pid}/comm`)).startsWith("sleep")) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
+/** Every step execs the next, so that the child we started is the target in the end: cat, waiting for its input to end. */
+const TARGET_SCRIPT = `set -e
+mount --bind -o ro /usr "$ROOT/usr"
+mount -t proc proc "$ROOT/proc"
+hostname "$NAME"
+ip link set lo up
+ip address add "$ADDRESS/32" dev lo
+exec env -i "$@" chroot "$ROOT" /bin/cat`;
+
+function startTarget(root: string): Deno.ChildProcess {
+  const variables = Object.entries(SANDBOX_ENVIRONMENT).map(([name, value]) => `${name}=${value}`);
+  const unshare = ["--net", "--uts", "--mount", "--propagation", "private", "sh", "-c", TARGET_SCRIPT, "sandbox"];
+  const command = new Deno.Command("unshare", {
+    args: [...unshare, ...variables],
+    env: { ROOT: root, NAME: HOSTNAME, ADDRESS },
+    stdin: "piped",
+    stdout: "null",
+    stderr: "inherit",
+  });
+  return command.spawn();
+}
+
+/** The servers are a Deno program with our files: only their network is the sandbox's. */
+function startServers(pid: number): Deno.ChildProcess {
+  const script = new URL("./sandbox_servers.ts", import.meta.url).pathname;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const deno = [Deno.execPath(), "run", "-A", "--quiet", "--no-lock", "--config", config, script, ADDRESS, HOSTNAME];
+  const args = ["--target", String(pid), "--net", "--uts", "--", ...deno];
+  return new Deno.Command("nsenter", { args, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn();
+}
+
+async function inNetwork(pid: number, command: readonly string[]): Promise<string> {
+  const args = ["--target", String(pid), "--net", "--", ...command];
+  const { stdout } = await new Deno.Command("nsenter", { args, stderr: "inherit" }).output();
+  return new TextDecoder().decode(stdout);
+}
+
+async function isInPlace(pid: number): Promise<boolean> {
+  const name = await Deno.readTextFile(`/proc/${pid}/comm`);
+  return name.trim() === "cat";
+}
+
+async function end(child: Deno.ChildProcess): Promise<void> {
+  await child.stdin.close().catch(() => {});
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+  await child.status;
+}
+
+/** Polls until it holds; a condition that throws does not hold yet. */
+export async function eventually(holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  for (let last: unknown = "it did not hold"; Date.now() < deadline;) {
+    try {
+      if (await holds()) return;
+    } catch (error) {
+      last = error;
     }
-  }
-
-  /** Starts a program of this machine in the sandbox's network. */
-  inNetwork(command: string[], options: Deno.CommandOptions = {}): Deno.ChildProcess {
-    return new Deno.Command("nsenter", { ...options, args: [`--net=/proc/${this.pid}/ns/net`, ...command] }).spawn();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.status;
-    await Deno.remove(this.#directory, { recursive: true });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (Date.now() >= deadline) throw new Error(`Gave up after ${withinMs} ms: ${last}`);
   }
 }
 
-function script(
-  { files = {}, hostname = "sandbox", environ = {}, setUp = "", user, isChroot }: SandboxOptions,
-): string {
-  const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
-  const variables = Object.entries(environ).map(([name, value]) => quote(`${name}=${value}`)).join(" ");
-  const identity = user
-    ? `--reuid ${user.uid} --regid ${user.gid} ${user.groups ? `--groups ${user.groups.join(",")}` : "--clear-groups"}`
-    : "";
-  return `
-    mount -t tmpfs tmpfs "$ROOT"
-    cd "$ROOT"
-    mkdir usr proc etc tmp old
-    mount --rbind /usr usr; mount -t proc proc proc
-    ln -s usr/bin bin; ln -s usr/lib lib; ln -s usr/lib64 lib64
-    ${
-    Object.entries(files).map(([path, text]) =>
-      `install -D /dev/null ".${path}"; printf %s ${quote(text)} > ".${path}"`
-    ).join("\n")
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
   }
-    hostname ${quote(hostname)}
-    ip link set lo up
-    ${setUp}
-    ${isChroot ? "" : `pivot_root . old; cd /; umount -l /old`}
-    echo ready
-    exec env -i ${variables} ${isChroot ? `chroot "$ROOT"` : ""} ${user ? `setpriv ${identity}` : ""} sleep infinity
-  `;
 }

@@ -1,0 +1,37 @@
+/** The summary before a run: what is run, where, and whose things it will see. One line each. */
+import type { Config } from "../config/resolve.ts";
+import { formatTarget } from "../config/target.ts";
+import type { Program } from "./program.ts";
+import type { Progress } from "./progress.ts";
+
+export function announce(progress: Progress, config: Config, program: Program, args: readonly string[]): void {
+  progress.info(`Running binary "${program.path}" with arguments: ${JSON.stringify(args)}.`);
+  progress.info(describeTarget(config));
+  progress.info(`env: ${describeEnvironment(config)}`);
+  progress.info(`fs: ${FS_LINES[config.fsMode]}`);
+  progress.info("incoming: incoming traffic stays local");
+  progress.info(`outgoing: ${config.isTcpRemote ? "forwarding is enabled on TCP" : "connections are made locally"}`);
+  progress.info(`dns: DNS will be resolved ${config.isDnsRemote ? "remotely" : "locally"}`);
+  if (program.obstacle !== undefined) progress.warning(program.obstacle);
+}
+
+const FS_LINES: Record<Config["fsMode"], string> = {
+  local: "file operations will be local",
+  localwithoverrides: "file operations will default to local, but for what name resolution reads",
+  read: "file operations will default to read only from the remote",
+};
+
+function describeTarget(config: Config): string {
+  const target = config.target.kind === "targetless"
+    ? "without a target"
+    : `with target ${formatTarget(config.target)}`;
+  const namespace = config.targetNamespace === undefined ? "" : ` in namespace ${config.targetNamespace}`;
+  return `mirrord will run ${target}${namespace}, no configuration file was loaded`;
+}
+
+function describeEnvironment({ env }: Config): string {
+  if (env.include) return `only these environment variables will be fetched: ${env.include.join(", ")}`;
+  if (env.exclude.includes("*")) return "no environment variables will be fetched";
+  if (env.exclude.length > 0) return `all environment variables but these will be fetched: ${env.exclude.join(", ")}`;
+  return "all environment variables will be fetched";
+}

@@ -1,0 +1,60 @@
+/** An agent in the cluster, for `mirrord exec`: kubeconfig, target, Job; each a step the user sees. */
+import { toHex } from "../base/bytes.ts";
+import type { Config } from "../config/resolve.ts";
+import { formatTarget, type Target } from "../config/target.ts";
+import { createAgent } from "../kube/agent_pod.ts";
+import { KubeClient } from "../kube/client.ts";
+import { defaultAgentImage } from "../kube/image.ts";
+import { loadKubeconfig } from "../kube/kubeconfig.ts";
+import { resolveTarget } from "../kube/pods.ts";
+import type { AgentSource } from "./control.ts";
+import type { Progress } from "./progress.ts";
+import { VERSION } from "./version.ts";
+
+export interface ReachableAgent {
+  readonly source: AgentSource;
+  /** Where volumes are mounted in the target: they are read from it, wherever they lie. */
+  readonly mounts: readonly string[];
+}
+
+/** Makes the agent; `undo` removes it again unless the program is started. */
+export async function agentInCluster(
+  config: Config,
+  target: Exclude<Target, { kind: "process" }>,
+  progress: Progress,
+  undo: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<ReachableAgent> {
+  const { kubeconfig: path, context, acceptInvalidCertificates: isInsecure } = config.kube;
+  const kube = await loadKubeconfig({ path, context, isInsecure });
+  const client = undo.use(new KubeClient(kube.server));
+  const namespace = config.targetNamespace ?? kube.namespace;
+  const resolved = target.kind === "targetless"
+    ? undefined
+    : await progress.step(`looking for ${formatTarget(target)}`, async (step) => {
+      const found = await resolveTarget(client, namespace, target, signal);
+      step.done = `target found: container ${found.container} of pod ${found.pod} in namespace ${namespace}`;
+      return found;
+    });
+  if (resolved && resolved.choice !== "") progress.info(resolved.choice);
+  const agent = await progress.step("creating the agent", async (step) => {
+    const made = await createAgent({
+      client,
+      namespace: config.agent.namespace ?? namespace,
+      target: resolved,
+      image: config.agent.image ?? defaultAgentImage(VERSION),
+      pullPolicy: "IfNotPresent",
+      startupTimeoutMs: config.agent.startupTimeoutMs,
+      ttlSeconds: config.agent.ttlSeconds,
+      onStep: (text) => step.update(text),
+      signal,
+    });
+    step.done = `agent pod ${made.address.pod} is running`;
+    return made;
+  });
+  undo.defer(() => agent.remove().catch(() => {}));
+  return {
+    source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret) },
+    mounts: resolved?.mounts ?? [],
+  };
+}

@@ -1,0 +1,142 @@
+/**
+ * The CLI's side of a session: starts the intproxy early, hands it the agent once there is one, and lets go of it when
+ * the program starts.
+ */
+import { utf8 } from "../base/bytes.ts";
+import { UserError } from "../base/errors.ts";
+import { spawnDetached } from "../sys/process.ts";
+import { CONTROL_SOCKET, controlMessages, type FromIntproxy, sendControl, type Start } from "./control.ts";
+import { type Environment, formatEnvironment } from "./environment.ts";
+import { ownCommand } from "./self.ts";
+
+/** How often to look whether the intproxy still lives, while it has not come to the control socket. */
+const LOOK_MS = 50;
+
+export interface TargetFacts {
+  readonly hostname: string;
+  readonly environ: Uint8Array;
+}
+
+export interface Session extends AsyncDisposable {
+  /** Resolves when the intproxy has reached the agent. Throws the `UserError` it met. */
+  connect(start: Start, signal: AbortSignal): Promise<TargetFacts>;
+  /** The program is about to start: from now on the intproxy stays until the program's processes are gone. */
+  go(): Promise<void>;
+}
+
+/** Starts the intproxy in the session's directory. */
+export async function startSession(directory: string, environment: Environment): Promise<Session> {
+  const listener = Deno.listen({ transport: "unix", path: `${directory}/${CONTROL_SOCKET}` });
+  const argv = ownCommand(["intproxy", "--session", directory]).map(utf8);
+  const pid = spawnDetached(argv, formatEnvironment(environment));
+  if (pid < 0) {
+    listener.close();
+    throw new UserError("INTPROXY_NOT_STARTED", `Cannot start the intproxy: error ${-pid} of the system`, {
+      hint: "are there enough processes and memory left?",
+    });
+  }
+  return await Promise.resolve(new StartedSession(listener, pid));
+}
+
+class StartedSession implements Session {
+  readonly #listener: Deno.UnixListener;
+  readonly #pid: number;
+  #conn: Deno.UnixConn | undefined;
+  #isGone = false;
+
+  constructor(listener: Deno.UnixListener, pid: number) {
+    this.#listener = listener;
+    this.#pid = pid;
+  }
+
+  async connect(start: Start, signal: AbortSignal): Promise<TargetFacts> {
+    const conn = await this.#accept(signal);
+    using _abort = onAbort(signal, () => this.#close());
+    await sendControl(conn, start).catch(() => {}); // what it said last is still to be read
+    for await (const message of messagesOf(conn)) {
+      signal.throwIfAborted();
+      if (message.type === "ready") {
+        return { hostname: message.hostname, environ: Uint8Array.fromBase64(message.environ) };
+      }
+      const { code, hint, exitCode } = message;
+      throw new UserError(code, message.message, { exitCode, ...hint === undefined ? {} : { hint } });
+    }
+    signal.throwIfAborted();
+    throw intproxyGone();
+  }
+
+  async go(): Promise<void> {
+    await sendControl(this.#conn!, { type: "go" });
+  }
+
+  /** The end of the stream tells the intproxy; `stop` does where it has been told to go. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#conn && !this.#isGone) await sendControl(this.#conn, { type: "stop" }).catch(() => {});
+    this.#close();
+    if (!this.#conn) endProcess(this.#pid);
+  }
+
+  async #accept(signal: AbortSignal): Promise<Deno.UnixConn> {
+    const isAlive = setInterval(() => {
+      if (!exists(this.#pid)) this.#listener.close();
+    }, LOOK_MS);
+    using _abort = onAbort(signal, () => this.#close());
+    try {
+      return this.#conn = await this.#listener.accept();
+    } catch {
+      signal.throwIfAborted();
+      throw intproxyGone();
+    } finally {
+      clearInterval(isAlive);
+    }
+  }
+
+  #close(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    try {
+      this.#listener.close();
+    } catch {
+      // Closed when the intproxy was found dead.
+    }
+    this.#conn?.close();
+  }
+}
+
+/** A stream that breaks has ended. */
+async function* messagesOf(conn: Deno.Conn): AsyncGenerator<FromIntproxy> {
+  try {
+    yield* controlMessages<FromIntproxy>(conn);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw error;
+  }
+}
+
+function intproxyGone(): UserError {
+  return new UserError("INTPROXY_DIED", "Cannot go on: the intproxy ended while it was starting", {
+    hint: "MIRRORD_LOG=FILE makes it write down why",
+  });
+}
+
+function exists(pid: number): boolean {
+  try {
+    Deno.statSync(`/proc/${pid}`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function endProcess(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGTERM");
+  } catch {
+    // Gone already.
+  }
+}
+
+function onAbort(signal: AbortSignal, run: () => void): Disposable {
+  if (signal.aborted) run();
+  signal.addEventListener("abort", run);
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", run) };
+}

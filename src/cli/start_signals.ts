@@ -1,0 +1,48 @@
+/**
+ * Signals while a run is being started: the first one aborts the start, and what was made is undone; a second one ends the
+ * process at once. Once the process has become the program, signals are the program's.
+ */
+
+/** As shells report them: 128 plus the number of the signal. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+type Caught = keyof typeof EXIT_CODES;
+
+export class StartSignals implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #listeners = new Map<Caught, () => void>();
+  #exitCode: number | undefined;
+
+  constructor() {
+    for (const name of Object.keys(EXIT_CODES) as Caught[]) {
+      const listener = () => this.#caught(name);
+      this.#listeners.set(name, listener);
+      Deno.addSignalListener(name, listener);
+    }
+  }
+
+  /** Aborts when a signal has come. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** What to exit with when a signal ended the start. */
+  get exitCode(): number | undefined {
+    return this.#exitCode;
+  }
+
+  [Symbol.dispose](): void {
+    for (const [name, listener] of this.#listeners) Deno.removeSignalListener(name, listener);
+    this.#listeners.clear();
+  }
+
+  #caught(name: Caught): void {
+    if (this.#exitCode !== undefined) {
+      // Again: with nobody listening the signal does what it does to any program.
+      this[Symbol.dispose]();
+      Deno.kill(Deno.pid, name);
+      return;
+    }
+    this.#exitCode = EXIT_CODES[name];
+    this.#controller.abort(new DOMException(`Ended by ${name}`, "AbortError"));
+  }
+}
