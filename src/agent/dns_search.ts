@@ -13,12 +13,12 @@ export interface Found {
   answers: Answer[];
 }
 
-/** Why there is no answer, worst last: that is what a failed search reports. */
+/** Why there is no answer. */
 type Failure = "noname" | "nodata" | "again" | "fail";
 
 const EAI_OF: Record<Failure, number> = { noname: EAI.NONAME, nodata: EAI.NODATA, again: EAI.AGAIN, fail: EAI.FAIL };
 
-/** One question at a time of a caller's family: answers that hold something, or an EAI number. */
+/** The answers that hold something, of the first name in the search list that has any; or an EAI number. */
 export async function searchDns(
   name: string,
   types: QuestionType[],
@@ -42,19 +42,20 @@ export async function searchDns(
     if (step.answers.length > 0) return step;
     if (domain === "") asIs = step;
     seen.add(step.failure);
-    // "if we get some other error (non-authoritative negative answer or server failure), then stop searching up"
     if (step.isFinal) break;
   }
-  const last = asIs ?? await ask(name);
+  // Tried as it is at first: how that went counts most.
+  if (asIs) return EAI_OF[asIs.failure];
+  const last = await ask(name);
   if (last.answers.length > 0) return last;
-  // What the name itself gave counts most; a "nodata" on the way says that the name exists.
-  if (asIs || !seen.has("nodata")) return EAI_OF[seen.has("again") && !asIs ? "again" : last.failure];
-  return EAI_OF.nodata;
+  // Some name of the list exists: that says more than how the bare one fared.
+  if (seen.has("nodata")) return EAI.NODATA;
+  return seen.has("again") ? EAI.AGAIN : EAI_OF[last.failure];
 }
 
 interface Step extends Found {
   failure: Failure;
-  /** Nobody answered: more names of the list would fare no better. */
+  /** Nobody answers us: more names of the list would fare no better. */
   isFinal: boolean;
 }
 
@@ -68,10 +69,13 @@ async function askAll(
   if (!isAskable(name)) return { answers: [], failure: "noname", isFinal: false };
   const results = await Promise.all(types.map((type) => askServers(name, type, conf, port, signal)));
   const answers = results.filter((result) => result !== undefined && hasRecords(result)) as Answer[];
-  const failures = results.map(failureOf);
-  const order: Failure[] = ["again", "fail", "nodata", "noname"];
-  const failure = order.find((it) => failures.includes(it))!;
-  return { answers, failure, isFinal: results.includes(undefined) };
+  // The first question, for IPv4 where both are asked, says why: as glibc has it.
+  const first = results[0];
+  return {
+    answers,
+    failure: failureOf(first),
+    isFinal: !first || (isRefusal(first) && first.rcode !== RCODE.SERVFAIL),
+  };
 }
 
 function hasRecords(answer: Answer): boolean {
@@ -79,7 +83,7 @@ function hasRecords(answer: Answer): boolean {
 }
 
 function failureOf(answer: Answer | undefined): Failure {
-  if (!answer || answer.rcode === RCODE.SERVFAIL) return "again";
+  if (!answer || isRefusal(answer)) return "again";
   if (answer.rcode === RCODE.NXDOMAIN) return "noname";
   return answer.rcode === RCODE.NOERROR ? "nodata" : "fail";
 }

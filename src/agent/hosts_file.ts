@@ -1,4 +1,4 @@
-/** hosts(5): lines of an address and its names; names are the same in upper and lower case. */
+/** hosts(5): lines of an address and its names; names are the same in upper and lower case, but not with a dot at the end. */
 import { equalBytes } from "../base/bytes.ts";
 import { isLoopback6, parseAddress, unmapped4 } from "./addresses.ts";
 
@@ -26,7 +26,7 @@ function* lines(text: string): Generator<Line> {
  * question for IPv4 alone takes "::1" for 127.0.0.1 and a v4-mapped address for the IPv4 one.
  */
 export function findInHosts(text: string, name: string, family: number): HostsMatch | undefined {
-  const wanted = name.replace(/\.$/, "").toLowerCase();
+  const wanted = name.toLowerCase();
   const match: HostsMatch = { addresses: [], canonicalName: "" };
   for (const line of lines(text)) {
     if (!line.names.some((other) => other.toLowerCase() === wanted)) continue;

@@ -5,9 +5,8 @@
  * A malformed frame, a message only the agent may send, a second Hello, or a silence longer than the client's time-out
  * ends this session and no other.
  */
-import { WireError } from "../base/errors.ts";
 import type { Duplex } from "../base/duplex.ts";
-import { ERRNO } from "../base/errors.ts";
+import { ERRNO, WireError } from "../base/errors.ts";
 import { AGENT_LIMITS, type AgentFrame, type AgentMessage } from "../proto/agent.ts";
 import { AgentLink } from "../proto/agent_link.ts";
 import { Files } from "./files.ts";
@@ -147,7 +146,7 @@ export class Session {
       case "ReverseName":
         return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
       case "Connect":
-        return this.#answer(id, this.#outgoing.connect(frame));
+        return this.#run(id, this.#outgoing.connect(frame, send));
       case "Data":
       case "End":
       case "Reset":
@@ -188,8 +187,7 @@ export class Session {
   async #end(): Promise<void> {
     this.#ending.abort();
     this.#link.close();
-    this.#outgoing.close();
-    const ended = Promise.all([this.#files.close(), ...this.#running]);
+    const ended = Promise.all([this.#outgoing.close(), this.#files.close(), ...this.#running]);
     await Promise.race([ended, pause(LAST_REQUESTS_MS)]);
   }
 }
