@@ -35,6 +35,7 @@ export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<K
   if (sources) {
     from = sources.map((it) => it.path).join(":");
     merge(config, sources.map((it) => parse(new KubeConfig(), it)));
+    if (config.clusters.length === 0 && config.contexts.length === 0) throw invalid(from, "it names no clusters");
   } else if (env("KUBERNETES_SERVICE_HOST") && await exists(IN_CLUSTER_TOKEN)) {
     from = "the pod's service account";
     config.loadFromCluster();
@@ -90,12 +91,12 @@ async function readSource(path: string): Promise<Source> {
 }
 
 function parse(config: KubeConfig, { path, text }: Source): KubeConfig {
+  if (text.trim() === "") return config;
   try {
     config.loadFromString(text);
   } catch (error) {
     throw invalid(path, firstLine(error), error);
   }
-  if (!config.clusters || !config.contexts || !config.users) throw invalid(path, "it is not a kubeconfig");
   config.makePathsAbsolute(path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".");
   return config;
 }

@@ -128,7 +128,7 @@ function isConnectionFailure(error: Error, text: string): boolean {
 function certificateText(text: string): string {
   if (/UnknownIssuer/.test(text)) return "its certificate is signed by an unknown authority";
   if (/Expired/.test(text)) return "its certificate has expired";
-  if (/NotValidForName/.test(text)) return "its certificate is for another name";
+  if (/NotValidForName|not valid for name/i.test(text)) return "its certificate is for another name";
   if (/NotValidYet/.test(text)) return "its certificate is not valid yet";
   return shortened(text);
 }

@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { UserError } from "../base/errors.ts";
+import { listOf, refuse, startApiServer, watchOf } from "../../tests/support/api_server.ts";
+import { OTHER_NAME_CERT, SERVER_CERT, SERVER_KEY, TEST_CA } from "../../tests/support/certificates.ts";
+import { KINDS, KubeClient } from "./client.ts";
+import type { Pod } from "./objects.ts";
+
+async function assertRefused(promise: Promise<unknown>, code: string, message: RegExp, hint = /(?:)/): Promise<void> {
+  await assert.rejects(promise, (error) => {
+    assert.ok(error instanceof UserError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.match(error.message, message);
+    assert.match(error.hint ?? "", hint);
+    return true;
+  });
+}
+
+Deno.test("KubeClient says refusals with verb, resource and namespace", async (test) => {
+  const forbidden = 'pods is forbidden: User "dev" cannot list resource "pods" in API group "" in the namespace "shop"';
+  const cases: [number, string, string, RegExp, RegExp][] = [
+    [
+      401,
+      "Unauthorized",
+      "KUBE_UNAUTHORIZED",
+      /Cannot list pods in namespace "shop": .*credentials/,
+      /"scripted" again/,
+    ],
+    [403, forbidden, "KUBE_FORBIDDEN", /^Cannot list pods in namespace "shop": pods is forbidden: User "dev"/, /can-i/],
+    [404, "not found", "KUBE_NOT_FOUND", /not found/, /(?:)/],
+    [409, "exists", "KUBE_CONFLICT", /exists/, /try again/],
+    [410, "too old", "KUBE_EXPIRED", /too old/, /try again/],
+    [422, "bad", "KUBE_REFUSED", /bad/, /(?:)/],
+  ];
+  for (const [status, text, code, message, hint] of cases) {
+    await test.step(String(status), async () => {
+      await using api = startApiServer(() => refuse(status, text));
+      using client = new KubeClient(api.server);
+      await assertRefused(client.list(KINDS.pods, "shop"), code, message, hint);
+      assert.equal(api.requests.length, 1);
+    });
+  }
+});
+
+Deno.test("KubeClient says refusals that are no Status of Kubernetes", async () => {
+  await using api = startApiServer(() => new Response("<html>blocked by a proxy</html>", { status: 407 }));
+  using client = new KubeClient(api.server);
+  await assertRefused(client.get(KINDS.pods, "shop", "a"), "KUBE_REFUSED", /get pods "a" in .*answered 407/);
+});
+
+Deno.test("KubeClient asks again when the server is busy, and when reading failed", async () => {
+  for (const status of [429, 503]) {
+    const answers = [refuse(status, "later"), refuse(status, "later"), listOf([{ metadata: { name: "a" } }])];
+    await using api = startApiServer(() => answers.shift()!);
+    using client = new KubeClient(api.server);
+    assert.equal((await client.list(KINDS.pods, "shop")).items.length, 1);
+    assert.equal(api.requests.length, 3);
+  }
+});
+
+Deno.test("KubeClient does not create twice when the server failed", async () => {
+  await using api = startApiServer(() => refuse(500, "etcd is gone"));
+  using client = new KubeClient(api.server);
+  await assertRefused(client.create(KINDS.jobs, "shop", {}), "KUBE_SERVER_ERROR", /create jobs .*etcd is gone/);
+  assert.equal(api.requests.length, 1);
+});
+
+Deno.test("KubeClient lists page by page", async () => {
+  await using api = startApiServer(({ query }) =>
+    query.get("continue") === "next"
+      ? listOf([{ metadata: { name: "b" } }])
+      : listOf([{ metadata: { name: "a" } }], { continue: "next" })
+  );
+  using client = new KubeClient(api.server);
+  const { items } = await client.list(KINDS.pods, "shop", { labelSelector: "app=web" });
+  assert.deepEqual(items.map((it) => it.metadata.name), ["a", "b"]);
+  assert.ok(api.requests.every((it) => it.query.get("labelSelector") === "app=web"));
+});
+
+Deno.test("KubeClient does not mind that what it deletes is gone", async () => {
+  await using api = startApiServer(() => refuse(404, "gone"));
+  using client = new KubeClient(api.server);
+  await client.delete(KINDS.jobs, "shop", "a");
+  assert.equal((api.requests[0]!.body as { propagationPolicy: string }).propagationPolicy, "Background");
+});
+
+Deno.test("observe() goes on after a watch has ended, and begins anew when it is too old", async () => {
+  const pod = (name: string, resourceVersion: string) => ({ metadata: { name, resourceVersion } });
+  const watches = [
+    watchOf([{ type: "ADDED", object: pod("b", "2") }]),
+    watchOf([{ type: "MODIFIED", object: pod("b", "3") }, { type: "ERROR", object: { code: 410 } }]),
+    refuse(410, "too old"),
+    watchOf([{ type: "DELETED", object: pod("a", "9") }], true),
+  ];
+  await using api = startApiServer(({ query }) =>
+    query.get("watch") === "true" ? watches.shift()! : listOf([pod("a", "1")])
+  );
+  using client = new KubeClient(api.server);
+  const stop = new AbortController();
+  const seen: string[] = [];
+  for await (const { type, object } of client.observe<Pod>(KINDS.pods, "shop", {}, stop.signal)) {
+    seen.push(`${type} ${object.metadata.name}`);
+    if (type === "DELETED") break;
+  }
+  assert.deepEqual(seen, ["ADDED a", "ADDED b", "MODIFIED b", "ADDED a", "ADDED a", "DELETED a"]);
+  const froms = api.requests.filter((it) => it.query.has("watch")).map((it) => it.query.get("resourceVersion"));
+  assert.deepEqual(froms, ["1", "2", "1", "1"]);
+});
+
+Deno.test("observe() ends with the signal's reason", async () => {
+  await using api = startApiServer(({ query }) => query.has("watch") ? watchOf([], true) : listOf([]));
+  using client = new KubeClient(api.server);
+  const stop = new AbortController();
+  const waiting = client.observe(KINDS.pods, "shop", {}, stop.signal).next();
+  while (api.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  stop.abort(new Error("enough"));
+  await assert.rejects(waiting, /enough/);
+});
+
+Deno.test("KubeClient gives up on a server that does not answer, and names it", async () => {
+  const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const conns: Deno.Conn[] = [];
+  const accepting = (async () => {
+    for await (const conn of silent) conns.push(conn);
+  })();
+  const url = `http://127.0.0.1:${silent.addr.port}`;
+  {
+    using client = new KubeClient({ url, context: "far", headers: {} }, { answerMs: 100 });
+    await assertRefused(
+      client.list(KINDS.pods, "shop"),
+      "KUBE_UNREACHABLE",
+      /Cannot reach the API server http:\/\/127\.0\.0\.1:\d+ \(context "far"\): there was no answer within 0\.1 s/,
+      /VPN/,
+    );
+  }
+  silent.close();
+  await accepting;
+  conns.forEach((conn) => conn.close());
+});
+
+Deno.test("KubeClient says why a server cannot be reached", async (test) => {
+  const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  free.close();
+  const cases: [string, string, RegExp][] = [
+    ["refused", `http://127.0.0.1:${free.addr.port}`, /connection refused/],
+    ["refused with TLS", `https://127.0.0.1:${free.addr.port}`, /connection refused/],
+    ["no such name", "https://no-such-host.invalid", /no-such-host\.invalid/],
+  ];
+  for (const [name, url, message] of cases) {
+    await test.step(name, async () => {
+      using client = new KubeClient({ url, context: "far", headers: {} });
+      await assertRefused(client.list(KINDS.pods, "shop"), "KUBE_UNREACHABLE", message);
+    });
+  }
+});
+
+Deno.test("KubeClient verifies the server's certificate unless told not to", async (test) => {
+  const good = { cert: SERVER_CERT, key: SERVER_KEY };
+  const other = { cert: OTHER_NAME_CERT, key: SERVER_KEY };
+  const cases: [string, typeof good, object, RegExp | undefined][] = [
+    ["signed by the authority of the kubeconfig", good, { ca: TEST_CA }, undefined],
+    ["unknown authority", good, {}, /unknown authority/],
+    ["another name", other, { ca: TEST_CA }, /another name/],
+    ["another name that was announced", other, { ca: TEST_CA, serverName: "other.test" }, undefined],
+    ["not verified", other, { isInsecure: true }, undefined],
+  ];
+  for (const [name, certificate, trust, message] of cases) {
+    await test.step(name, async () => {
+      await using api = startApiServer(() => listOf([]), certificate);
+      using client = new KubeClient({ ...api.server, ...trust });
+      if (!message) await client.list(KINDS.pods, "shop");
+      else await assertRefused(client.list(KINDS.pods, "shop"), "KUBE_CERTIFICATE", message, /certificate-authority/);
+    });
+  }
+});
