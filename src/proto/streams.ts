@@ -14,7 +14,7 @@
  * any        peer's Data                  queue, write, Credit > same
  * any        socket broken                Reset, close > gone
  * any        peer's Reset                 write what is queued (RESET_GRACE_MS at most), reset the socket > gone
- * any        resetAll                     reset the socket > gone
+ * any        resetAll                     reset the socket (close, when HEARD and all written) > gone
  * gone       anything of the peer         dropped: it was under way
  */
 import { WireError } from "../base/errors.ts";
@@ -41,6 +41,8 @@ export class Streams {
   readonly #link: AgentLink;
   readonly #streams = new Map<number, Stream>();
   readonly #pumps = new Set<Promise<void>>();
+  /** Bytes of sockets that the link took, and bytes of the peer that sockets took: tells whether anything still moves. */
+  movedBytes = 0;
 
   constructor(link: AgentLink) {
     this.#link = link;
@@ -57,7 +59,10 @@ export class Streams {
   /** Joins `end`, which is owned from now on, to the peer's socket of the same number. */
   add(stream: number, end: StreamEnd): void {
     if (this.#streams.has(stream)) throw new WireError(`Stream ${stream} is open already`);
-    const added = new Stream(stream, end, this.#link, () => this.#streams.delete(stream));
+    const added = new Stream(stream, end, this.#link, {
+      onMoved: (bytes) => this.movedBytes += bytes,
+      onGone: () => this.#streams.delete(stream),
+    });
     this.#streams.set(stream, added);
     const pump = added.pump();
     this.#pumps.add(pump);
@@ -85,9 +90,12 @@ export class Streams {
     this.#streams.get(stream)?.breakOff();
   }
 
-  /** The link is gone or going: every socket is reset, the peer is told nothing. */
+  /**
+   * The link is gone or going, the peer is told nothing: sockets are closed where all that the peer wanted to say was
+   * written, the others reset.
+   */
   resetAll(): void {
-    for (const stream of [...this.#streams.values()]) stream.reset();
+    for (const stream of [...this.#streams.values()]) stream.abandon();
   }
 
   /** Resolves when nothing of the streams that are gone by then runs any more. */
@@ -96,11 +104,16 @@ export class Streams {
   }
 }
 
+interface Observer {
+  onMoved(bytes: number): void;
+  onGone(): void;
+}
+
 class Stream {
   readonly #number: number;
   readonly #end: StreamEnd;
   readonly #link: AgentLink;
-  readonly #onGone: () => void;
+  readonly #observer: Observer;
 
   /** What we may send, and who waits for more of it. */
   #windowBytes: number = AGENT_LIMITS.streamWindowBytes;
@@ -119,11 +132,11 @@ class Stream {
 
   #isGone = false;
 
-  constructor(number: number, end: StreamEnd, link: AgentLink, onGone: () => void) {
+  constructor(number: number, end: StreamEnd, link: AgentLink, observer: Observer) {
     this.#number = number;
     this.#end = end;
     this.#link = link;
-    this.#onGone = onGone;
+    this.#observer = observer;
   }
 
   /** Socket to peer, until its end; never rejects. Resolves when writing to the socket is over too. */
@@ -150,6 +163,7 @@ class Stream {
       if (this.#isGone) return;
       if (count === null) return this.#sendEnd();
       this.#windowBytes -= count;
+      this.#observer.onMoved(count);
       frame.left = this.#link.sendBulkFrame(frame.filled(this.#number, count));
       if (count === chunkBytes) chunkBytes = Math.min(chunkBytes * 4, MOST_CHUNK_BYTES);
       else if (count < chunkBytes / 8) chunkBytes = Math.max(chunkBytes / 4, LEAST_CHUNK_BYTES);
@@ -204,6 +218,7 @@ class Stream {
       while (this.#queue.length > 0 && !this.#isGone) {
         const bytes = this.#takeQueued();
         await this.#end.writeAll(bytes);
+        this.#observer.onMoved(bytes.length);
         this.#credit(bytes.length);
       }
       if (this.#graceTimer !== undefined) this.reset();
@@ -259,6 +274,11 @@ class Stream {
     this.#leave();
   }
 
+  abandon(): void {
+    if (this.#isWriteClosed) this.#leave();
+    else this.reset();
+  }
+
   #leave(): void {
     if (this.#isGone) return;
     this.#isGone = true;
@@ -266,7 +286,7 @@ class Stream {
     this.#queue.length = 0;
     this.#onWindow?.();
     this.#end.close();
-    this.#onGone();
+    this.#observer.onGone();
   }
 }
 

@@ -4,6 +4,7 @@
  * The kernel is asked, nothing is kept in step: /proc/PID/stat tells state, parent and start time. A pid with another start time
  * is another process (proc(5): field 22); a zombie has ended, even if its parent has not yet asked.
  */
+import { equalBytes, splitNul } from "../../base/bytes.ts";
 
 interface ProcessState {
   readonly isZombie: boolean;
@@ -47,9 +48,7 @@ export class RunProcesses {
   family(): Set<number> {
     const family = new Set(this.living());
     const parents = new Map<number, number>();
-    for (const entry of Deno.readDirSync("/proc")) {
-      const pid = Number(entry.name);
-      if (!Number.isInteger(pid)) continue;
+    for (const pid of pidsOfThisMachine()) {
       const state = processState(pid);
       if (state && !state.isZombie) parents.set(pid, state.parent);
     }
@@ -63,6 +62,25 @@ export class RunProcesses {
     }
     return family;
   }
+}
+
+/** Living processes that were started with this "NAME=value" in their environment; other users' are passed over. */
+export function processesWithVariable(variable: Uint8Array): number[] {
+  return pidsOfThisMachine().filter((pid) => pid !== Deno.pid && hasVariable(pid, variable));
+}
+
+/** Whether this process was started with this "NAME=value" in its environment. */
+export function hasVariable(pid: number, variable: Uint8Array): boolean {
+  try {
+    const entries = splitNul(Deno.readFileSync(`/proc/${pid}/environ`));
+    return entries.some((entry) => equalBytes(entry, variable));
+  } catch {
+    return false;
+  }
+}
+
+function pidsOfThisMachine(): number[] {
+  return [...Deno.readDirSync("/proc")].map((entry) => Number(entry.name)).filter(Number.isInteger);
 }
 
 const LISTEN = "0A"; // TCP_LISTEN of net/tcp_states.h, as /proc/net/tcp prints it

@@ -1,0 +1,228 @@
+/**
+ * The intproxy's end of the wire to the agent: the handshake, requests and their answers, the relayed streams, and
+ * knowing when the agent is lost.
+ *
+ * Every request ends exactly once: with its answer, or with `undefined` when there will be none (the agent is lost, or
+ * refused a request it does not know). Which errno that is for the app, the asker knows.
+ */
+import type { Duplex } from "../../base/duplex.ts";
+import { UserError, WireError } from "../../base/errors.ts";
+import { type AGENT, AGENT_LIMITS, AGENT_PROTOCOL, type AgentFrame, type AgentMessage } from "../../proto/agent.ts";
+import { AgentLink } from "../../proto/agent_link.ts";
+import type { MessageNamed } from "../../proto/schema.ts";
+import { Streams } from "../../proto/streams.ts";
+
+/** The answer to each request. */
+const ANSWERS = {
+  Hello: "HelloReply",
+  Ping: "Pong",
+  GetTarget: "Target",
+  Open: "OpenReply",
+  ReadAt: "ReadReply",
+  Stat: "StatReply",
+  Access: "Done",
+  ReadLink: "PathReply",
+  RealPath: "PathReply",
+  Resolve: "ResolveReply",
+  ReverseName: "NameReply",
+  Connect: "ConnectReply",
+} as const;
+type Answers = typeof ANSWERS;
+
+type RequestType = keyof Answers & AgentMessage["type"];
+type Request<T extends RequestType> = MessageNamed<typeof AGENT, T>;
+type Answer<T extends RequestType> = MessageNamed<typeof AGENT, Answers[T]>;
+
+interface Pending {
+  answerType: AgentMessage["type"];
+  onAnswer: (answer: AgentMessage | undefined) => void;
+}
+
+export interface AgentClientOptions {
+  /** How often the agent is asked for a sign of life, and how long it may give none. */
+  pingMs?: number;
+  silenceMs?: number;
+  log(line: string): void;
+}
+
+export interface TargetFacts {
+  hostname: string;
+  environ: Uint8Array<ArrayBuffer>;
+}
+
+export class AgentClient {
+  readonly streams: Streams;
+  /** Resolves with the reason when the agent is lost or was closed. */
+  readonly lost: Promise<Error>;
+  /** What the agent wants the user to know. */
+  readonly warnings: string[] = [];
+  readonly #link: AgentLink;
+  readonly #options: AgentClientOptions;
+  readonly #pending = new Map<number, Pending>();
+  readonly #reading: Promise<void>;
+  readonly #onLost: (reason: Error) => void;
+  #lastId = 0;
+  #isLost = false;
+  #heardAt = performance.now();
+  #pingTimer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(duplex: Duplex, options: AgentClientOptions) {
+    const { promise, resolve } = Promise.withResolvers<Error>();
+    this.lost = promise;
+    this.#onLost = resolve;
+    this.#options = options;
+    this.#link = new AgentLink(duplex);
+    this.streams = new Streams(this.#link);
+    this.#reading = this.#read();
+  }
+
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** Hello and GetTarget in one round trip. Throws `UserError` when the agent refuses, or is not there. */
+  async shakeHands(version: string, secret: Uint8Array): Promise<TargetFacts> {
+    const answered = Promise.all([
+      this.ask({ type: "Hello", protocol: AGENT_PROTOCOL, version, secret }, (reply) => reply && checkWelcome(reply)),
+      this.ask({ type: "GetTarget" }, (reply) => reply && { ...reply, environ: reply.environ.slice() }),
+    ]);
+    const silence = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => silence.reject(lostWhileStarting("it does not answer")),
+      this.#options.silenceMs ?? SILENCE_MS,
+    );
+    const [refusal, target] = await Promise.race([answered, silence.promise]).finally(() => clearTimeout(timer));
+    if (refusal instanceof UserError) throw refusal;
+    if (refusal === undefined || target === undefined) throw lostWhileStarting((await this.lost).message);
+    if (target.errno !== 0) {
+      throw new UserError("TARGET_GONE", `Cannot become the target: the agent cannot read it (errno ${target.errno})`, {
+        hint: "is the target still running?",
+      });
+    }
+    this.#pingTimer = setInterval(() => this.#ping(), this.#options.pingMs ?? PING_MS);
+    return { hostname: target.hostname, environ: target.environ };
+  }
+
+  /**
+   * Sends a request. `onAnswer` is called once and at once when the answer is there: its bytes are good until
+   * `onAnswer` returns.
+   */
+  request<T extends RequestType>(message: Request<T>, onAnswer: (answer: Answer<T> | undefined) => void): void {
+    if (this.#isLost) return onAnswer(undefined);
+    const id = this.#newId();
+    const answerType = ANSWERS[(message as AgentMessage).type as RequestType];
+    this.#pending.set(id, { answerType, onAnswer: onAnswer as Pending["onAnswer"] });
+    this.#link.send({ ...message, id } as AgentFrame);
+  }
+
+  /** Sends a request; resolves with what `take` makes of the answer. */
+  ask<T extends RequestType, R>(message: Request<T>, take: (answer: Answer<T> | undefined) => R): Promise<R> {
+    return new Promise((resolve) => this.request<T>(message, (answer) => resolve(take(answer))));
+  }
+
+  /** Sends what is not answered. */
+  tell(message: MessageNamed<typeof AGENT, "CloseHandle" | "Reset">): void {
+    this.#link.send({ ...message, id: 0 });
+  }
+
+  /** Resolves when the agent has seen all that was sent (or is lost). */
+  async flushed(): Promise<void> {
+    await this.ask({ type: "Ping" }, () => {});
+    await this.#link.flushed();
+  }
+
+  /** Every pending request ends, every stream is broken off, the duplex is closed. Resolves when nothing runs any more. */
+  async close(): Promise<void> {
+    this.#lose(new WireError("The connection to the agent was closed"));
+    await this.#reading;
+    await this.#link.flushed();
+    await this.streams.settled();
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for await (const message of this.#link.messages(() => AGENT_LIMITS.frameBytes)) {
+        this.#heardAt = performance.now();
+        this.#take(message);
+      }
+      this.#lose(new WireError("the agent ended the connection"));
+    } catch (error) {
+      this.#lose(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #take(message: AgentFrame): void {
+    switch (message.type) {
+      case "Data":
+      case "End":
+      case "Reset":
+      case "Credit":
+        return this.streams.onMessage(message);
+      case "Ping":
+        return this.#link.send({ type: "Pong", id: message.id });
+      case "Warning":
+        this.warnings.push(message.text);
+        return this.#options.log(`agent: ${message.text}`);
+    }
+    const pending = this.#pending.get(message.id);
+    if (!pending) throw new WireError(`A "${message.type}" that nobody asked for`);
+    this.#pending.delete(message.id);
+    if (message.type === "Refused") {
+      this.#options.log(`the agent refused a request: ${message.error}`);
+      return pending.onAnswer(undefined);
+    }
+    if (message.type !== pending.answerType) {
+      pending.onAnswer(undefined);
+      throw new WireError(`A "${message.type}" where a "${pending.answerType}" was due`);
+    }
+    pending.onAnswer(message);
+  }
+
+  #ping(): void {
+    if (performance.now() - this.#heardAt > (this.#options.silenceMs ?? SILENCE_MS)) {
+      return this.#lose(new WireError("the agent gives no sign of life"));
+    }
+    this.request({ type: "Ping" }, () => {});
+  }
+
+  #lose(reason: Error): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    clearInterval(this.#pingTimer);
+    this.#link.close();
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { onAnswer } of pending) onAnswer(undefined);
+    this.streams.resetAll();
+    this.#onLost(reason);
+  }
+
+  #newId(): number {
+    do this.#lastId = (this.#lastId % 0xffff_ffff) + 1; while (this.#pending.has(this.#lastId));
+    return this.#lastId;
+  }
+}
+
+const PING_MS = 10_000;
+const SILENCE_MS = 30_000;
+
+function checkWelcome(reply: MessageNamed<typeof AGENT, "HelloReply">): UserError | true {
+  if (reply.protocol !== AGENT_PROTOCOL) {
+    return new UserError(
+      "AGENT_VERSION",
+      `Cannot work with this agent: mirrord ${reply.version} there speaks protocol ${reply.protocol}, here it is ` +
+        `${AGENT_PROTOCOL}`,
+      { hint: "use the agent image of this version" },
+    );
+  }
+  if (reply.error === "") return true;
+  return new UserError("AGENT_REFUSED", "Cannot work with this agent: it refuses us", {
+    hint: `it says: ${reply.error}`,
+  });
+}
+
+function lostWhileStarting(reason: string): UserError {
+  return new UserError("AGENT_LOST", `Cannot reach the agent: ${reason}`, {
+    hint: "its log may tell why: kubectl logs -l app=mirrord",
+  });
+}

@@ -1,0 +1,259 @@
+/**
+ * Outgoing TCP: the app's own socket, bound to P on loopback, is joined to a stream of the agent.
+ *
+ * State      event                                   action > next
+ * -          Connect                                 Connect to the agent > PENDING
+ * PENDING    agent: errno                            blocking: ConnectReply; else break the socket in the hole > FAILED
+ * PENDING    agent: connected, blocking              ConnectReply > AWAITED
+ * PENDING    agent: connected, non-blocking          complete the socket in the hole > OPEN; it is gone: Reset > FAILED
+ * PENDING    another Connect from P, shim gone       Reset when the answer comes > forgotten
+ * AWAITED    P is accepted                           join > OPEN
+ * AWAITED    nobody comes (ACCEPT_MS)                Reset > FAILED
+ * OPEN       both directions ended, or a reset       > CLOSED
+ * FAILED, CLOSED: ConnectStatus is answered for RECORD_MS more, then the record goes.
+ *
+ * Whoever reaches a relay from an address that no Connect has named is turned away.
+ */
+import { Socket } from "node:net";
+import { toHex } from "../../base/bytes.ts";
+import { ERRNO } from "../../base/errors.ts";
+import { SocketEnd } from "../../base/socket_end.ts";
+import type { LAYER, LayerMessage } from "../../proto/layer.ts";
+import type { AGENT } from "../../proto/agent.ts";
+import type { MessageNamed } from "../../proto/schema.ts";
+import type { AgentClient } from "./agent_client.ts";
+import { LateEnd } from "./late_end.ts";
+import { Relays } from "./relays.ts";
+import type { ShimConnection } from "./shim_connection.ts";
+
+export type OutgoingRequest = Extract<LayerMessage, { type: "Connect" | "ConnectStatus" | "SocketNames" }>;
+type Address = Uint8Array<ArrayBuffer>;
+
+interface Attempt {
+  readonly key: string;
+  readonly local: { address: Address; port: number };
+  readonly peer: { address: Address; port: number };
+  readonly stream: number;
+  readonly isBlocking: boolean;
+  state: "pending" | "awaited" | "open" | "failed" | "closed";
+  errno: number;
+  own: { address: Address; port: number };
+  end: LateEnd | undefined;
+  /** Settled when the agent has answered. */
+  readonly answered: PromiseWithResolvers<void>;
+  /** When a record of the past is forgotten, in the clock of performance.now(). */
+  forgetAt: number;
+}
+
+/** The shim connects as soon as it has the reply; its process may be stopped, though. */
+const ACCEPT_MS = 10_000;
+/** How long the end of a connect or connection is remembered, and for how many. */
+const RECORD_MS = 60_000;
+const MOST_RECORDS = 4096;
+/** Pauses before we look again whether the app's socket is in the hole: Connect may overtake it by a hair. */
+const RETRY_MS = [1, 4, 20, 100];
+
+const NO_NAME = { address: new Uint8Array(0), port: 0 };
+
+export class Outgoing {
+  readonly #agent: AgentClient;
+  readonly #relays: Relays;
+  readonly #attempts = new Map<string, Attempt>();
+  readonly #past: Attempt[] = [];
+  readonly #awaited = new Set<ReturnType<typeof setTimeout>>();
+  readonly #tasks = new Set<Promise<void>>();
+  #lastStream = 0;
+  #isClosed = false;
+
+  private constructor(agent: AgentClient, relays: Relays) {
+    this.#agent = agent;
+    this.#relays = relays;
+    relays.onAccept = (socket) => this.#accept(socket);
+  }
+
+  static async open(agent: AgentClient): Promise<Outgoing> {
+    return new Outgoing(agent, await Relays.open());
+  }
+
+  /** For Settings. */
+  get ports(): Relays["ports"] {
+    return this.#relays.ports;
+  }
+
+  onRequest(message: OutgoingRequest, id: number, shim: ShimConnection): void {
+    switch (message.type) {
+      case "Connect":
+        return this.#connect(message, id, shim);
+      case "ConnectStatus": {
+        const attempt = this.#attempts.get(keyOf(message.localAddress, message.localPort));
+        const isPending = attempt?.state === "pending";
+        return shim.send(
+          { type: "ConnectStatusReply", isKnown: attempt !== undefined, isPending, errno: attempt?.errno ?? 0 },
+          id,
+        );
+      }
+      case "SocketNames":
+        return this.#own(this.#tellNames(this.#attempts.get(keyOf(message.localAddress, message.localPort)), id, shim));
+    }
+  }
+
+  /** No app comes any more; streams are the agent client's to end. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const timer of this.#awaited) clearTimeout(timer);
+    this.#awaited.clear();
+    await this.#relays.close();
+    for (const attempt of this.#attempts.values()) attempt.answered.resolve();
+    await Promise.all(this.#tasks);
+  }
+
+  #connect(message: MessageNamed<typeof LAYER, "Connect">, id: number, shim: ShimConnection): void {
+    const attempt: Attempt = {
+      key: keyOf(message.localAddress, message.localPort),
+      local: { address: canonical(message.localAddress), port: message.localPort },
+      peer: { address: canonical(message.address), port: message.port },
+      stream: this.#newStream(),
+      isBlocking: message.isBlocking,
+      state: "pending",
+      errno: 0,
+      own: NO_NAME,
+      end: undefined,
+      answered: Promise.withResolvers<void>(),
+      forgetAt: Infinity,
+    };
+    // The port was free to be bound anew: what we knew of it is the past.
+    this.#attempts.get(attempt.key)?.answered.resolve();
+    this.#attempts.set(attempt.key, attempt);
+    const { stream, peer } = attempt;
+    this.#agent.request({ type: "Connect", stream, address: peer.address, port: peer.port }, (answer) => {
+      this.#answer(attempt, answer);
+      attempt.answered.resolve();
+      if (attempt.isBlocking) shim.send({ type: "ConnectReply", errno: attempt.errno }, id);
+      if (attempt.isBlocking && shim.isClosed) this.#agent.streams.reset(stream);
+    });
+  }
+
+  #answer(attempt: Attempt, answer: MessageNamed<typeof AGENT, "ConnectReply"> | undefined): void {
+    const errno = answer ? answer.errno : ERRNO.ENETUNREACH;
+    const isWanted = !this.#isClosed && this.#attempts.get(attempt.key) === attempt;
+    if (errno === 0 && !isWanted) this.#agent.tell({ type: "Reset", stream: attempt.stream });
+    if (!answer || errno !== 0 || !isWanted) {
+      this.#fail(attempt, errno || ERRNO.ECONNABORTED);
+      if (!attempt.isBlocking && isWanted) this.#own(this.#breakOff(attempt));
+      return;
+    }
+    attempt.own = { address: answer.localAddress.slice(), port: answer.localPort };
+    attempt.state = "awaited";
+    attempt.end = new LateEnd(() => this.#retire(attempt, "closed"));
+    this.#agent.streams.add(attempt.stream, attempt.end);
+    if (attempt.isBlocking) this.#giveUpLater(attempt);
+    else this.#own(this.#complete(attempt));
+  }
+
+  /** The other end of the app's socket becomes ours, there where it waits. */
+  async #complete(attempt: Attempt): Promise<void> {
+    const { address, port } = attempt.local;
+    const hole = this.#relays.hole(address);
+    const fd = await this.#patiently(() => hole?.complete(address, port) ?? -ERRNO.EAFNOSUPPORT);
+    if (fd < 0) {
+      // The app has closed its socket, or was ended.
+      this.#fail(attempt, -fd);
+      return this.#agent.streams.reset(attempt.stream);
+    }
+    this.#join(attempt, new Socket({ fd, allowHalfOpen: true }));
+  }
+
+  async #breakOff(attempt: Attempt): Promise<void> {
+    const { address, port } = attempt.local;
+    const hole = this.#relays.hole(address);
+    await this.#patiently(() => hole?.breakOff(address, port) ?? -ERRNO.EAFNOSUPPORT);
+  }
+
+  async #patiently(act: () => number): Promise<number> {
+    let result = act();
+    for (const pauseMs of RETRY_MS) {
+      if (result !== -ERRNO.ECONNREFUSED || this.#isClosed) break;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      result = act();
+    }
+    return result;
+  }
+
+  #accept(socket: Socket): void {
+    const attempt = this.#attempts.get(`${socket.remoteAddress}:${socket.remotePort}`);
+    if (attempt?.state === "awaited" && attempt.isBlocking) this.#join(attempt, socket);
+    else socket.destroy();
+  }
+
+  #join(attempt: Attempt, socket: Socket): void {
+    attempt.state = "open";
+    attempt.end!.arrive(new SocketEnd(socket));
+  }
+
+  #giveUpLater(attempt: Attempt): void {
+    const timer = setTimeout(() => {
+      this.#awaited.delete(timer);
+      if (attempt.state === "awaited") this.#agent.streams.reset(attempt.stream);
+    }, ACCEPT_MS);
+    this.#awaited.add(timer);
+  }
+
+  async #tellNames(attempt: Attempt | undefined, id: number, shim: ShimConnection): Promise<void> {
+    if (attempt?.state === "pending") await attempt.answered.promise;
+    const isKnown = attempt !== undefined && attempt.state !== "failed" && attempt.state !== "pending";
+    const peer = isKnown ? attempt.peer : NO_NAME;
+    const own = isKnown ? attempt.own : NO_NAME;
+    shim.send({
+      type: "SocketNamesReply",
+      isKnown,
+      peerAddress: peer.address,
+      peerPort: peer.port,
+      ownAddress: own.address,
+      ownPort: own.port,
+    }, id);
+  }
+
+  #fail(attempt: Attempt, errno: number): void {
+    attempt.errno = errno;
+    this.#retire(attempt, "failed");
+  }
+
+  /** The record stays for those who ask late. */
+  #retire(attempt: Attempt, state: "failed" | "closed"): void {
+    if (attempt.forgetAt !== Infinity) return;
+    attempt.state = state;
+    attempt.forgetAt = performance.now() + RECORD_MS;
+    this.#past.push(attempt);
+    while (this.#past.length > MOST_RECORDS || this.#past[0]!.forgetAt < performance.now()) {
+      const oldest = this.#past.shift()!;
+      if (this.#attempts.get(oldest.key) === oldest) this.#attempts.delete(oldest.key);
+    }
+  }
+
+  #newStream(): number {
+    do this.#lastStream = (this.#lastStream % 0xffff_ffff) + 1; while (this.#agent.streams.has(this.#lastStream));
+    return this.#lastStream;
+  }
+
+  #own(task: Promise<void>): void {
+    this.#tasks.add(task);
+    task.finally(() => this.#tasks.delete(task));
+  }
+}
+
+/** ::ffff:a.b.c.d is a.b.c.d: what an IPv6 socket says of its IPv4 connection. A copy in any case. */
+function canonical(address: Uint8Array): Address {
+  const isMapped = address.length === 16 && address.subarray(0, 12).every((byte, at) => byte === (at < 10 ? 0 : 0xff));
+  return new Uint8Array(isMapped ? address.subarray(12) : address);
+}
+
+function keyOf(address: Uint8Array, port: number): string {
+  const bytes = canonical(address);
+  return `${bytes.length === 4 ? bytes.join(".") : text6(bytes)}:${port}`;
+}
+
+/** An IPv6 address as sockets print it. */
+function text6(bytes: Uint8Array): string {
+  const words = toHex(bytes).replace(/.{4}(?=.)/g, "$&:");
+  return new URL(`http://[${words}]`).hostname.slice(1, -1);
+}

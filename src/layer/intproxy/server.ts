@@ -1,0 +1,120 @@
+/**
+ * The Unix socket of a session, and what becomes of each request that comes over it.
+ *
+ * The directory is 0700 and the user's own, so nobody else reaches the socket; a Hello of another build is turned away. Requests
+ * are taken up as they come and answered as they end: none waits for another.
+ */
+import { WireError } from "../../base/errors.ts";
+import type { LayerFrame } from "../../proto/layer.ts";
+import type { AgentClient } from "./agent_client.ts";
+import type { Files } from "./files.ts";
+import type { Life } from "./life.ts";
+import { onNameRequest } from "./names.ts";
+import type { Outgoing } from "./outgoing.ts";
+import { type Hello, ShimConnection } from "./shim_connection.ts";
+
+export interface ServerParts {
+  readonly agent: AgentClient;
+  readonly files: Files;
+  readonly outgoing: Outgoing;
+  readonly life: Life;
+  readonly build: string;
+  log(line: string): void;
+}
+
+export class Server {
+  readonly #listener: Deno.Listener;
+  readonly #parts: ServerParts;
+  readonly #connections = new Map<ShimConnection, Promise<void>>();
+  readonly #accepting: Promise<void>;
+
+  constructor(path: string, parts: ServerParts) {
+    this.#parts = parts;
+    this.#listener = Deno.listen({ transport: "unix", path });
+    this.#accepting = this.#accept();
+  }
+
+  /** Nobody comes any more, and who is here is cut off. */
+  async close(): Promise<void> {
+    this.#listener.close();
+    await this.#accepting;
+    for (const shim of this.#connections.keys()) shim.close();
+    await Promise.all(this.#connections.values());
+  }
+
+  /** Resolves when every answer given so far has left. */
+  async flushed(): Promise<void> {
+    await Promise.all([...this.#connections.keys()].map((shim) => shim.flushed()));
+  }
+
+  async #accept(): Promise<void> {
+    while (true) {
+      let conn: Deno.Conn;
+      try {
+        conn = await this.#listener.accept();
+      } catch (error) {
+        if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
+        // Out of descriptors, most likely: those who wait in the queue are taken when some are free again.
+        this.#parts.log(`cannot accept a connection: ${error}`);
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
+        continue;
+      }
+      const shim = new ShimConnection(conn);
+      this.#connections.set(shim, this.#serve(shim).finally(() => this.#connections.delete(shim)));
+    }
+  }
+
+  async #serve(shim: ShimConnection): Promise<void> {
+    const { life, files, build, log } = this.#parts;
+    let hello: Hello | undefined;
+    const admit = (frame: Hello) => {
+      if (frame.build !== build) return false;
+      hello = { ...frame };
+      files.handles.connectionOpened(frame.pid);
+      life.connectionOpened(frame);
+      return true;
+    };
+    try {
+      for await (const frame of shim.requests(admit)) this.#onRequest(frame, shim);
+    } catch (error) {
+      if (error instanceof WireError) log(`a shim broke the rules (process ${shim.pid || "?"}): ${error.message}`);
+      else throw error;
+    } finally {
+      await shim.flushed();
+      shim.close();
+      if (hello) {
+        files.handles.connectionClosed(hello.pid);
+        life.connectionClosed(hello);
+      }
+    }
+  }
+
+  #onRequest(frame: LayerFrame, shim: ShimConnection): void {
+    const { agent, files, outgoing, life, log } = this.#parts;
+    switch (frame.type) {
+      case "Open":
+      case "Fetch":
+      case "CloseHandle":
+      case "Stat":
+      case "Access":
+      case "ReadLink":
+      case "RealPath":
+        return files.onRequest(frame, frame.id, shim);
+      case "Resolve":
+      case "ReverseName":
+        return onNameRequest(agent, frame, frame.id, shim);
+      case "Connect":
+      case "ConnectStatus":
+      case "SocketNames":
+        return outgoing.onRequest(frame, frame.id, shim);
+      case "LoopbackOwner":
+        return shim.send({ type: "LoopbackOwnerReply", isLocal: life.listensOn(frame.port) }, frame.id);
+      case "Note":
+        return log(`process ${shim.pid}: ${frame.text}`);
+      default:
+        throw new WireError(`"${frame.type}" is not a request`);
+    }
+  }
+}
+
+const ACCEPT_PAUSE_MS = 100;

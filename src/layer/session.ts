@@ -1,0 +1,185 @@
+/**
+ * One run, from the agent's handshake to the last process.
+ *
+ * The order of going down, whatever the reason:
+ *
+ *  1. The programs. They have left by themselves; or the agent is lost, and they are told and ended (SIGTERM, after
+ *     TERM_GRACE_MS SIGKILL) while their calls are answered with errors; or we were told to go, and they stay as they are.
+ *  2. Streams to the agent: what programs wrote before they left is still passed on (DRAIN_MS without progress at most).
+ *  3. The agent: requests under way end with errors, sockets are reset, the duplex is closed.
+ *  4. The Unix socket and its connections; the errors of 3 leave before.
+ *  5. Relays and black holes.
+ *  6. The directory.
+ */
+import { utf8 } from "../base/bytes.ts";
+import type { Duplex } from "../base/duplex.ts";
+import { writeToStderrOf } from "../sys/relay.ts";
+import { SESSION_VARIABLE } from "./inject.ts";
+import { AgentClient, type AgentClientOptions, type TargetFacts } from "./intproxy/agent_client.ts";
+import { Files } from "./intproxy/files.ts";
+import { Life } from "./intproxy/life.ts";
+import { Outgoing } from "./intproxy/outgoing.ts";
+import { Server } from "./intproxy/server.ts";
+import { type UserSettings, writeSettings } from "./intproxy/settings.ts";
+
+export interface IntproxyOptions {
+  /** Owned from now on. */
+  agent: Duplex;
+  secret: Uint8Array;
+  version: string;
+  /** What every Hello must repeat. */
+  build: string;
+  /** Exists, 0700; removed at the end. */
+  directory: string;
+  settings: UserSettings;
+  /** The process that is or becomes the program. */
+  rootPid: number;
+  log(line: string): void;
+  signal: AbortSignal;
+  /** For tests: how often the agent is asked for a sign of life and how long it may give none; and the grace of SIGTERM. */
+  times?: Pick<AgentClientOptions, "pingMs" | "silenceMs"> & { termGraceMs?: number };
+}
+
+export type Outcome = "programs left" | "agent lost" | "aborted";
+
+export interface Intproxy {
+  readonly target: TargetFacts;
+  /** What the agent wanted the user to know while it started. */
+  readonly warnings: readonly string[];
+  /** Resolves when everything is down. */
+  readonly finished: Promise<Outcome>;
+}
+
+const TERM_GRACE_MS = 2000;
+/** A stream that still moves is waited for; one that does not is given up after this long. */
+const DRAIN_MS = 250;
+const LOOK_MS = 20;
+
+/** Resolves when programs can come: handshake done, socket and relays open, settings written. Throws `UserError`. */
+export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy> {
+  const { directory, build, log, signal } = options;
+  await using undo = new AsyncDisposableStack();
+  const agent = new AgentClient(options.agent, { log, ...options.times });
+  undo.defer(() => agent.close());
+  const onAbort = () => void agent.close();
+  signal.addEventListener("abort", onAbort);
+  undo.defer(() => signal.removeEventListener("abort", onAbort));
+  signal.throwIfAborted();
+
+  const target = await agent.shakeHands(options.version, options.secret).catch((error) => {
+    signal.throwIfAborted();
+    throw error;
+  });
+  const outgoing = await Outgoing.open(agent);
+  undo.defer(() => outgoing.close());
+  const files = undo.use(new Files(agent));
+  const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
+  undo.defer(() => life.close());
+  const server = new Server(`${directory}/socket`, { agent, files, outgoing, life, build, log });
+  undo.defer(() => server.close());
+  await writeSettings(directory, { ...options.settings, ...outgoing.ports, build, hostname: target.hostname });
+  signal.throwIfAborted();
+
+  signal.removeEventListener("abort", onAbort);
+  undo.move();
+  const session = new Session(options, { agent, outgoing, files, life, server });
+  return { target, warnings: agent.warnings, finished: session.run() };
+}
+
+interface Parts {
+  agent: AgentClient;
+  outgoing: Outgoing;
+  files: Files;
+  life: Life;
+  server: Server;
+}
+
+class Session {
+  readonly #options: IntproxyOptions;
+  readonly #parts: Parts;
+
+  constructor(options: IntproxyOptions, parts: Parts) {
+    this.#options = options;
+    this.#parts = parts;
+  }
+
+  async run(): Promise<Outcome> {
+    const outcome = await this.#outcome();
+    this.#options.log(`going down: ${outcome}`);
+    await this.#goDown(outcome);
+    return outcome;
+  }
+
+  async #outcome(): Promise<Outcome> {
+    const { agent, life } = this.#parts;
+    const { signal, log } = this.#options;
+    const aborted = Promise.withResolvers<Outcome>();
+    const onAbort = () => aborted.resolve("aborted");
+    signal.addEventListener("abort", onAbort);
+    if (signal.aborted) onAbort();
+    const agentLost = agent.lost.then((reason): Outcome => {
+      log(`the agent is lost: ${reason.message}`);
+      return "agent lost";
+    });
+    const programsLeft = life.over.then((): Outcome => "programs left");
+    const outcome = await Promise.race([programsLeft, agentLost, aborted.promise]);
+    signal.removeEventListener("abort", onAbort);
+    return outcome;
+  }
+
+  async #goDown(outcome: Outcome): Promise<void> {
+    const { agent, outgoing, files, life, server } = this.#parts;
+    // 1. The programs.
+    if (outcome === "agent lost") await this.#endPrograms();
+    life.close();
+    // 2. What they wrote before they left.
+    if (outcome === "programs left") await this.#drain();
+    // 3. The agent.
+    await agent.close();
+    await files.settled();
+    files[Symbol.dispose]();
+    // 4. The socket, when the last answers have left.
+    await server.flushed();
+    await server.close();
+    // 5. Relays.
+    await outgoing.close();
+    // 6. The directory.
+    await Deno.remove(this.#options.directory, { recursive: true }).catch(() => {});
+  }
+
+  async #endPrograms(): Promise<void> {
+    const { life } = this.#parts;
+    const reason = (await this.#parts.agent.lost).message;
+    const sentence = `mirrord: the connection to the agent is lost (${reason}); ending the program\n`;
+    const errno = -writeToStderrOf(this.#options.rootPid, utf8(sentence));
+    if (errno > 0) this.#options.log(`cannot tell the program (errno ${errno}): ${sentence.trim()}`);
+    const left = Promise.withResolvers<void>();
+    for (const pid of life.everybody()) end(pid, "SIGTERM");
+    const timer = setTimeout(() => left.resolve(), this.#options.times?.termGraceMs ?? TERM_GRACE_MS);
+    await Promise.race([life.over, left.promise]);
+    clearTimeout(timer);
+    for (const pid of life.everybody()) end(pid, "SIGKILL");
+  }
+
+  /** Waits while bytes of programs that have left are on their way to the agent. */
+  async #drain(): Promise<void> {
+    const { agent } = this.#parts;
+    const { streams } = agent;
+    for (let quietSince = performance.now(), moved = streams.movedBytes; streams.size > 0 && !agent.isLost;) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+      if (streams.movedBytes !== moved) {
+        moved = streams.movedBytes;
+        quietSince = performance.now();
+      } else if (performance.now() - quietSince > DRAIN_MS) break;
+    }
+    await agent.flushed();
+  }
+}
+
+function end(pid: number, signal: Deno.Signal): void {
+  try {
+    Deno.kill(pid, signal);
+  } catch {
+    // It has ended meanwhile, or is another user's now.
+  }
+}
