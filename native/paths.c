@@ -169,34 +169,39 @@ static bool is_plain(const char *path, size_t *length)
 
 /* Appends the components of `path` to `into`, which holds `length` bytes of an absolute path without a slash at its end;
  * "." and "//" go. Returns the new length, or -1 when there is no room. */
-static ssize_t append(char *into, size_t length, size_t room, const char *path, bool keeps_dotdot)
+static ssize_t append(char *into, size_t length, size_t room, struct text path, bool keeps_dotdot)
 {
-	while (*path) {
-		size_t span = strcspn(path, "/");
-		bool is_up = span == 2 && path[0] == '.' && path[1] == '.';
+	const char *at = path.at;
+	const char *end = at + path.length;
+	while (at < end) {
+		const char *slash = memchr(at, '/', (size_t)(end - at));
+		size_t span = (size_t)((slash ? slash : end) - at);
+		bool is_up = span == 2 && at[0] == '.' && at[1] == '.';
 		if (is_up && !keeps_dotdot) {
 			while (length > 0 && into[--length] != '/')
 				;
-		} else if (span > 0 && !(span == 1 && path[0] == '.')) {
+		} else if (span > 0 && !(span == 1 && at[0] == '.')) {
 			if (length + span + 2 > room)
 				return -1;
 			into[length++] = '/';
-			memcpy(into + length, path, span);
+			memcpy(into + length, at, span);
 			length += span;
 		}
-		path += span;
-		path += *path == '/';
+		at += span + 1;
 	}
 	return (ssize_t)length;
 }
 
-static bool ends_in_directory(const char *path)
+static bool ends_in_dotdot(struct text path)
 {
-	size_t length = strlen(path);
-	if (path[length - 1] == '/')
-		return true;
-	return path[length - 1] == '.' && (length == 1 || path[length - 2] == '/' ||
-					   (path[length - 2] == '.' && (length == 2 || path[length - 3] == '/')));
+	const char *end = path.at + path.length;
+	return path.length >= 2 && end[-1] == '.' && end[-2] == '.' && (path.length == 2 || end[-3] == '/');
+}
+
+static bool ends_in_directory(struct text path)
+{
+	const char *end = path.at + path.length;
+	return end[-1] == '/' || (end[-1] == '.' && (path.length == 1 || end[-2] == '/')) || ends_in_dotdot(path);
 }
 
 /* What `path` is relative to: its length in `into` (no slash at the end), or -1. */
@@ -224,25 +229,39 @@ static enum outcome settle(struct place *place, struct decision decision, struct
 	return decision.outcome;
 }
 
-static enum outcome locate_joined(int dirfd, const char *path, bool is_write, struct place *place)
+/* Decides on what base and path lexically come to. `into` is scratch that holds the base. */
+static struct decision decide_joined(char *into, size_t base, size_t room, struct text path, bool is_write)
 {
-	struct decision local = { LOCAL, RULE_UNDECIDABLE };
-	char *into = place->buffer;
-	size_t room = sizeof place->buffer - 1;
-	ssize_t base = base_of(dirfd, path, into, room);
-	ssize_t length = base < 0 ? -1 : append(into, (size_t)base, room, path, false);
+	ssize_t length = append(into, base, room, path, false);
 	if (length < 0)
-		return settle(place, local, (struct wire_bytes){ 0 });
+		return (struct decision){ LOCAL, RULE_UNDECIDABLE };
 	if (length == 0)
 		into[length++] = '/';
-	struct decision decision = decide_path(into, (size_t)length, is_write);
+	return decide_path(into, (size_t)length, is_write);
+}
+
+static enum outcome locate_joined(int dirfd, struct text path, bool is_write, struct place *place)
+{
+	struct decision undecidable = { LOCAL, RULE_UNDECIDABLE };
+	char *into = place->buffer;
+	size_t room = sizeof place->buffer - 1;
+	ssize_t base = base_of(dirfd, path.at, into, room);
+	if (base < 0)
+		return settle(place, undecidable, (struct wire_bytes){ 0 });
+	struct decision decision = decide_joined(into, (size_t)base, room, path, is_write);
+	if (decision.rule == RULE_ROOT && ends_in_dotdot(path) && base_of(dirfd, path.at, into, room) == base) {
+		/* The root above a directory of the target is the target's. */
+		struct text above = { path.at, path.length - 2 };
+		decision = decide_joined(into, (size_t)base, room, above, is_write);
+	}
+	/* Once more, now for the agent. */
+	if (decision.outcome == REMOTE && base_of(dirfd, path.at, into, room) != base)
+		decision = undecidable;
 	if (decision.outcome != REMOTE)
 		return settle(place, decision, (struct wire_bytes){ 0 });
-	/* Once more, now for the agent. */
-	base = base_of(dirfd, path, into, room);
-	length = base < 0 ? -1 : append(into, (size_t)base, room, path, true);
+	ssize_t length = append(into, (size_t)base, room, path, true);
 	if (length < 0)
-		return settle(place, local, (struct wire_bytes){ 0 });
+		return settle(place, undecidable, (struct wire_bytes){ 0 });
 	/* "x/" is x only if x is a directory: the agent must see the slash. */
 	if (length == 0 || ends_in_directory(path))
 		into[length++] = '/';
@@ -255,7 +274,7 @@ enum outcome locate(int dirfd, const char *path, bool is_write, struct place *pl
 	if (shim.fs_mode == FS_LOCAL || !path || !*path)
 		return settle(place, (struct decision){ LOCAL, RULE_MODE_LOCAL }, (struct wire_bytes){ 0 });
 	if (*path != '/' || !is_plain(path, &length))
-		return locate_joined(dirfd, path, is_write, place);
+		return locate_joined(dirfd, (struct text){ path, strlen(path) }, is_write, place);
 	if (length >= WIRE_PATH_BYTES)
 		return settle(place, (struct decision){ LOCAL, RULE_UNDECIDABLE }, (struct wire_bytes){ 0 });
 	return settle(place, decide_path(path, length, is_write), (struct wire_bytes){ path, (uint32_t)length });
