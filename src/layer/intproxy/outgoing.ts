@@ -6,7 +6,7 @@
  * PENDING    agent: errno                            blocking: ConnectReply; else break the socket in the hole > FAILED
  * PENDING    agent: connected, blocking              ConnectReply > AWAITED
  * PENDING    agent: connected, non-blocking          complete the socket in the hole > OPEN; it is gone: Reset > FAILED
- * PENDING    another Connect from P, shim gone       Reset when the answer comes > forgotten
+ * PENDING    another Connect from P, shim gone       Reset (again, when it comes connected) > forgotten
  * AWAITED    P is accepted                           join > OPEN
  * AWAITED    nobody comes (ACCEPT_MS)                Reset > FAILED
  * OPEN       both directions ended, or a reset       > CLOSED
@@ -121,16 +121,24 @@ export class Outgoing {
       answered: Promise.withResolvers<void>(),
       forgetAt: Infinity,
     };
-    // The port was free to be bound anew: what we knew of it is the past.
-    this.#attempts.get(attempt.key)?.answered.resolve();
+    this.#giveUp(this.#attempts.get(attempt.key));
     this.#attempts.set(attempt.key, attempt);
-    const { stream, peer } = attempt;
+    const { stream, peer, isBlocking } = attempt;
+    const notLate = isBlocking ? shim.onClosed(() => this.#giveUp(attempt)) : () => {};
     this.#agent.request({ type: "Connect", stream, address: peer.address, port: peer.port }, (answer) => {
+      notLate();
       this.#answer(attempt, answer);
       attempt.answered.resolve();
-      if (attempt.isBlocking) shim.send({ type: "ConnectReply", errno: attempt.errno }, id);
-      if (attempt.isBlocking && shim.isClosed) this.#agent.streams.reset(stream);
+      if (isBlocking) shim.send({ type: "ConnectReply", errno: attempt.errno }, id);
     });
+  }
+
+  /** Nobody wants this connect any more: its port was bound anew, or who waited for it has gone. */
+  #giveUp(attempt: Attempt | undefined): void {
+    if (attempt?.state !== "pending") return;
+    this.#attempts.delete(attempt.key);
+    attempt.answered.resolve();
+    this.#agent.tell({ type: "Reset", stream: attempt.stream });
   }
 
   #answer(attempt: Attempt, answer: MessageNamed<typeof AGENT, "ConnectReply"> | undefined): void {

@@ -26,6 +26,7 @@ export class ShimConnection {
   #unsentBytes = 0;
   #writing: Promise<void> | undefined;
   #onRoom = Promise.withResolvers<void>();
+  readonly #closers = new Set<() => void>();
   #isClosed = false;
   #hello: Hello | undefined;
 
@@ -75,6 +76,12 @@ export class ShimConnection {
     while (this.#unsentBytes > UNSENT_BYTES && !this.#isClosed) await this.#onRoom.promise;
   }
 
+  /** Calls back when the connection ends. Calling what this returns takes that back. */
+  onClosed(callback: () => void): () => void {
+    this.#closers.add(callback);
+    return () => this.#closers.delete(callback);
+  }
+
   /** Resolves when all that was sent has left. */
   async flushed(): Promise<void> {
     await this.#writing;
@@ -85,6 +92,7 @@ export class ShimConnection {
     this.#isClosed = true;
     this.#conn.close();
     this.#onRoom.resolve();
+    for (const onClosed of this.#closers) onClosed();
   }
 
   async #write(): Promise<void> {
