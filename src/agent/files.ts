@@ -48,13 +48,16 @@ interface Handle {
 export class Files {
   readonly #root: number;
   readonly #rights: PackedRights;
+  readonly #maxHandles: number;
   readonly #handles = new Map<bigint, Handle>();
   #lastHandle = 0n;
   #isClosed = false;
 
-  constructor(root: number, rights: PackedRights) {
+  /** `maxHandles` is the wire's limit except in tests. */
+  constructor(root: number, rights: PackedRights, maxHandles: number = AGENT_LIMITS.openHandles) {
     this.#root = root;
     this.#rights = rights;
+    this.#maxHandles = maxHandles;
   }
 
   /** Answers by `send`, which must be done with the bytes when it returns: the buffer serves the next call then. */
@@ -81,7 +84,7 @@ export class Files {
     const { count, handle: fd } = opened;
     let handle = 0n;
     if (fd !== undefined) {
-      if (this.#isClosed || this.#handles.size >= AGENT_LIMITS.openHandles) {
+      if (this.#isClosed || this.#handles.size >= this.#maxHandles) {
         await closeFile(fd);
         return openFailed(ERRNO.EMFILE);
       }

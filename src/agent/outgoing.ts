@@ -18,12 +18,15 @@ type Send = (message: AgentMessage) => void;
 
 export class Outgoing {
   readonly #streams: Streams;
+  readonly #maxStreams: number;
   /** Ends an attempt that is under way, by its stream. */
   readonly #attempts = new Map<number, () => void>();
   #isClosed = false;
 
-  constructor(link: AgentLink) {
+  /** `maxStreams` is the wire's limit except in tests. */
+  constructor(link: AgentLink, maxStreams: number = AGENT_LIMITS.openStreams) {
     this.#streams = new Streams(link);
+    this.#maxStreams = maxStreams;
   }
 
   /**
@@ -38,7 +41,7 @@ export class Outgoing {
       send(connectFailed(ERRNO.EAFNOSUPPORT));
       return Promise.resolve();
     }
-    if (this.#attempts.size + this.#streams.size >= AGENT_LIMITS.openStreams) {
+    if (this.#attempts.size + this.#streams.size >= this.#maxStreams) {
       send(connectFailed(ERRNO.EMFILE));
       return Promise.resolve();
     }

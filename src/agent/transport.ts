@@ -2,8 +2,10 @@
  * How clients reach the agent: loopback of the network namespace it was started in (where port-forward arrives), or its
  * own stdin and stdout for one client that started it.
  */
+import { Socket } from "node:net";
 import { type Duplex, duplexOf } from "../base/duplex.ts";
 import { UserError } from "../base/errors.ts";
+import { SocketEnd } from "../base/socket_end.ts";
 
 export type TransportChoice = { kind: "stdio" } | { kind: "listen"; port: number };
 
@@ -87,8 +89,50 @@ async function tagged<T>(source: AsyncGenerator<T>): Promise<{ source: AsyncGene
 }
 
 function stdio(): Transport {
+  const duplex = stdioPipes() ?? stdioFiles();
+  return {
+    name: "stdin and stdout",
+    async *accept() {
+      yield await Promise.resolve(duplex);
+    },
+    [Symbol.dispose]: () => duplex.close(),
+  };
+}
+
+/**
+ * Pipes and sockets, watched by the event loop: half the latency of Deno.stdin, which takes a thread's turn. Undefined
+ * for terminals and files.
+ */
+function stdioPipes(): Duplex | undefined {
+  if (![0, 1].every(isWatchable)) return undefined;
+  const input = new Socket({ fd: 0, readable: true, writable: false, allowHalfOpen: true });
+  const output = new Socket({ fd: 1, readable: false, writable: true, allowHalfOpen: true });
+  const reading = new SocketEnd(input);
+  const writing = new SocketEnd(output);
+  const close = () => {
+    reading.close();
+    writing.close();
+  };
+  return {
+    read: (into) => reading.read(into),
+    writeAll: (bytes) => writing.writeAll(bytes),
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+function isWatchable(fd: number): boolean {
+  try {
+    const { isFifo, isSocket } = Deno.statSync(`/proc/self/fd/${fd}`);
+    return Boolean(isFifo || isSocket);
+  } catch {
+    return false;
+  }
+}
+
+function stdioFiles(): Duplex {
   const closed = Promise.withResolvers<null>();
-  const duplex: Duplex = {
+  return {
     // A read of stdin cannot be called off: its thread stays until the process ends, we do not wait for it.
     read: (into) => Promise.race([Deno.stdin.read(into), closed.promise]),
     async writeAll(bytes) {
@@ -96,12 +140,5 @@ function stdio(): Transport {
     },
     close: () => closed.resolve(null),
     [Symbol.dispose]: () => closed.resolve(null),
-  };
-  return {
-    name: "stdin and stdout",
-    async *accept() {
-      yield await Promise.resolve(duplex);
-    },
-    [Symbol.dispose]: () => duplex.close(),
   };
 }

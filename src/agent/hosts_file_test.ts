@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { formatAddress, parseAddress } from "./addresses.ts";
+import { findInHosts, nameInHosts } from "./hosts_file.ts";
+
+const HOSTS = `
+# comment
+127.0.0.1\tlocalhost
+::1 localhost ip6-localhost
+10.0.0.1 web.shop.example  web Shop # trailing
+10.0.0.2 web
+fd00::2 web
+not-an-address web
+10.0.0.9
+`;
+const find = (name: string, family: number) => {
+  const found = findInHosts(HOSTS, name, family);
+  return found && [found.canonicalName, ...found.addresses.map(formatAddress)];
+};
+
+Deno.test("all lines that bear the name count, aliases too, in upper and lower case", () => {
+  assert.deepEqual(find("WEB", 0), ["web.shop.example", "10.0.0.1", "10.0.0.2", "fd00:0:0:0:0:0:0:2"]);
+  assert.deepEqual(find("shop", 0), ["web.shop.example", "10.0.0.1"]);
+});
+
+Deno.test("only addresses of the family count, and none is no match", () => {
+  assert.deepEqual(find("web", 4), ["web.shop.example", "10.0.0.1", "10.0.0.2"]);
+  assert.deepEqual(find("web", 6), ["web", "fd00:0:0:0:0:0:0:2"]);
+  assert.equal(find("shop", 6), undefined);
+  assert.equal(find("nobody", 0), undefined);
+});
+
+Deno.test("asked for IPv4, ::1 counts as 127.0.0.1, once", () => {
+  assert.deepEqual(find("localhost", 4), ["localhost", "127.0.0.1"]);
+  assert.deepEqual(find("ip6-localhost", 4), ["localhost", "127.0.0.1"]);
+});
+
+Deno.test("the name of an address is the first on its line", () => {
+  assert.equal(nameInHosts(HOSTS, parseAddress("10.0.0.1")!), "web.shop.example");
+  assert.equal(nameInHosts(HOSTS, parseAddress("10.0.0.3")!), undefined);
+});
