@@ -6,7 +6,7 @@ import { NO_STAT, type Stat } from "../../src/proto/schema.ts";
 
 export type Node =
   | { kind: "file"; bytes: Uint8Array; stat?: Partial<Stat> }
-  | { kind: "directory"; entries: string[] }
+  | { kind: "directory"; entries: string[]; ino: bigint }
   | { kind: "link"; to: string }
   | { kind: "error"; errno: number };
 
@@ -15,7 +15,9 @@ export const file = (text: string | Uint8Array, stat: Partial<Stat> = {}): Node 
   bytes: typeof text === "string" ? utf8(text) : text,
   stat,
 });
-export const directory = (...entries: string[]): Node => ({ kind: "directory", entries });
+let lastInode = 4241n;
+/** Each has an inode of its own, or find(1) sees a loop; the first one's is 4242. */
+export const directory = (...entries: string[]): Node => ({ kind: "directory", entries, ino: ++lastInode });
 export const link = (to: string): Node => ({ kind: "link", to });
 export const failing = (errno: number): Node => ({ kind: "error", errno });
 
@@ -42,7 +44,8 @@ export function statOf(node: Node): Stat {
   if (node.kind === "file") {
     return { ...common, ...times, mode: S_IFREG | 0o640, nlink: 2, size: BigInt(node.bytes.length), ...node.stat };
   }
-  return { ...common, ...times, mode: S_IFDIR | 0o755, nlink: 3, size: 4096n };
+  const ino = node.kind === "directory" ? node.ino : common.ino;
+  return { ...common, ...times, ino, mode: S_IFDIR | 0o755, nlink: 3, size: 4096n };
 }
 
 /** Entries as the agent sends them: "." and ".." first; a name that ends in "/" is a directory. */
