@@ -51,7 +51,12 @@ export interface Failed {
 
 export type FromCli = Start | { readonly type: "go" } | { readonly type: "stop" };
 export type FromIntproxy =
-  | { readonly type: "ready"; readonly hostname: string; readonly environ: string }
+  | {
+    readonly type: "ready";
+    readonly hostname: string;
+    readonly environ: string;
+    readonly warnings: readonly string[];
+  }
   | Failed;
 
 export const CONTROL_SOCKET = "control";

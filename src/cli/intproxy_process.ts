@@ -4,7 +4,7 @@
  *
  *   the CLI died or gave up before it became the program     the control stream ends before `go`, or says `stop`
  *   the last process of the run is gone                      the layer says so
- *   the agent is lost                                        the layer says so; the program's terminal is told, then it ends
+ *   the agent is lost                                        the layer tells the program's terminal and ends the program
  *   SIGTERM
  */
 import { joinNul, utf8 } from "../base/bytes.ts";
@@ -40,13 +40,12 @@ export async function serveAsIntproxy(directory: string): Promise<number> {
   if (first.done || first.value.type !== "start") return 0;
   const following = followCli(messages, controller);
   try {
-    await serve(directory, first.value, control, following.went, log, controller.signal);
+    await serve(directory, first.value, control, log, controller.signal);
     return 0;
   } catch (error) {
     if (controller.signal.aborted) return 0;
     log(formatError(error));
     if (!following.hasGone()) await sendControl(control, failedFrom(asUserError(error))).catch(() => {});
-    else tellTerminal(first.value.rootPid, formatError(error));
     return 1;
   } finally {
     controller.abort();
@@ -57,19 +56,16 @@ export async function serveAsIntproxy(directory: string): Promise<number> {
 
 /** Listens to the CLI until it has become the program. */
 function followCli(messages: AsyncGenerator<FromCli>, controller: AbortController) {
-  const { promise: went, resolve } = Promise.withResolvers<void>();
   let hasGone = false;
   const ended = (async () => {
     for await (const { type } of messages) {
-      if (type === "go") {
-        hasGone = true;
-        resolve();
-      } else if (type === "stop") controller.abort();
+      if (type === "go") hasGone = true;
+      else if (type === "stop") controller.abort();
     }
   })().catch(() => {}).then(() => {
     if (!hasGone) controller.abort();
   });
-  return { went, ended, hasGone: () => hasGone };
+  return { ended, hasGone: () => hasGone };
 }
 
 /** From reaching the agent to the end of the run. */
@@ -77,7 +73,6 @@ async function serve(
   directory: string,
   start: Start,
   control: Deno.Conn,
-  went: Promise<void>,
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
@@ -92,12 +87,11 @@ async function serve(
     rootPid: start.rootPid,
     log,
     signal,
-  }).catch(async (error) => {
+  }).catch(async (error: unknown) => {
     throw await agent.refusal() ?? error;
   });
-  const { hostname, environ } = session.target;
-  await sendControl(control, { type: "ready", hostname, environ: environ.toBase64() });
-  await Promise.race([went, session.finished]);
+  const { target: { hostname, environ }, warnings } = session;
+  await sendControl(control, { type: "ready", hostname, environ: environ.toBase64(), warnings });
   await session.finished;
 }
 
@@ -146,14 +140,4 @@ function asUserError(error: unknown): UserError {
   return new UserError("INTPROXY_FAILED", `Cannot go on: the intproxy failed: ${text}`, {
     hint: "report it, with what you typed",
   });
-}
-
-/** The program's standard error, if it is something one can write to. The intproxy itself has no terminal. */
-function tellTerminal(pid: number, text: string): void {
-  try {
-    using file = Deno.openSync(`/proc/${pid}/fd/2`, { write: true, append: true });
-    file.writeSync(utf8(text));
-  } catch {
-    // The process is gone, or its standard error is a socket.
-  }
 }

@@ -69,6 +69,7 @@ async function start(
       settings: runSettings(config, program, environment, shimPath, agent.mounts),
     }, signal);
   });
+  for (const warning of target.warnings) progress.warning(warning);
   const merged = new Map([...environment, ...selectVariables(parseEnvironment(target.environ), config.env)]);
   const variables = environmentFor(formatEnvironment(merged), shimPath, directory);
   signal.throwIfAborted();

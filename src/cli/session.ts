@@ -15,6 +15,8 @@ const LOOK_MS = 50;
 export interface TargetFacts {
   readonly hostname: string;
   readonly environ: Uint8Array;
+  /** What the agent wants the user to know. */
+  readonly warnings: readonly string[];
 }
 
 export interface Session extends AsyncDisposable {
@@ -56,7 +58,8 @@ class StartedSession implements Session {
     for await (const message of messagesOf(conn)) {
       signal.throwIfAborted();
       if (message.type === "ready") {
-        return { hostname: message.hostname, environ: Uint8Array.fromBase64(message.environ) };
+        const { hostname, environ, warnings } = message;
+        return { hostname, environ: Uint8Array.fromBase64(environ), warnings };
       }
       const { code, hint, exitCode } = message;
       throw new UserError(code, message.message, { exitCode, ...hint === undefined ? {} : { hint } });

@@ -2,6 +2,7 @@
  * What runs in a sandbox's network: a DNS server that knows a few names, an HTTP server that tells what it was asked, and
  * TCP servers for the tests. Started by sandbox.ts with its address and host name; ends with its standard input.
  */
+import { Buffer } from "node:buffer";
 import { type Answer, decode, encode } from "dns-packet";
 
 const [address = "127.0.0.1", hostname = "sandbox"] = Deno.args;
@@ -15,7 +16,7 @@ const NAMES: Readonly<Record<string, { A?: string[]; AAAA?: string[] }>> = {
 };
 
 function answerName(query: Uint8Array): Uint8Array {
-  const packet = decode(query as never);
+  const packet = decode(Buffer.from(query));
   const question = packet.questions?.[0];
   const known = question && NAMES[question.name.toLowerCase()];
   const addresses = (question && known?.[question.type as "A" | "AAAA"]) ?? [];

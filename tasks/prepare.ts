@@ -1,0 +1,65 @@
+/**
+ * Installs what a task needs and this machine lacks, from Debian, quietly: for the two commands of the README, which must
+ * do on a machine where nothing was installed by hand. Where it may not (no root, no apt) it says what is missing.
+ */
+
+/** A file that shows that a package is there, and the package. */
+const PACKAGES = {
+  compiler: ["/usr/bin/gcc", "gcc"],
+  headers: ["/usr/include/stdio.h", "libc6-dev"],
+  binutils: ["/usr/bin/strip", "binutils"],
+  ip: ["/usr/sbin/ip", "iproute2"],
+  unshare: ["/usr/bin/unshare", "util-linux"],
+  mount: ["/usr/bin/mount", "mount"],
+  curl: ["/usr/bin/curl", "curl"],
+  script: ["/usr/bin/script", "bsdutils"],
+  procps: ["/usr/bin/ps", "procps"],
+  python: ["/usr/bin/python3", "python3"],
+} as const;
+
+export type Need = keyof typeof PACKAGES;
+
+/** What building the executable needs. */
+export const TO_BUILD: readonly Need[] = ["compiler", "headers", "binutils"];
+
+/** Makes sure that all of `needs` is installed. Throws when it cannot be. */
+export async function prepare(needs: readonly Need[]): Promise<void> {
+  const missing = needs.filter((need) => !exists(PACKAGES[need][0])).map((need) => PACKAGES[need][1]);
+  if (missing.length === 0) return;
+  const command = `apt-get install ${missing.join(" ")}`;
+  if (Deno.uid() !== 0 || !exists("/usr/bin/apt-get")) throw new Error(`Missing on this machine: ${command}`);
+  say(`installing ${missing.join(", ")}`);
+  const install = ["install", "-y", "-qq", "--no-install-recommends", ...missing];
+  if (await aptGet(install) === undefined) return;
+  await aptGet(["update", "-qq"]); // the lists may be missing or old
+  const failure = await aptGet(install);
+  if (failure !== undefined) throw new Error(`${command}:\n${failure}`);
+}
+
+/** Undefined when it went well, else what it said. */
+async function aptGet(args: readonly string[]): Promise<string | undefined> {
+  const env = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
+  const command = new Deno.Command("apt-get", {
+    args: [...args],
+    env,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  const { success, stdout, stderr } = await command.output();
+  return success ? undefined : new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+}
+
+/** A line about what a task is doing. */
+export function say(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`# ${text}\n`));
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

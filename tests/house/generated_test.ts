@@ -1,0 +1,7 @@
+/** What is printed from the tables is what they say. */
+import assert from "node:assert/strict";
+import { outdated } from "../../src/proto/generate.ts";
+
+Deno.test("generated files are as `deno task gen` prints them", async () => {
+  assert.deepEqual(await outdated(), []);
+});
