@@ -102,6 +102,7 @@ export class WebSocketStream implements Disposable {
   #to: number;
   /** Payload of the current frame that was not handed out yet. */
   #left = 0;
+  #hasEnded = false;
   readonly #outgoing = new Uint8Array(SENT_FRAME_BYTES + MAX_HEADER_BYTES);
   #writing: Promise<void> = Promise.resolve();
 
@@ -116,6 +117,8 @@ export class WebSocketStream implements Disposable {
    * message begins with it, or null when the server has closed.
    */
   async nextFrame(): Promise<{ isFirst: boolean } | null> {
+    // The server may wait for us after its last word: we must not wait for more.
+    if (this.#hasEnded) return null;
     while (this.#left > 0) if (!await this.#skip()) return null;
     while (true) {
       if (!await this.#have(2)) return null;
@@ -127,7 +130,10 @@ export class WebSocketStream implements Disposable {
       this.#left = payloadBytes(this.#incoming.subarray(this.#from, this.#from + size));
       this.#from += size;
       const opcode = first & 0x0f;
-      if (opcode === OPCODE.close) return null;
+      if (opcode === OPCODE.close) {
+        this.#hasEnded = true;
+        return null;
+      }
       if (opcode >= OPCODE.close) await this.#control(opcode);
       else if (this.#left > 0) return { isFirst: opcode !== OPCODE.continuation };
     }

@@ -27,7 +27,8 @@ export function startApiServer(script: Script, tls?: { cert: string; key: string
     const { pathname: path, searchParams: query } = new URL(raw.url);
     const text = await raw.text();
     const body: unknown = text === "" ? undefined : JSON.parse(text);
-    const request = { method: raw.method, path, query, headers: raw.headers, body, raw };
+    const headers = new Headers(raw.headers); // the request's own are gone after an upgrade
+    const request = { method: raw.method, path, query, headers, body, raw };
     requests.push(request);
     return await script(request);
   };
