@@ -7,6 +7,7 @@ import { HandshakeError, openWebSocket, WebSocketStream } from "./websocket.ts";
 /** A connection whose other end is the test: it reads what is fed, and keeps what is written. */
 class ScriptedDuplex implements Duplex {
   readonly #fed: Uint8Array[];
+  #at = 0;
   readonly #written: Uint8Array[] = [];
   /** Called with all that was written so far; what it answers is fed. */
   onWrite: (text: string) => Uint8Array | undefined = () => undefined;
@@ -20,11 +21,12 @@ class ScriptedDuplex implements Duplex {
   }
 
   read(into: Uint8Array): Promise<number | null> {
-    const next = this.#fed.shift();
+    const next = this.#fed[this.#at];
     if (!next) return Promise.resolve(null);
     const count = Math.min(next.length, into.length);
     into.set(next.subarray(0, count));
-    if (count < next.length) this.#fed.unshift(next.subarray(count));
+    if (count < next.length) this.#fed[this.#at] = next.subarray(count);
+    else this.#at++;
     return Promise.resolve(count);
   }
 
