@@ -2,7 +2,8 @@
  *
  * Deno has no connected UDP sockets, and an unconnected one never learns that nobody listens at the name server: the query
  * would wait for its time-out where the kernel knows at once (ICMP port unreachable, ECONNREFUSED). Deno does not show the
- * descriptor either, but open(2) and its kin always take the lowest free number: it is asked for just before.
+ * descriptor either, but open(2) and its kin always take the lowest free number: it is asked for just before. Nor does a
+ * receive of Deno's end with such an error (its event loop waits for bytes alone), so the error has to be asked for.
  */
 #include "sys.h"
 
@@ -41,6 +42,14 @@ SYS int32_t datagrams_connect(int32_t fd, uint32_t own_port, const struct sockad
 	if (ntohs(own.v4.sin_port) != own_port)
 		return -EBADF;
 	return (int32_t)result(connect(fd, peer, peer_bytes));
+}
+
+/* What the kernel has learnt of the peer of a connected socket since it was last asked: 0, or an errno as it is (positive). */
+SYS int32_t datagrams_error(int32_t fd)
+{
+	int error = 0;
+	socklen_t length = sizeof error;
+	return (int32_t)result(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 ? -1 : error);
 }
 
 /* The address this host would speak from to `peer` (a UDP connect sends nothing): bytes of it in `own`, or -errno. */

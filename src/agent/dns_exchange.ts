@@ -3,7 +3,7 @@
  * namespace the process is in.
  */
 import { equalBytes } from "../base/bytes.ts";
-import { openDatagramTo } from "../sys/datagrams.ts";
+import { type ConnectedDatagram, openDatagramTo } from "../sys/datagrams.ts";
 import { formatAddress, parseAddress } from "./addresses.ts";
 import { type Answer, decodeAnswer, encodeQuestion, type Question } from "./dns_message.ts";
 
@@ -36,19 +36,30 @@ export async function exchange(
 }
 
 async function overUdp(server: Server, question: Question, deadline: AbortSignal): Promise<Answer | undefined> {
-  const socket = openDatagramTo(server.address, server.port);
-  using _closing = { [Symbol.dispose]: () => close(socket) };
-  using _end = onAbort(deadline, () => close(socket));
+  using peer = openDatagramTo(server.address, server.port);
+  using _end = onAbort(deadline, () => peer.close());
   const hostname = formatAddress(server.address);
-  await socket.send(encodeQuestion(question), { transport: "udp", hostname, port: server.port });
+  await peer.socket.send(encodeQuestion(question), { transport: "udp", hostname, port: server.port });
+  using _absence = watchForAbsence(peer);
   const buffer = new Uint8Array(DATAGRAM_BYTES);
   while (!deadline.aborted) {
-    const [bytes, from] = await socket.receive(buffer);
+    const [bytes, from] = await peer.socket.receive(buffer);
     if (!isFrom(from as Deno.NetAddr, server)) continue;
     const answer = decodeAnswer(bytes, question);
     if (answer) return answer;
   }
   return undefined;
+}
+
+/** Ends the wait when the kernel hears that nobody listens there: looks at once, then ever less often. */
+function watchForAbsence(peer: ConnectedDatagram): Disposable {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = (nextMs: number) => {
+    if (peer.isPeerGone()) peer.close();
+    else timer = setTimeout(() => look(nextMs * 4), nextMs);
+  };
+  look(1);
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** The kernel has seen to it where the socket is connected; who merely guesses our port is not the server. */

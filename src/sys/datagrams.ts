@@ -4,24 +4,43 @@ import { loadSys } from "./load.ts";
 const sys = loadSys({
   datagrams_next_descriptor: { parameters: [], result: "i32" },
   datagrams_connect: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
+  datagrams_error: { parameters: ["i32"], result: "i32" },
   datagrams_source_towards: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
 });
 
 const AF_INET = 2;
 const AF_INET6 = 10;
 
+/** A UDP socket that speaks with one peer only. */
+export interface ConnectedDatagram extends Disposable {
+  readonly socket: Deno.DatagramConn;
+  /** Whether the kernel has learnt that the peer cannot be reached (nobody listens there, no way to it). */
+  isPeerGone(): boolean;
+  /** Safe to call twice; a pending `receive()` rejects. */
+  close(): void;
+}
+
 /**
- * A UDP socket that speaks with one peer only, so that the kernel's word of a dead peer arrives (`receive()` rejects with
- * ConnectionRefused). Should another thread take the descriptor that was foreseen, the socket stays unconnected: callers
- * check where an answer came from in any case. `address` has 4 or 16 bytes.
+ * Should another thread take the descriptor that was foreseen, the socket stays unconnected and never learns of its
+ * peer's absence: callers check where an answer came from in any case. `address` has 4 or 16 bytes.
  */
-export function openDatagramTo(address: Uint8Array, port: number): Deno.DatagramConn {
+export function openDatagramTo(address: Uint8Array, port: number): ConnectedDatagram {
   const expected = sys.datagrams_next_descriptor();
   const hostname = address.length === 4 ? "0.0.0.0" : "::";
   const socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
   const peer = socketAddress(address, port);
-  sys.datagrams_connect(expected, (socket.addr as Deno.NetAddr).port, peer, peer.length);
-  return socket;
+  const isConnected = sys.datagrams_connect(expected, (socket.addr as Deno.NetAddr).port, peer, peer.length) === 0;
+  let isOpen = true;
+  const close = () => {
+    if (isOpen) socket.close();
+    isOpen = false;
+  };
+  return {
+    socket,
+    isPeerGone: () => isOpen && isConnected && sys.datagrams_error(expected) > 0,
+    close,
+    [Symbol.dispose]: close,
+  };
 }
 
 /** The address this host would speak from to `address`, undefined when there is no way to it. Sends nothing. */
