@@ -236,6 +236,7 @@ static void disconnect(int fd)
 {
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
 	kernel(SYS_connect, fd, &none, sizeof none);
+	option(fd, SOL_SOCKET, SO_ERROR); /* reading takes it away */
 }
 
 struct relay {
@@ -330,6 +331,8 @@ static long connect_again(int fd, const struct sockaddr *address, socklen_t leng
 		return result;
 	bool is_connected = result == 0 || result == -EISCONN;
 	int error = true_error(fd, is_connected ? 0 : (int)-result);
+	if (is_connected && error) /* connected, and about to be broken off */
+		disconnect(fd);
 	return error ? -error : result;
 }
 
