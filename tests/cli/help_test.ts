@@ -1,0 +1,53 @@
+/** What is printed when somebody asks: help and version. */
+import assert from "node:assert/strict";
+import { EXEC_OPTIONS } from "../../src/config/options.ts";
+import { mirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
+
+const REASON = whyNotBuilt();
+/** Compares with a file; MIRRORD_UPDATE_GOLDEN=1 writes it instead. */
+async function assertGolden(name: string, text: string): Promise<void> {
+  const file = new URL(`./golden/${name}`, import.meta.url);
+  if (Deno.env.get("MIRRORD_UPDATE_GOLDEN")) await Deno.writeTextFile(file, text);
+  assert.equal(text, await Deno.readTextFile(file));
+}
+
+for (
+  const { args, golden } of [
+    { args: ["--help"], golden: "help.txt" },
+    { args: ["exec", "--help"], golden: "exec_help.txt" },
+    { args: ["agent", "--help"], golden: "agent_help.txt" },
+  ]
+) {
+  testUnless(REASON, `mirrord ${args.join(" ")} prints what ${golden} holds, on standard output`, async () => {
+    const { code, stdout, stderr } = await mirrord(args);
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });
+    await assertGolden(golden, stdout);
+  });
+}
+
+testUnless(REASON, "mirrord help COMMAND prints the same as mirrord COMMAND --help", async () => {
+  const [asked, flag] = await Promise.all([mirrord(["help", "exec"]), mirrord(["exec", "-h"])]);
+  assert.equal(asked.stdout, flag.stdout);
+});
+
+testUnless(REASON, "mirrord --version prints the name and the version", async () => {
+  const { code, stdout } = await mirrord(["--version"]);
+  assert.equal(code, 0);
+  assert.match(stdout, /^mirrord \d+\.\d+\.\d+\n$/);
+});
+
+testUnless(REASON, "mirrord without a command prints the help and exits with 2", async () => {
+  const { code, stdout } = await mirrord([]);
+  assert.equal(code, 2);
+  assert.match(stdout, /Commands:\n {2}exec /);
+});
+
+Deno.test("each option of exec has one flag, one meaning of its short form, and a default that its kind can read", () => {
+  const flags = EXEC_OPTIONS.flatMap((it) => [it.flag, ...it.short ? [it.short] : []]);
+  assert.deepEqual(flags, [...new Set(flags)]);
+  for (const it of EXEC_OPTIONS) {
+    assert.ok(it.value !== undefined || it.sets !== undefined, `${it.flag} says nothing`);
+    assert.ok(!it.isValueOptional || it.sets !== undefined, `${it.flag} alone says nothing`);
+    assert.match(it.doc, /^[A-Z].*[^.]$/s, `the doc of ${it.flag} is a sentence without full stop`);
+  }
+});

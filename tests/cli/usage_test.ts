@@ -1,0 +1,88 @@
+/** Command lines that make no sense are refused with exit code 2, a sentence and a hint, before anything is started. */
+import assert from "node:assert/strict";
+import { exec, mirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
+
+const REASON = whyNotBuilt();
+
+const MISUSES: readonly { args: string[]; says: RegExp; env?: Record<string, string> }[] = [
+  { args: ["exce"], says: /Cannot understand "exce": no such command\n hint: did you mean "mirrord exec"\?/ },
+  { args: ["--verbose"], says: /Cannot understand "--verbose": no such option/ },
+  { args: ["exec"], says: /no program was named/ },
+  { args: ["exec", "--targte", "x", "true"], says: /no such option\n hint: did you mean --target\?/ },
+  { args: ["exec", "--steal", "true"], says: /Cannot understand "--steal": no such option/ },
+  { args: ["exec", "--target"], says: /"--target": it needs PATH/ },
+  { args: ["exec", "--no-outgoing=1", "true"], says: /--no-outgoing takes no value/ },
+  { args: ["exec", "-t", "pod", "true"], says: /Cannot use target "pod": "" is not a name/ },
+  { args: ["exec", "-t", "pod/UPPER", "true"], says: /"UPPER" is not a name/ },
+  { args: ["exec", "-t", "pod/a/b", "true"], says: /only "\/container\/NAME" may follow/ },
+  { args: ["exec", "-t", "statefulset/db", "true"], says: /"statefulset" do not work yet\n hint: supported: pod\/NAME/ },
+  { args: ["exec", "-t", "planet/mars", "true"], says: /no such kind/ },
+  { args: ["exec", "-t", "process/0", "true"], says: /"0" is not a process id/ },
+  { args: ["exec", "-t", "process/12x", "true"], says: /"12x" is not a process id/ },
+  { args: ["exec", "--fs-mode", "write", "true"], says: /mode "write" does not work yet\n hint: one of: local, / },
+  { args: ["exec", "--fs-mode", "wirte", "true"], says: /there is no mode "wirte"/ },
+  { args: ["exec", "--agent-ttl", "soon", "true"], says: /value of --agent-ttl: "soon" is not a number of seconds/ },
+  { args: ["exec", "-c=maybe", "true"], says: /"maybe" is neither true nor false/ },
+  { args: ["exec", "-s", "A", "-x", "B", "true"], says: /Cannot use --override-env-vars-include together with/ },
+  { args: ["exec", "true"], env: { MIRRORD_REMOTE_DNS: "perhaps" }, says: /value of MIRRORD_REMOTE_DNS: "perhaps"/ },
+  { args: ["exec", "true"], env: { MIRRORD_PROGRESS_MODE: "loud" }, says: /no mode "loud"\n hint: one of: standard/ },
+  { args: ["intproxy"], says: /it needs --session/ },
+  { args: ["agent"], says: /exactly one of --pid, --container-id, --targetless/ },
+  { args: ["agent", "--pid", "1", "--targetless", "--stdio"], says: /exactly one of --pid/ },
+  { args: ["agent", "--pid", "1"], says: /exactly one of --listen, --stdio/ },
+  { args: ["agent", "--pid", "x", "--stdio"], says: /--pid "x" is not a number from 1/ },
+  { args: ["agent", "--targetless", "--listen", "70000"], says: /--listen "70000" is not a number from 1 to 65535/ },
+  { args: ["agent", "--container-id", "../../etc", "--stdio"], says: /is not the id of a container/ },
+  { args: ["agent", "--targetless", "--stdio", "now"], says: /"now" is too much/ },
+  { args: ["agent", "--targetless", "--listen", "5000"], says: /MIRRORD_AGENT_SECRET_SHA256 has to be set/ },
+  {
+    args: ["agent", "--targetless", "--listen", "5000"],
+    env: { MIRRORD_AGENT_SECRET_SHA256: "abc" },
+    says: /MIRRORD_AGENT_SECRET_SHA256 is not a SHA-256 in hex/,
+  },
+];
+
+for (const { args, env, says } of MISUSES) {
+  const typed = [...Object.entries(env ?? {}).map((it) => it.join("=")), "mirrord", ...args].join(" ");
+  testUnless(REASON, `"${typed}" is refused with exit code 2 and a reason`, async () => {
+    const { code, stdout, stderr } = await mirrord(args, env ? { env } : {});
+    assert.match(stderr, says);
+    assert.match(stderr, /^error: Cannot .*(?:\n hint: .*)? {3}\(code [A-Z_]+\)\n$/);
+    assert.deepEqual({ code, stdout }, { code: 2, stdout: "" });
+  });
+}
+
+const FAILURES: readonly { what: string; args: string[]; code: number; says: RegExp }[] = [
+  { what: "a program that is not in PATH", args: ["no-such-program-9"], code: 127, says: /no such program in PATH/ },
+  { what: "a path where nothing is", args: ["./no/such/file"], code: 127, says: /no such file/ },
+  { what: "a directory", args: ["/tmp"], code: 126, says: /it is a directory/ },
+  { what: "a file without the x bit", args: ["/etc/passwd"], code: 126, says: /permission denied\n hint: chmod \+x/ },
+  { what: "a device", args: ["/dev/null"], code: 126, says: /not a regular file/ },
+];
+
+for (const { what, args, code, says } of FAILURES) {
+  testUnless(REASON, `exec of ${what} exits with ${code}`, async () => {
+    const ended = await exec(["--", ...args]);
+    assert.match(ended.stderr, says);
+    assert.equal(ended.code, code);
+  });
+}
+
+testUnless(REASON, "exec of a script whose interpreter is not there exits with 127 and names it", async () => {
+  const script = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(script, "#!/no/such/interpreter -x\n");
+    await Deno.chmod(script, 0o755);
+    const { code, stderr } = await exec([script]);
+    assert.match(stderr, /its interpreter "\/no\/such\/interpreter" is not there/);
+    assert.equal(code, 127);
+  } finally {
+    await Deno.remove(script);
+  }
+});
+
+testUnless(REASON, "exec inside a run of mirrord is refused", async () => {
+  const { code, stderr } = await exec(["true"], { env: { MIRRORD_SESSION_DIR: "/tmp/x" } });
+  assert.match(stderr, /already inside a run of mirrord/);
+  assert.equal(code, 125);
+});
