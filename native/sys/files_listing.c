@@ -51,27 +51,27 @@ static int write_all(int fd, const uint8_t *bytes, uint64_t count)
 	return 0;
 }
 
-/* Takes over `size` bytes of whole records. */
+static int begin_snapshot(struct listing *to)
+{
+	to->snapshot = memfd_create("listing", MFD_CLOEXEC);
+	return to->snapshot < 0 ? -errno : write_all(to->snapshot, to->data, to->kept);
+}
+
+/* Takes over `size` bytes of records. The caller's buffer gets what fits, be it half a record: it is only the beginning. */
 static int append(struct listing *to, const uint8_t *records, uint64_t size)
 {
 	if (to->total + size > LISTING_BYTES)
 		return -ENOMEM;
-	if (to->snapshot < 0 && to->kept + size <= to->capacity) {
-		memcpy(to->data + to->kept, records, size);
-		to->kept += size;
-		to->total += size;
-		return 0;
-	}
-	if (to->snapshot < 0) {
-		to->snapshot = memfd_create("listing", MFD_CLOEXEC);
-		if (to->snapshot < 0)
-			return -errno;
-		int status = write_all(to->snapshot, to->data, to->kept);
+	uint64_t fitting = size < to->capacity - to->kept ? size : to->capacity - to->kept;
+	if (fitting < size && to->snapshot < 0) {
+		int status = begin_snapshot(to);
 		if (status < 0)
 			return status;
 	}
+	memcpy(to->data + to->kept, records, fitting);
+	to->kept += fitting;
 	to->total += size;
-	return write_all(to->snapshot, records, size);
+	return to->snapshot < 0 ? 0 : write_all(to->snapshot, records, size);
 }
 
 /* Gives the records in `buffer` their new d_off and notes whether the dots are among them. */

@@ -130,7 +130,8 @@ export class Files {
   async access({ path: bytes, mode, flags }: Request<"Access">): Promise<AgentMessage> {
     const path = pathOf(bytes);
     if (typeof path === "number") return { type: "Done", errno: path };
-    return { type: "Done", errno: -await slots.run(() => accessFile(this.#root, path, mode, flags, this.#rights)) };
+    const status = await slots.run(() => accessFile(this.#root, path, mode, flags, this.#rights));
+    return { type: "Done", errno: Math.abs(status) };
   }
 
   readLink({ path }: Request<"ReadLink">): Promise<AgentMessage> {
