@@ -29,18 +29,18 @@ static char **vector_of(char *block, uint32_t count)
 
 /* Replaces this process: same PID, same descriptors but those that close on exec. Returns only -errno.
  *
- * Should be called on the main thread. What our runtime changed is put back: the soft limit of open files and
- * SIGPIPE, which it ignores. Handlers go with exec; what the user ignores (nohup) or blocks stays so.
+ * Should be called on the main thread. What our runtime changed is put back: the soft limit of open files, and which
+ * signals are ignored (bit N-1 of `ignored`: signal N). Handlers go with exec; what the user blocks stays so.
  */
 SYS int32_t process_become(const char *path, char *arguments, uint32_t argument_count, char *environment,
-			   uint32_t variable_count, uint64_t soft_files, uint64_t hard_files, int32_t is_pipe_ignored)
+			   uint32_t variable_count, uint64_t soft_files, uint64_t hard_files, uint64_t ignored)
 {
 	char **argv = vector_of(arguments, argument_count), **envp = vector_of(environment, variable_count);
 	struct rlimit before, limit = { soft_files, hard_files };
 	if (!argv || !envp) return -ENOMEM;
 	getrlimit(RLIMIT_NOFILE, &before);
 	if (hard_files > 0) setrlimit(RLIMIT_NOFILE, &limit);
-	signal(SIGPIPE, is_pipe_ignored ? SIG_IGN : SIG_DFL);
+	for (int number = 1; number < NSIG; number++) signal(number, ignored >> (number - 1) & 1 ? SIG_IGN : SIG_DFL);
 	execve(path, argv, envp);
 	int error = errno;
 	signal(SIGPIPE, SIG_IGN);

@@ -15,7 +15,7 @@ import { ERRNO, UserError } from "../base/errors.ts";
 import { FS_MODES } from "../config/options.ts";
 import type { Config } from "../config/resolve.ts";
 import { environmentFor, makeSessionDirectory, unpackShim } from "../layer/inject.ts";
-import { becomeProgram } from "../sys/process.ts";
+import { becomeProgram, type StartingLimits } from "../sys/process.ts";
 import { announce } from "./announce.ts";
 import type { ReachableAgent } from "./cluster.ts";
 import type { RunSettings } from "./control.ts";
@@ -32,11 +32,12 @@ export async function runProgram(config: Config, name: string, args: readonly st
   const environment = userEnvironment();
   refuseNested(environment);
   const program = findProgram(name, args, textOf(environment, "PATH"));
-  using signals = new StartSignals();
+  const limits = startingLimits();
+  using signals = new StartSignals(limits.ignoredSignals);
   using progress = startProgress(textOf(environment, "MIRRORD_PROGRESS_MODE"), "mirrord exec");
   announce(progress, config, program, args);
   try {
-    await start(config, program, environment, progress, signals);
+    await start({ config, program, environment, limits, progress, signal: signals.signal });
   } catch (error) {
     if (signals.exitCode !== undefined) return signals.exitCode;
     throw error;
@@ -44,14 +45,17 @@ export async function runProgram(config: Config, name: string, args: readonly st
   throw new Error("start() neither threw nor became the program");
 }
 
-async function start(
-  config: Config,
-  program: Program,
-  environment: Environment,
-  progress: Progress,
-  signals: StartSignals,
-): Promise<void> {
-  const signal = signals.signal;
+interface Run {
+  readonly config: Config;
+  readonly program: Program;
+  /** The user's. */
+  readonly environment: Environment;
+  readonly limits: StartingLimits;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+async function start({ config, program, environment, limits, progress, signal }: Run): Promise<void> {
   await using undo = new AsyncDisposableStack();
   const build = await buildId();
   const directory = await makeSessionDirectory();
@@ -75,12 +79,11 @@ async function start(
   signal.throwIfAborted();
   await session.go();
   progress.finish("ready to launch process");
-  throw await notBecome(program, variables);
+  throw notBecome(program, variables, limits);
 }
 
 /** execve(2); what comes back is why it did not happen. */
-function notBecome(program: Program, variables: readonly Uint8Array[]): UserError {
-  const limits = startingLimits();
+function notBecome(program: Program, variables: readonly Uint8Array[], limits: StartingLimits): UserError {
   const errno = -becomeProgram(utf8(program.path), program.command.map(utf8), variables, limits);
   const reasons: Record<number, [string, string, number]> = {
     [ERRNO.ENOENT]: ["its loader is not there", "is it for another C library or another distribution?", 127],

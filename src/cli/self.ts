@@ -11,8 +11,13 @@ const KEPT = "MIRRORD_KEPT_";
 /** Variables that the launcher gives our runtime; the user's own stand under KEPT. */
 const RUNTIME = ["DENO_DIR", "DENO_NO_UPDATE_CHECK", "DENO_NO_PACKAGE_JSON"];
 
+/** SIGPIPE's bit in a signal mask; the runtime always ignores it, whatever it found. */
+const PIPE_BIT = 1n << 12n;
+
 interface Launch {
-  readonly limits: StartingLimits;
+  readonly softFiles: bigint;
+  readonly hardFiles: bigint;
+  readonly isPipeIgnored: boolean;
   readonly path: string;
 }
 
@@ -23,15 +28,19 @@ function launchOf(): Launch | undefined {
   if (launch !== null) return launch;
   const match = /^([0-9]+):([0-9]+):([01]):(.*)$/s.exec(Deno.env.get(LAUNCHER) ?? "");
   const [, soft, hard, sigpipe, path] = match ?? [];
-  return launch = soft === undefined ? undefined : {
-    limits: { softFiles: BigInt(soft), hardFiles: BigInt(hard!), isPipeIgnored: sigpipe === "1" },
-    path: path!,
-  };
+  if (soft === undefined) return launch = undefined;
+  return launch = { softFiles: BigInt(soft), hardFiles: BigInt(hard!), isPipeIgnored: sigpipe === "1", path: path! };
 }
 
-/** What to put back before the user's program starts; undefined: as it is. */
-export function startingLimits(): StartingLimits | undefined {
-  return launchOf()?.limits;
+/** What to put back before the user's program starts. To be asked before anybody listens to signals. */
+export function startingLimits(): StartingLimits {
+  const launch = launchOf();
+  const ignored = /^SigIgn:\s*([0-9a-f]+)/m.exec(Deno.readTextFileSync("/proc/self/status"))?.[1] ?? "0";
+  return {
+    softFiles: launch?.softFiles ?? 0n,
+    hardFiles: launch?.hardFiles ?? 0n,
+    ignoredSignals: BigInt(`0x${ignored}`) & ~PIPE_BIT | (launch?.isPipeIgnored ? PIPE_BIT : 0n),
+  };
 }
 
 /** The command that starts us again with other arguments. */

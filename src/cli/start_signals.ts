@@ -12,8 +12,10 @@ export class StartSignals implements Disposable {
   readonly #listeners = new Map<Caught, () => void>();
   #exitCode: number | undefined;
 
-  constructor() {
+  /** What the user has said to ignore (nohup, a background job of a script) stays ignored: bit N-1 stands for signal N. */
+  constructor(ignoredSignals: bigint) {
     for (const name of Object.keys(EXIT_CODES) as Caught[]) {
+      if (ignoredSignals >> BigInt(EXIT_CODES[name] - 128 - 1) & 1n) continue;
       const listener = () => this.#caught(name);
       this.#listeners.set(name, listener);
       Deno.addSignalListener(name, listener);

@@ -4,7 +4,7 @@ import { cString, loadSys } from "./load.ts";
 
 const sys = loadSys({
   process_become: {
-    parameters: ["buffer", "buffer", "u32", "buffer", "u32", "u64", "u64", "i32"],
+    parameters: ["buffer", "buffer", "u32", "buffer", "u32", "u64", "u64", "u64"],
     result: "i32",
   },
   process_spawn_detached: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
@@ -14,9 +14,11 @@ const sys = loadSys({
 
 /** What the user's shell gave us and their program is to have again. */
 export interface StartingLimits {
+  /** RLIMIT_NOFILE; a hard limit of 0: leave it as it is. */
   readonly softFiles: bigint;
   readonly hardFiles: bigint;
-  readonly isPipeIgnored: boolean;
+  /** Signals that are ignored (nohup): bit N-1 stands for signal N. */
+  readonly ignoredSignals: bigint;
 }
 
 /**
@@ -27,7 +29,7 @@ export function becomeProgram(
   path: Uint8Array,
   argv: readonly Uint8Array[],
   environment: readonly Uint8Array[],
-  limits: StartingLimits | undefined,
+  limits: StartingLimits,
 ): number {
   return sys.process_become(
     cString(path),
@@ -35,9 +37,9 @@ export function becomeProgram(
     argv.length,
     joinNul(environment),
     environment.length,
-    limits?.softFiles ?? 0n,
-    limits?.hardFiles ?? 0n,
-    limits?.isPipeIgnored ? 1 : 0,
+    limits.softFiles,
+    limits.hardFiles,
+    limits.ignoredSignals,
   );
 }
 

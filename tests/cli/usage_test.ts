@@ -15,7 +15,10 @@ const MISUSES: readonly { args: string[]; says: RegExp; env?: Record<string, str
   { args: ["exec", "-t", "pod", "true"], says: /Cannot use target "pod": "" is not a name/ },
   { args: ["exec", "-t", "pod/UPPER", "true"], says: /"UPPER" is not a name/ },
   { args: ["exec", "-t", "pod/a/b", "true"], says: /only "\/container\/NAME" may follow/ },
-  { args: ["exec", "-t", "statefulset/db", "true"], says: /"statefulset" do not work yet\n hint: supported: pod\/NAME/ },
+  {
+    args: ["exec", "-t", "statefulset/db", "true"],
+    says: /"statefulset" do not work yet\n hint: supported: pod\/NAME/,
+  },
   { args: ["exec", "-t", "planet/mars", "true"], says: /no such kind/ },
   { args: ["exec", "-t", "process/0", "true"], says: /"0" is not a process id/ },
   { args: ["exec", "-t", "process/12x", "true"], says: /"12x" is not a process id/ },
