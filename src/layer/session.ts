@@ -54,6 +54,8 @@ const TERM_GRACE_MS = 2000;
 /** A stream that still moves is waited for; one that does not is given up after this long. */
 const DRAIN_MS = 250;
 const LOOK_MS = 20;
+/** What SIGKILL has not ended by then waits for a device or a file server: it ends when it can. */
+const KILL_ROUNDS = 50;
 
 /** Resolves when programs can come: handshake done, socket and relays open, settings written. Throws `UserError`. */
 export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy> {
@@ -153,12 +155,18 @@ class Session {
     const sentence = `mirrord: the connection to the agent is lost (${reason}); ending the program\n`;
     const errno = -writeToStderrOf(this.#options.rootPid, utf8(sentence));
     if (errno > 0) this.#options.log(`cannot tell the program (errno ${errno}): ${sentence.trim()}`);
-    const left = Promise.withResolvers<void>();
+    const patience = Promise.withResolvers<void>();
     for (const pid of life.everybody()) end(pid, "SIGTERM");
-    const timer = setTimeout(() => left.resolve(), this.#options.times?.termGraceMs ?? TERM_GRACE_MS);
-    await Promise.race([life.over, left.promise]);
+    const timer = setTimeout(() => patience.resolve(), this.#options.times?.termGraceMs ?? TERM_GRACE_MS);
+    await Promise.race([life.over, patience.promise]);
     clearTimeout(timer);
-    for (const pid of life.everybody()) end(pid, "SIGKILL");
+    // Again and again: a process that dies last may have started another meanwhile.
+    for (let round = 0; round < KILL_ROUNDS; round++) {
+      const left = life.everybody();
+      if (left.size === 0) return;
+      for (const pid of left) end(pid, "SIGKILL");
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
   }
 
   /** Waits while bytes of programs that have left are on their way to the agent. */

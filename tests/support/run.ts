@@ -85,7 +85,7 @@ export class Run implements AsyncDisposable {
     const stop = new AbortController();
     const log: string[] = [];
     const { answer: _answer, program: _program, ...overrides } = options;
-    const intproxy = await startIntproxy({
+    const starting = startIntproxy({
       agent: near,
       secret: new Uint8Array(32).fill(7),
       version: "test",
@@ -97,7 +97,14 @@ export class Run implements AsyncDisposable {
       signal: stop.signal,
       ...overrides,
     });
-    return new Run(directory, program, agent, intproxy, log, stop);
+    try {
+      return new Run(directory, program, agent, await starting, log, stop);
+    } catch (error) {
+      await agent[Symbol.asyncDispose]();
+      await program[Symbol.asyncDispose]();
+      await Deno.remove(directory, { recursive: true });
+      throw error;
+    }
   }
 
   async shim(hello?: { build?: string; pid?: number; isLifeline?: boolean }): Promise<ShimClient> {

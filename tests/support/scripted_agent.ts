@@ -7,10 +7,10 @@ import { AGENT_LIMITS, AGENT_PROTOCOL, type AgentFrame, type AgentMessage } from
 import { AgentLink } from "../../src/proto/agent_link.ts";
 
 export type Named<T extends AgentMessage["type"]> = Extract<AgentFrame, { type: T }>;
-/** Answers a request; undefined leaves it unanswered. */
-export type Answering = (frame: AgentFrame) => AgentMessage | undefined;
+/** Answers a request; undefined leaves it to the handshake's own answers, or to the test (`expect`). */
+export type Answering = (frame: AgentFrame) => AgentMessage | "silence" | undefined;
 
-const WELCOME: Answering = (frame) => {
+const WELCOME = (frame: AgentFrame): AgentMessage | undefined => {
   switch (frame.type) {
     case "Hello":
       return { type: "HelloReply", protocol: AGENT_PROTOCOL, version: "scripted", error: "" };
@@ -79,7 +79,7 @@ export class ScriptedAgent implements AsyncDisposable {
         const frame = withOwnBytes(message);
         this.frames.push(frame);
         const answer = this.#answer(frame) ?? WELCOME(frame);
-        if (answer) this.link.send({ ...answer, id: frame.id });
+        if (answer && answer !== "silence") this.link.send({ ...answer, id: frame.id });
         else this.#unexpected.push(frame);
         this.#notify();
       }

@@ -12,6 +12,7 @@ export class ShimClient implements AsyncDisposable {
   readonly #waiting = new Map<number, (frame: LayerFrame | undefined) => void>();
   readonly #reading: Promise<void>;
   #lastId = 0;
+  #isClosed = false;
 
   private constructor(conn: Deno.UnixConn) {
     this.#conn = conn;
@@ -76,7 +77,8 @@ export class ShimClient implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#conn.close();
+    if (!this.#isClosed) this.#conn.close();
+    this.#isClosed = true;
     await this.#reading;
   }
 
