@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { endOf } from "../support/mirrord.ts";
+import { clusterTest, eventually, type Namespace } from "./namespace.ts";
+import { pod } from "./objects.ts";
+
+/** A run of `script`, which says when it has begun. */
+async function start(namespace: Namespace, script: string): Promise<Deno.ChildProcess> {
+  const begun = `${namespace.folder}/begun`;
+  await Deno.remove(begun).catch(() => {});
+  const run = namespace.spawn(["--target", "pod/web", "--", "sh", "-c", `echo > ${begun}; ${script}`]);
+  await eventually(async () => (await Deno.stat(begun)).isFile);
+  return run;
+}
+
+/** Of this session's intproxy, among all processes. */
+async function intproxyOf(program: number): Promise<number> {
+  const environ = await Deno.readTextFile(`/proc/${program}/environ`);
+  const directory = /MIRRORD_SESSION_DIR=([^\0]+)/.exec(environ)![1]!;
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const command = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+    if (command.includes("intproxy") && command.includes(directory)) return Number(name);
+  }
+  throw new Error("there is no intproxy");
+}
+
+async function stopped(run: Deno.ChildProcess) {
+  await run.stdin.close().catch(() => {});
+  return await endOf(run);
+}
+
+clusterTest("a run leaves nothing behind, however it ends", async (namespace, test) => {
+  await namespace.apply(pod({ name: "web", script: "exec sleep 100000" }));
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+
+  await test.step("the program is killed by SIGKILL: the agent leaves and its Job is gone", async () => {
+    const run = await start(namespace, "cat");
+    assert.equal((await namespace.agentPods()).length, 1);
+    run.kill("SIGKILL");
+    assert.equal((await stopped(run)).signal, "SIGKILL");
+    await namespace.noAgents();
+  });
+  await test.step("Ctrl-C: the program gets it, and the run is over", async () => {
+    const run = await start(namespace, "trap 'echo caught; exit 3' INT; while :; do sleep 0.1; done");
+    run.kill("SIGINT");
+    const { code, stdout } = await stopped(run);
+    assert.deepEqual([code, stdout], [3, "caught\n"]);
+    await namespace.noAgents();
+  });
+  await test.step("SIGTERM while the agent starts: the Job is removed", async () => {
+    const run = namespace.spawn(["--agent-image", "docker.io/local/busybox:1", "--target", "pod/web", "--", "true"]);
+    await eventually(async () => (await namespace.kubectl("get", "jobs", "--output", "name")) !== "").catch(() => {});
+    run.kill("SIGTERM");
+    const { code } = await stopped(run);
+    assert.notEqual(code, 0);
+    await namespace.noAgents();
+  });
+  await test.step("the intproxy is killed: the program ends, the agent leaves", async () => {
+    const run = await start(namespace, "while cat /etc/hostname; do sleep 0.1; done");
+    Deno.kill(await intproxyOf(run.pid), "SIGKILL");
+    await stopped(run);
+    await namespace.noAgents();
+  });
+  await test.step("the agent's pod is deleted: the program is ended with one clear message", async () => {
+    const run = await start(namespace, "cat");
+    const [agent] = await namespace.agentPods();
+    await namespace.kubectl("delete", agent!, "--grace-period=0", "--force", "--wait=false");
+    const { code, stderr } = await endOf(run);
+    assert.notEqual(code, 0);
+    assert.equal(stderr.match(/error:/g)?.length, 1, stderr);
+    assert.match(stderr, /AGENT_LOST/);
+    await run.stdin.close().catch(() => {});
+    await namespace.noAgents();
+  });
+});

@@ -1,0 +1,122 @@
+/**
+ * What the end-to-end tests stand on: a namespace of their own in the cluster that MIRRORD_TEST_KUBECONFIG points at, and
+ * `mirrord` as somebody types it who works there. Without that variable these tests are skipped (`deno task test:cluster`
+ * sets it).
+ */
+import { type Ended, endOf, mirrord, type RunOptions, spawnMirrord, whyNotBuilt } from "../support/mirrord.ts";
+
+const KUBECONFIG = Deno.env.get("MIRRORD_TEST_KUBECONFIG");
+/** In every cluster that these tests run against; tests/cluster/up loads it. */
+export const BUSYBOX = "docker.io/local/busybox:1";
+
+/** Registers a test that gets a namespace of its own, or is skipped with the reason in its name. */
+export function clusterTest(name: string, run: (namespace: Namespace, test: Deno.TestContext) => Promise<void>): void {
+  const reason = KUBECONFIG ? whyNotBuilt() : "needs a cluster: deno task test:cluster";
+  Deno.test({
+    name: reason === undefined ? name : `${name} (skipped: ${reason})`,
+    ignore: reason !== undefined,
+    fn: async (test) => {
+      await using namespace = await Namespace.create();
+      await run(namespace, test);
+    },
+  });
+}
+
+export class Namespace implements AsyncDisposable {
+  private constructor(readonly name: string, readonly kubeconfig: string, readonly folder: string) {}
+
+  static async create(): Promise<Namespace> {
+    const name = `mirrord-test-${crypto.randomUUID().slice(0, 8)}`;
+    const folder = await Deno.makeTempDir({ prefix: `${name}-` });
+    const path = `${folder}/kubeconfig`;
+    await Deno.writeTextFile(path, await kubectl(KUBECONFIG!, ["config", "view", "--raw", "--flatten", "--minify"]));
+    await kubectl(path, ["config", "set-context", "--current", "--namespace", name]);
+    await kubectl(path, ["create", "namespace", name]);
+    const namespace = new Namespace(name, path, folder);
+    // A pod is refused until its namespace has this.
+    await eventually(async () => await namespace.kubectl("get", "serviceaccount", "default") !== "");
+    return namespace;
+  }
+
+  async kubectl(...args: string[]): Promise<string> {
+    return await kubectl(this.kubeconfig, args);
+  }
+
+  async apply(...objects: object[]): Promise<void> {
+    await kubectl(
+      this.kubeconfig,
+      ["create", "-f", "-"],
+      JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }),
+    );
+  }
+
+  /** `mirrord exec ARGS`, quiet, as somebody types it whose kubeconfig's context names this namespace. */
+  async exec(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+    return await this.mirrord(["exec", ...args], { ...options, env: { MIRRORD_PROGRESS_MODE: "off", ...options.env } });
+  }
+
+  async mirrord(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+    return await mirrord(args, { ...options, env: { KUBECONFIG: this.kubeconfig, ...options.env } });
+  }
+
+  /** A run that goes on; its streams are pipes. */
+  spawn(args: readonly string[]): Deno.ChildProcess {
+    return spawnMirrord(["exec", ...args], { env: { KUBECONFIG: this.kubeconfig, MIRRORD_PROGRESS_MODE: "off" } });
+  }
+
+  async agentPods(): Promise<string[]> {
+    const names = await this.kubectl("get", "pods", "--selector", "app=mirrord", "--output", "name");
+    return names.split("\n").filter(Boolean);
+  }
+
+  /** Resolves once neither Jobs nor pods of agents are left. */
+  async noAgents(): Promise<void> {
+    await eventually(async () => {
+      const left = await this.kubectl("get", "jobs,pods", "--selector", "app=mirrord", "--output", "name");
+      if (left !== "") throw new Error(`left behind: ${left.trim()}`);
+      return true;
+    }, 60_000);
+  }
+
+  /** Deleted, not waited for: the cluster takes its time, and nobody else has this name. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kubectl("delete", "namespace", this.name, "--wait=false");
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+async function kubectl(kubeconfig: string, args: readonly string[], input?: string): Promise<string> {
+  const child = new Deno.Command("kubectl", {
+    args: [...args],
+    env: { KUBECONFIG: kubeconfig },
+    stdin: input === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const feeding = input === undefined ? undefined : feed(child.stdin, input);
+  const { code, stdout, stderr } = await endOf(child);
+  await feeding;
+  if (code !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
+  return stdout;
+}
+
+async function feed(stream: WritableStream<Uint8Array>, text: string): Promise<void> {
+  const writer = stream.getWriter();
+  await writer.write(new TextEncoder().encode(text));
+  await writer.close();
+}
+
+/** Polls until it holds; a condition that throws does not hold yet. */
+export async function eventually(holds: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  let last: unknown = "it did not hold";
+  while (Date.now() < deadline) {
+    try {
+      if (await holds()) return;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`Gave up after ${withinMs} ms: ${last}`);
+}
