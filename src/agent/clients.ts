@@ -20,6 +20,7 @@ export class Clients {
   readonly #sessions = new Map<Session, Promise<void>>();
   readonly #leaving = Promise.withResolvers<string>();
   #hasHadClients = false;
+  #isLeaving = false;
   /** Nobody else can come (stdio). */
   #isClosedToNew = false;
 
@@ -39,9 +40,11 @@ export class Clients {
     const reason = await this.#leaving.promise;
     signal.removeEventListener("abort", stop);
     clearTimeout(nobody);
-    transport[Symbol.dispose]();
+    // Clients first: stdin and stdout are transport and client in one.
+    this.#isLeaving = true;
     for (const session of this.#sessions.keys()) session.warn(`${reason}: the agent leaves`);
     await Promise.all([...this.#sessions.keys()].map((session) => session.close()));
+    transport[Symbol.dispose]();
     await Promise.all([accepting, ...this.#sessions.values()]);
     return reason;
   }
@@ -52,7 +55,7 @@ export class Clients {
 
   async #accept(transport: Transport): Promise<void> {
     for await (const duplex of transport.accept()) {
-      if (this.#sessions.size >= MAX_SESSIONS) duplex.close();
+      if (this.#isLeaving || this.#sessions.size >= MAX_SESSIONS) duplex.close();
       else this.#begin(duplex);
     }
     this.#isClosedToNew = true;

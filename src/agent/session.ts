@@ -68,7 +68,7 @@ export class Session {
 
   /** Lets what was sent leave, then ends the session. */
   async close(): Promise<void> {
-    await Promise.race([this.#link.flushed(), pause(LAST_REQUESTS_MS)]);
+    await within(LAST_REQUESTS_MS, this.#link.flushed());
     this.#ending.abort();
     this.#link.close();
   }
@@ -188,7 +188,7 @@ export class Session {
     this.#ending.abort();
     this.#link.close();
     const ended = Promise.all([this.#outgoing.close(), this.#files.close(), ...this.#running]);
-    await Promise.race([ended, pause(LAST_REQUESTS_MS)]);
+    await within(LAST_REQUESTS_MS, ended);
   }
 }
 
@@ -196,9 +196,13 @@ function sentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Only raced with; does not keep the process alive. */
-function pause(ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  Deno.unrefTimer(setTimeout(resolve, ms));
-  return promise;
+/** Waits for `work`, but not longer. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -8,14 +8,15 @@ import { AgentClient, TEST_SECRET } from "./agent_client.ts";
 
 interface Settings {
   target: TargetChoice;
-  /** Listen on this port; else stdio. */
-  port?: number;
+  /** On a free port of loopback; else stdio. */
+  isListening?: boolean;
   communicationTimeoutMs?: number;
   clientTimeoutMs?: number;
 }
 
 export class AgentProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
+  readonly #isPiped: boolean;
   readonly #logging: Promise<void>;
   /** What it has logged so far. */
   log = "";
@@ -24,13 +25,14 @@ export class AgentProcess implements AsyncDisposable {
   /** `below` runs it inside something else, as in ["ip", "netns", "exec", NAME]. */
   constructor(settings: Settings, below: string[] = []) {
     const [command, ...args] = [...below, Deno.execPath(), "run", "-A", "-q", import.meta.filename!];
-    const stdio = settings.port === undefined ? "piped" : "null";
+    const stdio = settings.isListening ? "null" : "piped";
     this.#child = new Deno.Command(command!, {
       args: [...args, JSON.stringify(settings)],
       stdin: stdio,
       stdout: stdio,
       stderr: "piped",
     }).spawn();
+    this.#isPiped = stdio === "piped";
     this.#logging = this.#readLog();
   }
 
@@ -68,14 +70,21 @@ export class AgentProcess implements AsyncDisposable {
   }
 
   /** A client over loopback; waits until the agent listens. */
-  async connect(port: number): Promise<AgentClient> {
-    await this.logged("Ready");
-    return new AgentClient(duplexOf(await Deno.connect({ hostname: "127.0.0.1", port })));
+  async connect(): Promise<AgentClient> {
+    return new AgentClient(duplexOf(await Deno.connect({ hostname: "127.0.0.1", port: await this.port() })));
   }
 
-  async logged(text: string): Promise<void> {
-    while (!this.log.includes(text)) {
-      if (this.log.endsWith("\0")) throw new Error(`The agent ended without saying "${text}":\n${this.log}`);
+  /** Where it listens. */
+  async port(): Promise<number> {
+    return Number((await this.logged(/Ready on 127\.0\.0\.1:(\d+)/))[1]);
+  }
+
+  /** Waits until the log holds this. */
+  async logged(pattern: RegExp): Promise<RegExpExecArray> {
+    while (true) {
+      const match = pattern.exec(this.log);
+      if (match) return match;
+      if (this.log.endsWith("\0")) throw new Error(`The agent ended without saying ${pattern}:\n${this.log}`);
       await this.#wake.promise;
     }
   }
@@ -111,11 +120,11 @@ export class AgentProcess implements AsyncDisposable {
       // Has ended.
     }
     await this.status();
-    for (const stream of [this.#child.stdin, this.#child.stdout]) {
+    for (const stream of this.#isPiped ? [this.#child.stdin, this.#child.stdout] : []) {
       try {
         await (stream instanceof WritableStream ? stream.abort() : stream.cancel());
       } catch {
-        // Locked by a client, which has closed it; or not piped.
+        // Locked by a client, which has closed it.
       }
     }
   }
@@ -124,14 +133,14 @@ export class AgentProcess implements AsyncDisposable {
 async function main(settings: Settings): Promise<void> {
   const ending = new AbortController();
   Deno.addSignalListener("SIGTERM", () => ending.abort());
-  const { target, port, communicationTimeoutMs = 10_000, clientTimeoutMs = 30_000 } = settings;
+  const { target, isListening, communicationTimeoutMs = 10_000, clientTimeoutMs = 30_000 } = settings;
   const log = (line: string) => Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", TEST_SECRET));
   try {
     await runAgent({
       target,
-      transport: port === undefined ? { kind: "stdio" } : { kind: "listen", port },
-      secretSha256: port === undefined ? undefined : digest,
+      transport: isListening ? { kind: "listen", port: 0 } : { kind: "stdio" },
+      secretSha256: isListening ? digest : undefined,
       version: "test",
       communicationTimeoutMs,
       clientTimeoutMs,

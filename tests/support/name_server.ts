@@ -1,4 +1,7 @@
-/** A name server on loopback that answers from a table, over UDP and TCP, and counts what it was asked. */
+/**
+ * A name server on loopback that answers from a table, over UDP and TCP, and counts what it was asked. Run as a program it
+ * serves the zone given as JSON on port 53, and says so: for tests in network namespaces.
+ */
 import { Buffer } from "node:buffer";
 import packet from "dns-packet";
 
@@ -27,9 +30,9 @@ export class NameServer implements AsyncDisposable {
   readonly #listener: Deno.TcpListener;
   readonly #serving: Promise<unknown>;
 
-  constructor(zone: Zone) {
+  constructor(zone: Zone, port = 0) {
     this.#zone = zone;
-    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port });
     this.port = this.#listener.addr.port;
     this.#datagrams = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: this.port });
     this.#serving = Promise.all([this.#serveDatagrams(), this.#serveConnections()]);
@@ -91,4 +94,9 @@ function decode(bytes: Uint8Array): Query {
 
 function encode({ id, questions }: Query, flags: number, answers: unknown[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(packet.encode({ type: "response", id, flags, questions, answers } as never));
+}
+
+if (import.meta.main) {
+  new NameServer(JSON.parse(Deno.args[0]!), 53);
+  Deno.stdout.writeSync(new TextEncoder().encode("serving\n"));
 }

@@ -4,8 +4,8 @@
  * Its root is a tmpfs with /usr and /proc of this machine and what a test puts there; its process is a `sleep`.
  */
 
-export const IS_ROOT: boolean = Deno.uid() === 0;
-export const NEEDS_ROOT: { ignore: boolean } = { ignore: !IS_ROOT };
+/** For Deno.test: what needs such a target is skipped for other users; the test's name says why. */
+export const NEEDS_ROOT: { ignore: boolean } = { ignore: Deno.uid() !== 0 };
 
 export interface TargetProcessOptions {
   /** Files below its root: path to text. */
@@ -57,14 +57,38 @@ export class TargetProcess implements AsyncDisposable {
     }
   }
 
-  /** Starts a program of this machine in the sandbox's network. */
-  inNetwork(command: string[], options: Deno.CommandOptions = {}): Deno.ChildProcess {
-    return new Deno.Command("nsenter", { ...options, args: [`--net=/proc/${this.pid}/ns/net`, ...command] }).spawn();
+  /** Runs one of our server programs in the target's network; resolves when it says that it serves. */
+  async serve(program: string, ...args: string[]): Promise<AsyncDisposable> {
+    const path = new URL(program, import.meta.url).pathname;
+    const child = new Deno.Command("nsenter", {
+      args: [`--net=/proc/${this.pid}/ns/net`, Deno.execPath(), "run", "-A", "-q", path, ...args],
+      stdin: "null",
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.getReader();
+    const { done } = await reader.read();
+    await reader.cancel();
+    if (done) throw new Error(`${program} did not start`);
+    return {
+      async [Symbol.asyncDispose]() {
+        child.kill("SIGKILL");
+        await child.status;
+      },
+    };
+  }
+
+  /** Ends it, as a crash would. */
+  async end(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.status;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.status;
+    try {
+      await this.end();
+    } catch {
+      // Has ended.
+    }
     await Deno.remove(this.#directory, { recursive: true });
   }
 }
@@ -93,6 +117,6 @@ function script(
     ${setUp}
     ${isChroot ? "" : `pivot_root . old; cd /; umount -l /old`}
     echo ready
-    exec env -i ${variables} ${isChroot ? `chroot "$ROOT"` : ""} ${user ? `setpriv ${identity}` : ""} sleep infinity
+    exec env -i ${variables} ${isChroot ? `/usr/sbin/chroot "$ROOT"` : ""} ${user ? `setpriv ${identity}` : ""} sleep infinity
   `;
 }
