@@ -1,7 +1,8 @@
 /* peer.c - both ends of the network benchmarks: a server for the pod and a client for this side.
  *
  *   peer server PORT              serves until killed; the first byte of a connection says what is wanted:
- *                                 'e' echo, 'd' down: send until the client leaves, 'u' up: swallow all, then answer one byte
+ *                                 'e' echo; with a count in 8 bytes behind it: 'd' send so many, 'u' swallow so many and answer one
+ *                                 (an end of stream says nothing here: kubectl port-forward does not carry half-closes)
  *   peer latency HOST PORT N      N echoes of 64 bytes; prints the median and the 99th percentile in microseconds
  *   peer down HOST PORT MB        reads so many megabytes; prints megabytes per second
  *   peer up HOST PORT MB          writes so many megabytes and waits for the answer; prints megabytes per second
@@ -59,24 +60,31 @@ static void read_all(int fd, char *into, size_t count)
 	}
 }
 
+static size_t piece(uint64_t left)
+{
+	return left < sizeof block ? left : sizeof block;
+}
+
 static void serve_one(int fd)
 {
 	char wanted;
 	ssize_t got;
+	uint64_t left;
 
 	if (read(fd, &wanted, 1) != 1)
 		return;
-	if (wanted == 'e')
+	if (wanted == 'e') {
 		while ((got = read(fd, block, sizeof block)) > 0)
 			write_all(fd, block, got);
-	else if (wanted == 'd')
-		while (write(fd, block, sizeof block) > 0)
-			;
-	else {
-		while ((got = read(fd, block, sizeof block)) > 0)
-			;
-		write_all(fd, "!", 1);
+		return;
 	}
+	read_all(fd, (char *)&left, sizeof left);
+	for (; wanted == 'd' && left > 0; left -= piece(left))
+		write_all(fd, block, piece(left));
+	for (; wanted == 'u' && left > 0; left -= piece(left))
+		read_all(fd, block, piece(left));
+	if (wanted == 'u')
+		write_all(fd, "!", 1);
 }
 
 static void serve(int port)
@@ -140,32 +148,21 @@ static void measure_latency(int fd, int rounds)
 	printf("%.1f %.1f\n", times[rounds / 2], times[rounds * 99 / 100]);
 }
 
-static void measure_down(int fd, long megabytes)
+static void measure_bulk(int fd, char wanted, uint64_t bytes)
 {
-	long long left = megabytes * 1000000LL;
 	double started = now_us();
 
-	write_all(fd, "d", 1);
-	while (left > 0) {
-		ssize_t got = read(fd, block, sizeof block);
-
-		if (got <= 0)
-			fail("read");
-		left -= got;
+	write_all(fd, &wanted, 1);
+	write_all(fd, (char *)&bytes, sizeof bytes);
+	for (uint64_t left = bytes; left > 0; left -= piece(left)) {
+		if (wanted == 'd')
+			read_all(fd, block, piece(left));
+		else
+			write_all(fd, block, piece(left));
 	}
-	printf("%.1f\n", megabytes * 1e6 / (now_us() - started));
-}
-
-static void measure_up(int fd, long megabytes)
-{
-	double started = now_us();
-
-	write_all(fd, "u", 1);
-	for (long long left = megabytes * 1000000LL; left > 0; left -= sizeof block)
-		write_all(fd, block, sizeof block);
-	shutdown(fd, SHUT_WR);
-	read_all(fd, block, 1);
-	printf("%.1f\n", megabytes * 1e6 / (now_us() - started));
+	if (wanted == 'u')
+		read_all(fd, block, 1);
+	printf("%.1f\n", bytes / (now_us() - started));
 }
 
 int main(int argc, char **argv)
@@ -179,9 +176,9 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[1], "latency"))
 		measure_latency(fd, atoi(argv[4]));
 	else if (!strcmp(argv[1], "down"))
-		measure_down(fd, atol(argv[4]));
+		measure_bulk(fd, 'd', atol(argv[4]) * 1000000ULL);
 	else if (!strcmp(argv[1], "up"))
-		measure_up(fd, atol(argv[4]));
+		measure_bulk(fd, 'u', atol(argv[4]) * 1000000ULL);
 	else
 		return 2;
 	return 0;

@@ -17,6 +17,7 @@
  * any        resetAll                     reset the socket (close, when HEARD and all written) > gone
  * gone       anything of the peer         dropped: it was under way
  */
+import { BufferPool } from "../base/buffer_pool.ts";
 import { WireError } from "../base/errors.ts";
 import type { StreamEnd } from "../base/socket_end.ts";
 import { type AGENT, AGENT_LIMITS } from "./agent.ts";
@@ -34,6 +35,8 @@ const LEAST_CHUNK_BYTES = 16 << 10;
 const MOST_CHUNK_BYTES = AGENT_LIMITS.chunkBytes;
 /** Queued pieces are joined up to this size into one write. */
 const JOINED_BYTES = 64 << 10;
+/** For bytes on their way from the link to a socket. */
+const pool = new BufferPool(MOST_CHUNK_BYTES, 32);
 /** How long a socket that does not read may delay a reset. */
 const RESET_GRACE_MS = 1000;
 
@@ -198,7 +201,7 @@ class Stream {
     if (this.#uncreditedBytes > AGENT_LIMITS.streamWindowBytes) {
       throw new WireError(`Stream ${this.#number} has sent more than its window`);
     }
-    this.#queue.push(bytes.slice());
+    this.#queue.push(pool.copyOf(bytes));
     this.#writing ??= this.#write();
   }
 
@@ -218,6 +221,7 @@ class Stream {
       while (this.#queue.length > 0 && !this.#isGone) {
         const bytes = this.#takeQueued();
         await this.#end.writeAll(bytes);
+        pool.giveBack(bytes);
         this.#observer.onMoved(bytes.length);
         this.#credit(bytes.length);
       }
@@ -248,6 +252,7 @@ class Stream {
     for (const piece of taken) {
       joined.set(piece, at);
       at += piece.length;
+      pool.giveBack(piece);
     }
     return joined;
   }
