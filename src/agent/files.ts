@@ -20,10 +20,11 @@ import {
   statFile,
   type StatWords,
 } from "../sys/files.ts";
-import { Slots } from "./slots.ts";
+import { Budget } from "./budget.ts";
 
 type Request<T extends AgentMessage["type"]> = MessageNamed<typeof AGENT, T>;
-type Send = (message: AgentMessage) => void;
+/** Resolves when the message has left; its bytes are copied before that call returns. */
+type Send = (message: AgentMessage) => Promise<void>;
 
 const O_WRONLY = 0o1;
 const O_RDWR = 0o2;
@@ -34,7 +35,9 @@ const O_PATH = 0o10000000;
 /** Most that one answer to Open carries, whatever was asked for. */
 const INLINE_BYTES = 1 << 20;
 /** File calls at once, of all sessions: each occupies a thread of Deno's pool, which has 32. */
-const slots = new Slots(16);
+const threads = new Budget(16);
+/** Bytes of answers of one session that have not left yet: a slow link must not fill the agent's memory. */
+const UNSENT_BYTES = 32 << 20;
 /** Buffers of INLINE_BYTES that no call is using. */
 const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
 const SPARE_BUFFERS = 4;
@@ -50,6 +53,7 @@ export class Files {
   readonly #rights: PackedRights;
   readonly #maxHandles: number;
   readonly #handles = new Map<bigint, Handle>();
+  readonly #unsent = new Budget(UNSENT_BYTES);
   #lastHandle = 0n;
   #isClosed = false;
 
@@ -60,21 +64,29 @@ export class Files {
     this.#maxHandles = maxHandles;
   }
 
-  /** Answers by `send`, which must be done with the bytes when it returns: the buffer serves the next call then. */
   async open(request: Request<"Open">, send: Send): Promise<void> {
     const { flags } = request;
     const inlineBytes = Math.min(request.inlineBytes, INLINE_BYTES);
     const path = pathOf(request.path);
-    if (typeof path === "number") return send(openFailed(path));
+    if (typeof path === "number") return await send(openFailed(path));
     const isWriting = (flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)) !== 0 && (flags & O_PATH) === 0;
-    if (isWriting) return send(openFailed(ERRNO.EROFS));
-    await slots.run(async () => {
-      const buffer = spareBuffers.pop() ?? new Uint8Array(INLINE_BYTES);
-      const opened = await openFile(this.#root, path, flags, this.#rights, buffer.subarray(0, inlineBytes));
-      const reply = typeof opened === "number" ? openFailed(-opened) : await this.#opened(opened, buffer);
-      send(reply);
-      if (spareBuffers.length < SPARE_BUFFERS) spareBuffers.push(buffer);
-    });
+    if (isWriting) return await send(openFailed(ERRNO.EROFS));
+    await this.#unsent.take(inlineBytes);
+    let unsentBytes = inlineBytes;
+    let left: Promise<void> | undefined;
+    try {
+      await threads.spend(1, async () => {
+        const buffer = spareBuffers.pop() ?? new Uint8Array(INLINE_BYTES);
+        const opened = await openFile(this.#root, path, flags, this.#rights, buffer.subarray(0, inlineBytes));
+        unsentBytes = typeof opened === "number" ? 0 : opened.count;
+        this.#unsent.give(inlineBytes - unsentBytes);
+        left = send(typeof opened === "number" ? openFailed(-opened) : await this.#opened(opened, buffer));
+        if (spareBuffers.length < SPARE_BUFFERS) spareBuffers.push(buffer);
+      });
+      await left;
+    } finally {
+      this.#unsent.give(unsentBytes);
+    }
   }
 
   async #opened(
@@ -98,16 +110,16 @@ export class Files {
   /** Longer reads than one answer may carry are EINVAL: cut short they would look like the end of the file. */
   async readAt({ handle: id, offset, length }: Request<"ReadAt">, send: Send): Promise<void> {
     const handle = this.#handles.get(id);
-    if (!handle || handle.isClosing) return send(readFailed(ERRNO.EBADF));
-    if (length > AGENT_LIMITS.chunkBytes) return send(readFailed(ERRNO.EINVAL));
+    if (!handle) return await send(readFailed(ERRNO.EBADF));
+    if (length > AGENT_LIMITS.chunkBytes) return await send(readFailed(ERRNO.EINVAL));
     handle.readers++;
-    await slots.run(async () => {
+    await this.#unsent.spend(length, async () => {
       const buffer = new Uint8Array(length);
-      const count = await readFileAt(handle.fd, offset, buffer);
-      send(count < 0 ? readFailed(-count) : { type: "ReadReply", errno: 0, data: buffer.subarray(0, count) });
+      const count = await threads.spend(1, () => readFileAt(handle.fd, offset, buffer));
+      handle.readers--;
+      if (handle.isClosing && handle.readers === 0) await closeFile(handle.fd);
+      await send(count < 0 ? readFailed(-count) : { type: "ReadReply", errno: 0, data: buffer.subarray(0, count) });
     });
-    handle.readers--;
-    if (handle.isClosing && handle.readers === 0) await closeFile(handle.fd);
   }
 
   async closeHandle(id: bigint): Promise<void> {
@@ -122,7 +134,7 @@ export class Files {
   async stat({ path: bytes, flags }: Request<"Stat">): Promise<AgentMessage> {
     const path = pathOf(bytes);
     if (typeof path === "number") return { type: "StatReply", errno: path, stat: NO_STAT };
-    const stat = await slots.run(() => statFile(this.#root, path, flags, this.#rights));
+    const stat = await threads.spend(1, () => statFile(this.#root, path, flags, this.#rights));
     if (typeof stat === "number") return { type: "StatReply", errno: -stat, stat: NO_STAT };
     return { type: "StatReply", errno: 0, stat: unpackStat(stat) };
   }
@@ -130,7 +142,7 @@ export class Files {
   async access({ path: bytes, mode, flags }: Request<"Access">): Promise<AgentMessage> {
     const path = pathOf(bytes);
     if (typeof path === "number") return { type: "Done", errno: path };
-    const status = await slots.run(() => accessFile(this.#root, path, mode, flags, this.#rights));
+    const status = await threads.spend(1, () => accessFile(this.#root, path, mode, flags, this.#rights));
     return { type: "Done", errno: Math.abs(status) };
   }
 
@@ -145,7 +157,7 @@ export class Files {
   async #path(bytes: Uint8Array, ask: typeof readLink): Promise<AgentMessage> {
     const path = pathOf(bytes);
     if (typeof path === "number") return { type: "PathReply", errno: path, path: new Uint8Array(0) };
-    const text = await slots.run(() => ask(this.#root, path, this.#rights));
+    const text = await threads.spend(1, () => ask(this.#root, path, this.#rights));
     if (typeof text === "number") return { type: "PathReply", errno: -text, path: new Uint8Array(0) };
     return { type: "PathReply", errno: 0, path: text };
   }

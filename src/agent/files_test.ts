@@ -76,10 +76,13 @@ class World implements AsyncDisposable {
 
 /** The answer, its bytes copied: the buffer is used again. */
 async function reply<T extends AgentMessage>(
-  ask: (send: (message: AgentMessage) => void) => Promise<void>,
+  ask: (send: (message: AgentMessage) => Promise<void>) => Promise<void>,
 ): Promise<T> {
   let answer: AgentMessage | undefined;
-  await ask((message) => answer = "data" in message ? { ...message, data: message.data.slice() } : message);
+  await ask((message) => {
+    answer = "data" in message ? { ...message, data: message.data.slice() } : message;
+    return Promise.resolve();
+  });
   return answer as T;
 }
 
@@ -347,4 +350,28 @@ Deno.test("closing a session gives back every descriptor it held", async () => {
   await world.files.close();
   await late;
   assert.equal(openDescriptors(), before);
+});
+
+Deno.test("answers that do not leave hold up further reading, in their turn and of that session only", async () => {
+  await using world = new World();
+  await using other = new World();
+  world.write("/big", new Uint8Array(1 << 20));
+  other.write("/big", new Uint8Array(1 << 20));
+  const leaving = Promise.withResolvers<void>();
+  let answered = 0;
+  const opens = Array.from(
+    { length: 100 },
+    () =>
+      world.files.open({ type: "Open", path: utf8("/big"), flags: 0, inlineBytes: 1 << 20 }, () => {
+        answered++;
+        return leaving.promise;
+      }),
+  );
+  assert.equal((await other.open("/big")).errno, 0);
+  while (answered < 32) await world.stat("/big");
+  await world.stat("/big");
+  assert.equal(answered, 32, "MiB are unsent");
+  leaving.resolve();
+  await Promise.all(opens);
+  assert.equal(answered, 100);
 });

@@ -11,12 +11,12 @@ import { closeFile, openFile, readFileAt } from "../sys/files.ts";
 import { cString } from "../sys/load.ts";
 import { inOrder } from "./address_order.ts";
 import { isLoopback6, mapped6, parseAddress, parseOldAddress4, unmapped4 } from "./addresses.ts";
+import { Budget } from "./budget.ts";
 import type { QuestionType } from "./dns_message.ts";
 import { searchDns } from "./dns_search.ts";
 import { AI, EAI } from "./eai.ts";
 import { findInHosts, nameInHosts } from "./hosts_file.ts";
 import { parseResolvConf, type ResolvConf } from "./resolv_conf.ts";
-import { Slots } from "./slots.ts";
 
 type Resolve = MessageNamed<typeof AGENT, "Resolve">;
 
@@ -35,7 +35,7 @@ export class Names {
   readonly #hostname: () => string | number;
   readonly #port: number;
   /** Threads of their own: names do not wait for files. */
-  readonly #slots = new Slots(4);
+  readonly #threads = new Budget(4);
 
   /** `port` of the name servers is 53 except in tests. */
   constructor(root: number, hostname: () => string | number, port = DNS_PORT) {
@@ -109,7 +109,7 @@ export class Names {
 
   /** With the agent's own rights: the target's processes may read these files, whoever they are. */
   #readText(path: string): Promise<string | undefined> {
-    return this.#slots.run(async () => {
+    return this.#threads.spend(1, async () => {
       const first = new Uint8Array(FIRST_READ_BYTES);
       const opened = await openFile(this.#root, cString(path), 0, null, first);
       if (typeof opened === "number") return undefined;

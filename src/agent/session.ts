@@ -122,15 +122,16 @@ export class Session {
   #dispatch(frame: AgentFrame): void {
     const { id } = frame;
     const send = (message: AgentMessage) => this.#link.send({ ...message, id });
+    const sent = (message: AgentMessage) => this.#link.sent({ ...message, id });
     switch (frame.type) {
       case "Ping":
         return send({ type: "Pong" });
       case "GetTarget":
         return this.#answer(id, this.#describeTarget());
       case "Open":
-        return this.#run(id, this.#files.open(frame, send));
+        return this.#run(id, this.#files.open(frame, sent));
       case "ReadAt":
-        return this.#run(id, this.#files.readAt(frame, send));
+        return this.#run(id, this.#files.readAt(frame, sent));
       case "CloseHandle":
         return this.#run(id, this.#files.closeHandle(frame.handle));
       case "Stat":

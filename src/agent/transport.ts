@@ -41,7 +41,7 @@ function listenOn(hostname: string, port: number): Deno.TcpListener {
     return Deno.listen({ hostname, port });
   } catch (error) {
     throw new UserError("PORT_NOT_FREE", `Cannot listen on ${hostname}:${port}: ${(error as Error).message}`, {
-      hint: "choose another port with --listen-port",
+      hint: "choose another port with --listen",
       cause: error,
     });
   }

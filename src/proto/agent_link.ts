@@ -1,7 +1,7 @@
 /**
  * One end of the wire between intproxy and agent: frames in and out over a `Duplex`.
  *
- * What goes out waits in two queues, and control goes ahead of bulk: an Open never stands behind megabytes of Data.
+ * What goes out waits in two queues, and what is small goes ahead of bulk: an Open never stands behind megabytes of Data.
  * Small frames that wait together leave in one write. Bulk is bounded by the streams' windows, control by the number of
  * requests; so neither queue needs a bound of its own.
  */
@@ -15,9 +15,9 @@ import { readFrames } from "./frames.ts";
 /** Frames that wait together are joined up to this size; bigger ones leave on their own, uncopied. */
 const JOINED_BYTES = 64 << 10;
 
-const BULK_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["Data", "ReadReply", "OpenReply"]);
-/** Ends of a stream must stay behind its Data: what was said before a reset is delivered too. */
-const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["End", "Reset"]);
+/** Messages of a stream stay behind each other; all else may overtake, and does while it is small. */
+const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["Data", "End", "Reset"]);
+const SMALL_BYTES = 16 << 10;
 
 interface Waiting {
   bytes: Uint8Array;
@@ -39,9 +39,15 @@ export class AgentLink implements Disposable {
 
   /** Queues a message; never waits, never throws. After a failure of the stream it does nothing: the reader learns of it. */
   send(frame: AgentFrame): void {
+    if (!this.#failure) this.#enqueue(frame.type, { bytes: encodeAgentFrame(frame) });
+  }
+
+  /** The same, and resolves when it has left or the link has failed: for senders that bound what waits here. */
+  async sent(frame: AgentFrame): Promise<void> {
     if (this.#failure) return;
-    const isBulk = BULK_TYPES.has(frame.type) || ORDERED_TYPES.has(frame.type);
-    this.#enqueue(isBulk ? this.#bulk : this.#control, { bytes: encodeAgentFrame(frame) });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#enqueue(frame.type, { bytes: encodeAgentFrame(frame), onGone: resolve });
+    await promise;
   }
 
   /**
@@ -51,7 +57,7 @@ export class AgentLink implements Disposable {
   sendBulkFrame(bytes: Uint8Array): Promise<void> {
     if (this.#failure) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#enqueue(this.#bulk, { bytes, onGone: resolve });
+    this.#enqueue("Data", { bytes, onGone: resolve });
     return promise;
   }
 
@@ -88,8 +94,9 @@ export class AgentLink implements Disposable {
     this.close();
   }
 
-  #enqueue(queue: Waiting[], waiting: Waiting): void {
-    queue.push(waiting);
+  #enqueue(type: AgentFrame["type"], waiting: Waiting): void {
+    const isBulk = ORDERED_TYPES.has(type) || waiting.bytes.length > SMALL_BYTES;
+    (isBulk ? this.#bulk : this.#control).push(waiting);
     this.#writing ??= this.#drain();
   }
 
@@ -106,7 +113,7 @@ export class AgentLink implements Disposable {
     } catch (error) {
       this.#failure ??= error instanceof Error ? error : new Error(String(error));
       this.#duplex.close();
-      for (const { onGone } of [...this.#inFlight, ...this.#bulk]) onGone?.();
+      for (const { onGone } of [...this.#inFlight, ...this.#control, ...this.#bulk]) onGone?.();
       this.#bulk.length = this.#control.length = 0;
     } finally {
       this.#writing = undefined;
