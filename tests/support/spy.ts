@@ -1,0 +1,26 @@
+/** A duplex that lets everything through and remembers the types of the messages that were written to it. */
+import type { Duplex } from "../../src/base/duplex.ts";
+import { decodeAgentFrame } from "../../src/proto/agent_codec.ts";
+
+export function spyOn(duplex: Duplex, types: string[]): Duplex {
+  let pending = new Uint8Array(0);
+  const note = (bytes: Uint8Array) => {
+    pending = Uint8Array.from([...pending, ...bytes]);
+    while (pending.length >= 4) {
+      const end = 4 + new DataView(pending.buffer).getUint32(0, true);
+      if (pending.length < end) return;
+      const message = decodeAgentFrame(pending.slice(4, end));
+      types.push("type" in message ? message.type : message.unknownType);
+      pending = pending.slice(end);
+    }
+  };
+  return {
+    read: (into) => duplex.read(into),
+    writeAll(bytes) {
+      note(bytes);
+      return duplex.writeAll(bytes);
+    },
+    close: () => duplex.close(),
+    [Symbol.dispose]: () => duplex.close(),
+  };
+}

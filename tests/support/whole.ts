@@ -1,0 +1,119 @@
+/**
+ * Layer and agent joined in memory: the real shim in real programs, the real intproxy, the real agent's session; no cluster, no
+ * namespaces, no rights. The target is a directory tree that stands for its root, on this machine's network.
+ */
+import { compile } from "../../native/build.ts";
+import { Names } from "../../src/agent/names.ts";
+import { Session as AgentSession } from "../../src/agent/session.ts";
+import { utf8 } from "../../src/base/bytes.ts";
+import { environmentFor, makeSessionDirectory } from "../../src/layer/inject.ts";
+import { type Intproxy, startIntproxy } from "../../src/layer/session.ts";
+import { closeFile, openRoot } from "../../src/sys/files.ts";
+import { cString } from "../../src/sys/load.ts";
+import { duplexPair } from "./duplex_pair.ts";
+import { Program, USER_SETTINGS } from "./run.ts";
+import { spyOn } from "./spy.ts";
+
+export interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+const HOSTNAME = "whole-target";
+let shimPath: Promise<string> | undefined;
+
+export class Whole implements AsyncDisposable {
+  /** Every message to the agent so far. */
+  readonly #sent: string[] = [];
+  readonly #root: number;
+  readonly #served: Promise<void>;
+  readonly #stop = new AbortController();
+  #intproxy: Intproxy | undefined;
+
+  private constructor(readonly tree: string, readonly directory: string, readonly shim: string) {
+    const [near, far] = duplexPair();
+    this.#root = openRoot(cString(tree));
+    const target = {
+      pid: undefined,
+      startTicks: "",
+      root: this.#root,
+      rights: null,
+      hostname: () => HOSTNAME,
+      environ: () => Promise.resolve(utf8("FROM_TARGET=1\0")),
+    };
+    const agent = new AgentSession(far, {
+      target,
+      names: new Names(this.#root, () => HOSTNAME),
+      expectedSecret: undefined,
+      version: "test",
+      helloTimeoutMs: 5000,
+      clientTimeoutMs: 30_000,
+      log: () => {},
+    });
+    this.#served = agent.serve(() => {});
+    this.near = spyOn(near, this.#sent);
+  }
+
+  readonly near: ReturnType<typeof spyOn>;
+
+  /** `files` by their paths at the target. */
+  static async start(files: Record<string, string | Uint8Array>): Promise<Whole> {
+    const tree = await Deno.makeTempDir();
+    for (const [path, contents] of Object.entries(files)) {
+      await Deno.mkdir(`${tree}${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
+      await Deno.writeFile(`${tree}${path}`, typeof contents === "string" ? utf8(contents) : contents);
+    }
+    const output = new URL("../../native/out/shim-session.so", import.meta.url).pathname;
+    const whole = new Whole(tree, await makeSessionDirectory(), await (shimPath ??= compile("shim.so", { output })));
+    await whole.#begin();
+    return whole;
+  }
+
+  /** Runs a program to its end and counts what it asked the agent. */
+  async run(command: readonly string[]): Promise<Ended & { messages: string[] }> {
+    const from = this.#sent.length;
+    const variables = environmentFor([utf8(`PATH=${Deno.env.get("PATH")}`)], this.shim, this.directory);
+    const [program, ...args] = command;
+    const { code, stdout, stderr } = await new Deno.Command(program!, {
+      args,
+      clearEnv: true,
+      env: Object.fromEntries(variables.map((variable) => new TextDecoder().decode(variable).split(/=(.*)/s, 2))),
+    }).output();
+    const text = new TextDecoder();
+    const messages = this.#sent.slice(from);
+    return { code, stdout: text.decode(stdout), stderr: text.decode(stderr), messages };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#intproxy?.finished;
+    await this.#served;
+    await closeFile(this.#root);
+    await this.#keeper[Symbol.asyncDispose]();
+    await Deno.remove(this.tree, { recursive: true });
+  }
+
+  /** Keeps the run alive between programs. */
+  #keeper!: Program;
+
+  async #begin(): Promise<void> {
+    this.#keeper = new Program(this.directory);
+    this.#intproxy = await startIntproxy({
+      agent: this.near,
+      secret: new Uint8Array(32),
+      version: "test",
+      build: "b",
+      directory: this.directory,
+      settings: {
+        ...USER_SETTINGS,
+        launchDirectory: utf8(Deno.cwd()),
+        home: utf8(Deno.env.get("HOME") ?? "/root"),
+        shim: utf8(this.shim),
+      },
+      rootPid: this.#keeper.pid,
+      log: () => {},
+      signal: this.#stop.signal,
+    });
+  }
+}
