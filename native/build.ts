@@ -36,7 +36,8 @@ const PRODUCTS: Product[] = [
       "-Wl,-z,defs", // a row of hooks.def without its body
       "-Wl,-z,now", // resolved when loaded: no lazy binding inside a signal handler or after chroot
       "-Wl,-z,relro",
-      "-ftls-model=initial-exec", // thread-local access without malloc; preloaded objects may
+      "-Wl,--no-as-needed", // before glibc 2.34 dlsym lives in libdl, which not every app has loaded
+      "-l:libdl.so.2",
     ],
   },
   // Its functions are declared where they are called: in TypeScript.

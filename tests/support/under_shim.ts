@@ -280,10 +280,16 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
 
 let shimPath: Promise<string> | undefined;
 
-/** The shim as the build makes it, compiled once for the tests of a run. */
+/**
+ * The shim as the build makes it, compiled once for the tests of a run. With SHIM_SANITIZE=undefined or
+ * =address,undefined in the environment it is built with these (children of exec cannot load the latter).
+ */
 export function builtShim(): Promise<string> {
-  return shimPath ??= compile("shim.so", { output: new URL("shim-tests.so", OUT).pathname });
+  const output = new URL("shim-tests.so", OUT).pathname;
+  return shimPath ??= compile("shim.so", { output, extra: SANITIZE ? [`-fsanitize=${SANITIZE}`, "-g"] : [] });
 }
+
+const SANITIZE = Deno.env.get("SHIM_SANITIZE");
 
 const apps = new Map<string, Promise<string>>();
 
@@ -322,7 +328,12 @@ export async function startUnderShim(app: string, args: string[], options: Optio
   const listener = options.isIntproxyGone ? undefined : Deno.listen({ transport: "unix", path: `${directory}/socket` });
   const command = new Deno.Command(program, {
     args,
-    env: { LD_PRELOAD: shim, MIRRORD_SESSION_DIR: directory, ...options.env },
+    env: {
+      LD_PRELOAD: SANITIZE?.includes("address") ? `libasan.so.8:${shim}` : shim,
+      ...(SANITIZE ? { ASAN_OPTIONS: "detect_leaks=0" } : {}),
+      MIRRORD_SESSION_DIR: directory,
+      ...options.env,
+    },
     cwd: options.cwd ?? directory,
     stdin: options.stdin === undefined ? "null" : "piped",
     stdout: "piped",
