@@ -10,7 +10,7 @@
 import { joinNul, utf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { UserError } from "../base/errors.ts";
-import { startIntproxy } from "../layer/mod.ts";
+import { holdSession, startIntproxy } from "../layer/mod.ts";
 import {
   type AgentSource,
   CONTROL_SOCKET,
@@ -33,6 +33,7 @@ export async function serveAsIntproxy(directory: string): Promise<number> {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGHUP"] as const) Deno.addSignalListener(name, () => {});
   Deno.addSignalListener("SIGTERM", () => controller.abort());
+  using _hold = await holdSession(directory);
   using log = openLog(textOf(userEnvironment(), "MIRRORD_LOG"), "intproxy");
   using control = await Deno.connect({ transport: "unix", path: `${directory}/${CONTROL_SOCKET}` });
   const messages = controlMessages<FromCli>(control);

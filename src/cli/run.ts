@@ -14,7 +14,8 @@ import { utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
 import { FS_MODES } from "../config/options.ts";
 import type { Config } from "../config/resolve.ts";
-import { environmentFor, makeSessionDirectory, unpackShim } from "../layer/inject.ts";
+import { environmentFor, unpackShim } from "../layer/inject.ts";
+import { holdSession, makeSessionDirectory } from "../layer/session_directory.ts";
 import { becomeProgram, type StartingLimits } from "../sys/process.ts";
 import { announce } from "./announce.ts";
 import type { ReachableAgent } from "./cluster.ts";
@@ -60,6 +61,7 @@ async function start({ config, program, environment, limits, progress, signal }:
   const build = await buildId();
   const directory = await makeSessionDirectory();
   undo.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
+  undo.use(await holdSession(directory));
   const session = undo.use(await startSession(directory, environment));
   const shimPath = await unpackShim(shim, build);
   const agent = await reachableAgent(config, progress, undo, signal);

@@ -6,7 +6,7 @@
  * before it is used.
  */
 import { equalBytes, fromUtf8, utf8 } from "../base/bytes.ts";
-import { UserError } from "../base/errors.ts";
+import { cannotMake, firstUsable, placesFromEnvironment } from "./private_directory.ts";
 
 /** The session directory, through which the shim of every process of a run finds the intproxy. */
 export const SESSION_VARIABLE = "MIRRORD_SESSION_DIR";
@@ -17,7 +17,7 @@ export async function unpackShim(bytes: Uint8Array, build: string): Promise<stri
     ...placesFromEnvironment("XDG_CACHE_HOME", ""),
     ...placesFromEnvironment("HOME", "/.cache"),
     `/tmp/mirrord-${Deno.uid()}`,
-  ]);
+  ], (place) => !/[ :$]/.test(place)); // LD_PRELOAD splits at " " and ":", and the loader expands "$"
   const path = `${directory}/shim-${build}.so`;
   if (await holds(path, bytes)) return path;
   const scratch = `${path}.${crypto.randomUUID()}`;
@@ -26,21 +26,10 @@ export async function unpackShim(bytes: Uint8Array, build: string): Promise<stri
     await Deno.rename(scratch, path);
   } catch (error) {
     await Deno.remove(scratch).catch(() => {});
-    throw cannotUnpack(directory, error);
+    throw cannotMake(directory, error);
   }
-  if (!await holds(path, bytes)) throw cannotUnpack(directory, "what was written there has been changed");
+  if (!await holds(path, bytes)) throw cannotMake(directory, "what was written there has been changed");
   return path;
-}
-
-/** A new directory, 0700, with a name nobody can guess, short enough for a socket's path (108 bytes, unix(7)). */
-export async function makeSessionDirectory(): Promise<string> {
-  const parent = await firstUsable([
-    ...placesFromEnvironment("XDG_RUNTIME_DIR", ""),
-    `/tmp/mirrord-${Deno.uid()}`,
-  ], 40);
-  const directory = `${parent}/${crypto.getRandomValues(new Uint8Array(12)).toHex()}`;
-  await Deno.mkdir(directory, { mode: 0o700 });
-  return directory;
 }
 
 /**
@@ -62,33 +51,6 @@ function isOurs(variable: Uint8Array): boolean {
   return text.startsWith("LD_PRELOAD=") || text.startsWith(`${SESSION_VARIABLE}=`);
 }
 
-function placesFromEnvironment(name: string, below: string): string[] {
-  const value = Deno.env.get(name);
-  return value?.startsWith("/") ? [`${value}${below}/mirrord`] : [];
-}
-
-/** The first of these places that is, or can be made, a private directory of this user's. LD_PRELOAD splits at " " and ":". */
-async function firstUsable(places: readonly string[], longestBytes = 4000): Promise<string> {
-  let reason: unknown = "there is no place for it";
-  for (const place of places) {
-    if (/[ :$]/.test(place) || utf8(place).length > longestBytes) continue;
-    try {
-      await Deno.mkdir(place, { recursive: true, mode: 0o700 });
-      await refuseForeign(place);
-      return place;
-    } catch (error) {
-      reason = error;
-    }
-  }
-  throw cannotUnpack(places.join(" or "), reason);
-}
-
-async function refuseForeign(directory: string): Promise<void> {
-  const info = await Deno.lstat(directory);
-  if (!info.isDirectory || info.uid !== Deno.uid()) throw new Error(`"${directory}" is not a directory of this user`);
-  if (((info.mode ?? 0) & 0o077) !== 0) await Deno.chmod(directory, 0o700);
-}
-
 async function holds(path: string, bytes: Uint8Array): Promise<boolean> {
   try {
     const info = await Deno.lstat(path);
@@ -97,11 +59,4 @@ async function holds(path: string, bytes: Uint8Array): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-function cannotUnpack(where: string, reason: unknown): UserError {
-  const because = reason instanceof Error ? reason.message : String(reason);
-  return new UserError("NO_PRIVATE_DIRECTORY", `Cannot make a private directory in "${where}": ${because}`, {
-    hint: "set XDG_CACHE_HOME and XDG_RUNTIME_DIR to directories of yours",
-  });
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
-import { environmentFor, makeSessionDirectory, unpackShim } from "./inject.ts";
+import { environmentFor, unpackShim } from "./inject.ts";
 
 const SHIM = utf8("not really a library");
 
@@ -55,18 +55,6 @@ Deno.test("a link in the place of the shim is replaced, never followed", () =>
     const path = await unpackShim(SHIM, "b4");
     assert.ok((await Deno.lstat(path)).isFile);
   }));
-
-Deno.test("session directories are private and differ", async () => {
-  const [a, b] = [await makeSessionDirectory(), await makeSessionDirectory()];
-  try {
-    assert.notEqual(a, b);
-    assert.equal((await Deno.stat(a)).mode! & 0o777, 0o700);
-    assert.ok(utf8(`${a}/settings.new`).length < 108);
-  } finally {
-    await Deno.remove(a);
-    await Deno.remove(b);
-  }
-});
 
 Deno.test("a place with a colon or a space, which LD_PRELOAD would split, is passed over", async () => {
   await inCache(async (cache) => {

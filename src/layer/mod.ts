@@ -4,6 +4,7 @@
  * It knows no Kubernetes: an agent is a duplex byte stream and a secret. It writes to no terminal but for one sentence on the
  * stderr of a program whose agent is lost.
  */
-export { environmentFor, makeSessionDirectory, unpackShim } from "./inject.ts";
+export { environmentFor, unpackShim } from "./inject.ts";
+export { holdSession, makeSessionDirectory } from "./session_directory.ts";
 export type { UserSettings } from "./intproxy/settings.ts";
 export { type Intproxy, type IntproxyOptions, type Outcome, startIntproxy } from "./session.ts";

@@ -2,7 +2,7 @@
  * A run with everything real but its program and its agent: the intproxy in this process, a shell that lives until it is
  * told to go in the program's place, and a scripted agent.
  */
-import { makeSessionDirectory } from "../../src/layer/inject.ts";
+import { makeSessionDirectory } from "../../src/layer/session_directory.ts";
 import { type Intproxy, type IntproxyOptions, startIntproxy } from "../../src/layer/session.ts";
 import { SESSION_VARIABLE } from "../../src/layer/inject.ts";
 import { duplexPair } from "./duplex_pair.ts";

@@ -1,0 +1,52 @@
+/**
+ * The private directory of a session: made, held, and removed when its session is dead.
+ *
+ * Everybody who needs the directory holds a lock (flock(2)) on the file `lock` in it, which the kernel lets go of however a
+ * process ends. A directory that nobody holds is left over from a session that was killed; the next session removes it.
+ */
+import { utf8 } from "../base/bytes.ts";
+import { firstUsable, placesFromEnvironment } from "./private_directory.ts";
+
+const LOCK = "lock";
+/** A younger directory may be about to be held. */
+const YOUNG_MS = 10_000;
+/** Of the socket's path, unix(7) allows 108 bytes; what comes behind the parent needs the rest. */
+const PARENT_BYTES = 60;
+
+/** A new directory, 0700, with a name nobody can guess, short enough for a socket's path; dead ones beside it go. */
+export async function makeSessionDirectory(): Promise<string> {
+  const parent = await firstUsable([
+    ...placesFromEnvironment("XDG_RUNTIME_DIR", ""),
+    `/tmp/mirrord-${Deno.uid()}`,
+  ], (place) => utf8(place).length <= PARENT_BYTES);
+  await removeDeadSessions(parent);
+  const directory = `${parent}/${crypto.getRandomValues(new Uint8Array(12)).toHex()}`;
+  await Deno.mkdir(directory, { mode: 0o700 });
+  return directory;
+}
+
+/** Says that the session lives until disposed, or until this process ends or becomes another program. */
+export async function holdSession(directory: string): Promise<Disposable> {
+  const file = await Deno.open(`${directory}/${LOCK}`, { create: true, write: true, mode: 0o600 });
+  await file.lock(false);
+  return { [Symbol.dispose]: () => file.close() };
+}
+
+async function removeDeadSessions(parent: string): Promise<void> {
+  for await (const { name, isDirectory } of Deno.readDir(parent)) {
+    const directory = `${parent}/${name}`;
+    if (!isDirectory || !/^[0-9a-f]{24}$/.test(name) || !await isDead(directory)) continue;
+    await Deno.remove(directory, { recursive: true }).catch(() => {}); // somebody else was faster
+  }
+}
+
+async function isDead(directory: string): Promise<boolean> {
+  try {
+    const made = (await Deno.stat(directory)).mtime?.getTime() ?? Date.now();
+    if (Date.now() - made < YOUNG_MS) return false;
+    using file = await Deno.open(`${directory}/${LOCK}`, { create: true, write: true });
+    return await file.tryLock(true);
+  } catch {
+    return false;
+  }
+}
