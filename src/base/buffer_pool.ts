@@ -3,9 +3,6 @@
  * to map, clear and unmap) than copying its bytes does.
  */
 
-/** Smaller pieces are not worth keeping. */
-const LEAST_BYTES = 16 << 10;
-
 export class BufferPool {
   readonly #bufferBytes: number;
   readonly #maxKept: number;
@@ -17,9 +14,9 @@ export class BufferPool {
     this.#maxKept = maxKept;
   }
 
-  /** A copy of `bytes`, in memory of the pool when that pays. */
+  /** A copy of `bytes`, in memory of the pool when it fills a good part of it: what waits must not take many times its size. */
   copyOf(bytes: Uint8Array): Uint8Array {
-    if (bytes.length < LEAST_BYTES || bytes.length > this.#bufferBytes) return bytes.slice();
+    if (bytes.length < this.#bufferBytes / 4 || bytes.length > this.#bufferBytes) return bytes.slice();
     const buffer = this.#kept.pop() ?? new ArrayBuffer(this.#bufferBytes);
     const copy = new Uint8Array(buffer, 0, bytes.length);
     copy.set(bytes);

@@ -153,8 +153,11 @@ class Session {
     const { life } = this.#parts;
     const reason = (await this.#parts.agent.lost).message;
     const sentence = `mirrord: the connection to the agent is lost (${reason}); ending the program\n`;
-    const errno = -writeToStderrOf(this.#options.rootPid, utf8(sentence));
-    if (errno > 0) this.#options.log(`cannot tell the program (errno ${errno}): ${sentence.trim()}`);
+    // The first process may have left its work to others.
+    const isTold = [this.#options.rootPid, ...life.everybody()].some((pid) =>
+      writeToStderrOf(pid, utf8(sentence)) === 0
+    );
+    if (!isTold) this.#options.log(`cannot tell the program: ${sentence.trim()}`);
     const patience = Promise.withResolvers<void>();
     for (const pid of life.everybody()) end(pid, "SIGTERM");
     const timer = setTimeout(() => patience.resolve(), this.#options.times?.termGraceMs ?? TERM_GRACE_MS);
@@ -173,6 +176,10 @@ class Session {
   async #drain(): Promise<void> {
     const { agent } = this.#parts;
     const { streams } = agent;
+    const { signal } = this.#options;
+    const hurry = () => void agent.close();
+    signal.addEventListener("abort", hurry);
+    if (signal.aborted) hurry();
     for (let quietSince = performance.now(), moved = streams.movedBytes; streams.size > 0 && !agent.isLost;) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       if (streams.movedBytes !== moved) {
@@ -181,6 +188,7 @@ class Session {
       } else if (performance.now() - quietSince > DRAIN_MS) break;
     }
     await agent.flushed();
+    signal.removeEventListener("abort", hurry);
   }
 }
 

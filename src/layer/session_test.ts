@@ -79,6 +79,20 @@ Deno.test("what the agent warns of is in the log and told to who started the run
   await asked;
 });
 
+Deno.test("a loopback port is local while a process of the run listens on it, else the target's", async () => {
+  const address = Uint8Array.of(127, 0, 0, 1);
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  // This process listens; it is the program of the second run only.
+  for (const isOurs of [false, true]) {
+    await using run = await Run.start(isOurs ? { rootPid: Deno.pid } : {});
+    await using shim = await run.shim();
+    assert.equal((await shim.ask({ type: "LoopbackOwner", address, port }, "LoopbackOwnerReply")).isLocal, isOurs);
+    assert.equal((await shim.ask({ type: "LoopbackOwner", address, port: 9 }, "LoopbackOwnerReply")).isLocal, false);
+  }
+  listener.close();
+});
+
 // --- Bad frames -------------------------------------------------------------------------------------------------
 
 const hello = layerCodec.encode({ type: "Hello", build: "b", pid: 1, isLifeline: false, program: "" }, 0);

@@ -93,7 +93,9 @@ export class AgentClient {
     );
     const [refusal, target] = await Promise.race([answered, silence.promise]).finally(() => clearTimeout(timer));
     if (refusal instanceof UserError) throw refusal;
-    if (refusal === undefined || target === undefined) throw lostWhileStarting((await this.lost).message);
+    if (refusal === undefined || target === undefined) {
+      throw lostWhileStarting(this.#isLost ? (await this.lost).message : "it does not understand us");
+    }
     if (target.errno !== 0) {
       throw new UserError("TARGET_GONE", `Cannot become the target: the agent cannot read it (errno ${target.errno})`, {
         hint: "is the target still running?",

@@ -47,9 +47,9 @@ export class Life {
     this.#lookSoon(0);
   }
 
-  /** Whether a process of the run listens on this port of this machine. */
-  listensOn(port: number): boolean {
-    return isListenerOf(port, () => this.everybody());
+  /** Whether a process of the run listens on this address and port of this machine. */
+  listensOn(address: Uint8Array, port: number): boolean {
+    return isListenerOf(address, port, () => this.everybody());
   }
 
   /** The living: known ones, their descendants, and who carries the mark in its environment. */

@@ -85,14 +85,21 @@ function pidsOfThisMachine(): number[] {
 
 const LISTEN = "0A"; // TCP_LISTEN of net/tcp_states.h, as /proc/net/tcp prints it
 
-/** Whether a process of `family` listens on this TCP port of this machine. Costs nothing but two reads when nobody does. */
-export function isListenerOf(port: number, family: () => Set<number>): boolean {
-  const inodes = new Set([...listenerInodes("/proc/net/tcp", port), ...listenerInodes("/proc/net/tcp6", port)]);
+/**
+ * Whether a process of `family` listens on this address (4 or 16 bytes) and TCP port of this machine. Costs nothing but two
+ * reads when nobody does.
+ */
+export function isListenerOf(address: Uint8Array, port: number, family: () => Set<number>): boolean {
+  const inodes = new Set(
+    [...listenerInodes("/proc/net/tcp", port), ...listenerInodes("/proc/net/tcp6", port)]
+      .filter(([bound]) => serves(bound, address)).map(([, inode]) => inode),
+  );
   if (inodes.size === 0) return false;
   return [...family()].some((pid) => holdsSocket(pid, inodes));
 }
 
-function listenerInodes(table: string, port: number): string[] {
+/** The listeners of a port: what they are bound to, as hexadecimal text, and the inode of the socket. */
+function listenerInodes(table: string, port: number): [bound: string, inode: string][] {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   let text: string;
   try {
@@ -101,7 +108,22 @@ function listenerInodes(table: string, port: number): string[] {
     return [];
   }
   const rows = text.split("\n").slice(1).map((line) => line.trim().split(/\s+/));
-  return rows.filter((row) => row[1]?.endsWith(suffix) && row[3] === LISTEN).map((row) => row[9]!);
+  const listeners = rows.filter((row) => row[1]?.endsWith(suffix) && row[3] === LISTEN);
+  return listeners.map((row) => [row[1]!.slice(0, -suffix.length), row[9]!]);
+}
+
+/** A socket bound to this reaches `address`: it is the same, or a wildcard. */
+function serves(bound: string, address: Uint8Array): boolean {
+  return /^0+$/.test(bound) || bound.endsWith(hexOfWords(address));
+}
+
+/** As the kernel prints an address there: words of 32 bits in the machine's order (little-endian on all that we run on). */
+function hexOfWords(address: Uint8Array): string {
+  const words = Array.from(
+    { length: address.length / 4 },
+    (_, at) => address.slice(at * 4, at * 4 + 4).reverse().toHex(),
+  );
+  return words.join("").toUpperCase();
 }
 
 function holdsSocket(pid: number, inodes: ReadonlySet<string>): boolean {

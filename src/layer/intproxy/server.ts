@@ -77,8 +77,9 @@ export class Server {
     try {
       for await (const frame of shim.requests(admit)) this.#onRequest(frame, shim);
     } catch (error) {
-      if (error instanceof WireError) log(`a shim broke the rules (process ${shim.pid || "?"}): ${error.message}`);
-      else throw error;
+      // Anything else is a fault of ours, and must not take the other connections along.
+      const text = error instanceof WireError ? error.message : error instanceof Error ? error.stack : String(error);
+      log(`a shim broke the rules (process ${shim.pid || "?"}): ${text}`);
     } finally {
       await shim.flushed();
       shim.close();
@@ -108,7 +109,7 @@ export class Server {
       case "SocketNames":
         return outgoing.onRequest(frame, frame.id, shim);
       case "LoopbackOwner":
-        return shim.send({ type: "LoopbackOwnerReply", isLocal: life.listensOn(frame.port) }, frame.id);
+        return shim.send({ type: "LoopbackOwnerReply", isLocal: life.listensOn(frame.address, frame.port) }, frame.id);
       case "Note":
         return log(`process ${shim.pid}: ${frame.text}`);
       default:
