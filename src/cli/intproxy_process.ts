@@ -28,14 +28,25 @@ import { VERSION } from "./version.ts";
 
 type Logger = (line: string) => void;
 
-/** Resolves with the exit code. */
+/** Resolves with the exit code. Whatever happens, the session's directory is gone then. */
 export async function serveAsIntproxy(directory: string): Promise<number> {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGHUP"] as const) Deno.addSignalListener(name, () => {});
   Deno.addSignalListener("SIGTERM", () => controller.abort());
-  using _hold = await holdSession(directory);
   using log = openLog(textOf(userEnvironment(), "MIRRORD_LOG"), "intproxy");
-  using control = await Deno.connect({ transport: "unix", path: `${directory}/${CONTROL_SOCKET}` });
+  try {
+    using _hold = await holdSession(directory);
+    using control = await Deno.connect({ transport: "unix", path: `${directory}/${CONTROL_SOCKET}` });
+    return await followAndServe(directory, control, log, controller);
+  } catch (error) {
+    log(formatError(error));
+    return 1;
+  } finally {
+    await Deno.remove(directory, { recursive: true }).catch(() => {});
+  }
+}
+
+async function followAndServe(directory: string, control: Deno.Conn, log: Logger, controller: AbortController) {
   const messages = controlMessages<FromCli>(control);
   const first = await messages.next();
   if (first.done || first.value.type !== "start") return 0;
@@ -45,28 +56,23 @@ export async function serveAsIntproxy(directory: string): Promise<number> {
     return 0;
   } catch (error) {
     if (controller.signal.aborted) return 0;
-    log(formatError(error));
     if (!following.hasGone()) await sendControl(control, failedFrom(asUserError(error))).catch(() => {});
-    return 1;
-  } finally {
-    controller.abort();
-    await Deno.remove(directory, { recursive: true }).catch(() => {});
-    await following.ended;
+    throw error;
   }
 }
 
 /** Listens to the CLI until it has become the program. */
 function followCli(messages: AsyncGenerator<FromCli>, controller: AbortController) {
   let hasGone = false;
-  const ended = (async () => {
+  const following = async () => {
     for await (const { type } of messages) {
       if (type === "go") hasGone = true;
       else if (type === "stop") controller.abort();
     }
-  })().catch(() => {}).then(() => {
-    if (!hasGone) controller.abort();
-  });
-  return { ended, hasGone: () => hasGone };
+  };
+  // The stream also breaks when the control socket is closed at the end of the run: nothing depends on it then.
+  following().catch(() => {}).finally(() => hasGone || controller.abort());
+  return { hasGone: () => hasGone };
 }
 
 /** From reaching the agent to the end of the run. */
