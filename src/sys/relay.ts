@@ -6,6 +6,7 @@ const sys = loadSys({
   relay_complete: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   relay_break: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   relay_close: { parameters: ["i32"], result: "i32" },
+  relay_listeners: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   relay_notice: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 });
 
@@ -34,6 +35,28 @@ export function openBlackHole(family: Family): BlackHole | number {
     breakOff: (host, hostPort) => sys.relay_break(family, port, host, hostPort),
     [Symbol.dispose]: () => void sys.relay_close(fd),
   };
+}
+
+export interface Listener {
+  readonly inode: number;
+  /** 4 or 16 bytes; zeros where it listens on every address. */
+  readonly address: Uint8Array;
+}
+
+const LISTENER_BYTES = 24;
+const MOST_LISTENERS = 64;
+
+/** The TCP listeners of this machine's network on a port, or -errno where the kernel does not tell. */
+export function listenersOn(port: number): Listener[] | number {
+  const records = new Uint8Array(MOST_LISTENERS * LISTENER_BYTES);
+  const count = sys.relay_listeners(port, records, MOST_LISTENERS);
+  if (count < 0) return count;
+  const view = new DataView(records.buffer);
+  return Array.from({ length: count }, (_, index) => {
+    const at = index * LISTENER_BYTES;
+    const addressBytes = view.getUint32(at, true) === 4 ? 4 : 16;
+    return { inode: view.getUint32(at + 4, true), address: records.subarray(at + 8, at + 8 + addressBytes) };
+  });
 }
 
 /** Appends text to the stderr of another process, never waiting. Returns 0 or -errno. */

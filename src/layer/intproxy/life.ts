@@ -9,7 +9,8 @@
  * ALONE is the program before the shim has entered it, between two images, or one that the shim cannot enter.
  */
 import type { Hello } from "./shim_connection.ts";
-import { hasVariable, isListenerOf, processesWithVariable, RunProcesses } from "./processes.ts";
+import { Listeners } from "./listeners.ts";
+import { hasVariable, processesWithVariable, RunProcesses } from "./processes.ts";
 
 const LEAST_LOOK_MS = 5;
 const MOST_LOOK_MS = 150;
@@ -21,6 +22,7 @@ export class Life {
   readonly #processes = new RunProcesses();
   /** "NAME=value" that every process of the run has in its environment. */
   readonly #mark: Uint8Array;
+  readonly #listeners = new Listeners(() => this.everybody());
   #lifelines = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
@@ -49,7 +51,7 @@ export class Life {
 
   /** Whether a process of the run listens on this address and port of this machine. */
   listensOn(address: Uint8Array, port: number): boolean {
-    return isListenerOf(address, port, () => this.everybody());
+    return this.#listeners.has(address, port);
   }
 
   /** The living: known ones, their descendants, and who carries the mark in its environment. */

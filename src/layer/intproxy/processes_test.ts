@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { isListenerOf, processState, RunProcesses } from "./processes.ts";
-
-const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
+import { processState, RunProcesses } from "./processes.ts";
 
 /** A shell that lives until its stdin is closed. */
 function startShell(script: string): { pid: number; end(): Promise<void> } {
@@ -56,33 +54,4 @@ Deno.test("the family of a run holds children that never showed themselves", asy
   await eventually(() => processes.family().size >= 3);
   assert.ok(!processes.family().has(Deno.pid));
   await shell.end();
-});
-
-Deno.test("a port belongs to the run only while a process of its family listens on it", () => {
-  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
-  const { port } = listener.addr as Deno.NetAddr;
-  try {
-    assert.equal(isListenerOf(LOOPBACK, port, () => new Set([Deno.pid])), true);
-    assert.equal(isListenerOf(LOOPBACK, port, () => new Set([1])), false);
-    assert.equal(isListenerOf(Uint8Array.of(127, 0, 0, 2), port, () => new Set([Deno.pid])), false);
-  } finally {
-    listener.close();
-  }
-  let asked = false;
-  assert.equal(isListenerOf(LOOPBACK, port, () => (asked = true, new Set([Deno.pid]))), false);
-  assert.equal(asked, false);
-});
-
-Deno.test("a listener on every address serves each of them, IPv4 ones of an IPv6 socket too", () => {
-  for (const hostname of ["0.0.0.0", "::"]) {
-    let listener: Deno.TcpListener;
-    try {
-      listener = Deno.listen({ port: 0, hostname });
-    } catch {
-      continue; // No IPv6 on this machine.
-    }
-    const { port } = listener.addr;
-    assert.equal(isListenerOf(LOOPBACK, port, () => new Set([Deno.pid])), true);
-    listener.close();
-  }
 });

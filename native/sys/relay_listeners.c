@@ -1,0 +1,90 @@
+/* relay_listeners.c - who listens on a TCP port of this machine, by sock_diag(7): microseconds, where /proc/net/tcp walks
+ * every connection's table for milliseconds.
+ */
+#include "sys.h"
+#include <arpa/inet.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* As src/sys/relay.ts reads it. */
+struct listener {
+	uint32_t family; /* 4 or 6 */
+	uint32_t inode;
+	uint8_t address[16]; /* v4 in the first 4 */
+};
+
+struct found {
+	struct listener *into;
+	uint32_t room, count;
+};
+
+static int ask(int fd, uint8_t family, uint32_t port)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 body;
+	} request = {
+		.head = { .nlmsg_len = sizeof request,
+			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.body = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1 << TCP_LISTEN },
+	};
+	/* The kernel leaves out other ports (inet_diag_dump_icsk). */
+	request.body.id.idiag_sport = htons((uint16_t)port);
+	return send(fd, &request, sizeof request, 0) < 0 ? -errno : 0;
+}
+
+static void take(struct found *found, const struct inet_diag_msg *message, uint32_t port)
+{
+	if (found->count == found->room || ntohs(message->id.idiag_sport) != port)
+		return;
+	struct listener *listener = &found->into[found->count++];
+	listener->family = message->idiag_family == AF_INET ? 4 : 6;
+	listener->inode = message->idiag_inode;
+	memcpy(listener->address, message->id.idiag_src, sizeof listener->address);
+}
+
+/* Reads the answer to its end. 0 or -errno. */
+static int hear(int fd, struct found *found, uint32_t port)
+{
+	_Alignas(struct nlmsghdr) char buffer[16384];
+	while (1) {
+		ssize_t length = recv(fd, buffer, sizeof buffer, 0);
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length <= 0)
+			return length < 0 ? -errno : -EPROTO;
+		for (struct nlmsghdr *head = (void *)buffer; NLMSG_OK(head, length); head = NLMSG_NEXT(head, length)) {
+			if (head->nlmsg_type == NLMSG_DONE)
+				return 0;
+			if (head->nlmsg_type == NLMSG_ERROR)
+				return ((struct nlmsgerr *)NLMSG_DATA(head))->error;
+			if (head->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+				take(found, NLMSG_DATA(head), port);
+		}
+	}
+}
+
+/* Up to `room` listeners of this port go to `into`. Returns how many, or -errno (the kernel may lack the module). */
+SYS int32_t relay_listeners(uint32_t port, void *into, uint32_t room)
+{
+	struct found found = { into, room, 0 };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (fd < 0)
+		return -errno;
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	int error = 0;
+	for (int at = 0; at < 2 && error == 0; at++) {
+		error = ask(fd, families[at], port);
+		if (error == 0)
+			error = hear(fd, &found, port);
+	}
+	close(fd);
+	return error != 0 ? error : (int32_t)found.count;
+}
