@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
@@ -10,6 +12,22 @@
 #define DIRECTORY_PREFIX "mirrord-d-"
 enum { PREFIX_LENGTH = sizeof FILE_PREFIX - 1, NAME_BYTES = 249, FOOTER_MAGIC = 0x6d646972 };
 _Static_assert(PREFIX_LENGTH + 2 * WIRE_STAT_BYTES <= NAME_BYTES, "a memfd's name holds the stat");
+
+static _Atomic bool has_directories;
+
+void fds_start(void)
+{
+	/* Inherited descriptors are few and low. */
+	enum { FIRST = 3, COUNT = 61 };
+	struct pollfd fds[COUNT];
+	struct directory_footer footer;
+	for (int at = 0; at < COUNT; at++)
+		fds[at] = (struct pollfd){ .fd = FIRST + at };
+	kernel(SYS_poll, fds, COUNT, 0);
+	for (int at = 0; at < COUNT; at++)
+		if (!(fds[at].revents & POLLNVAL))
+			fds_directory(FIRST + at, &footer);
+}
 
 int fds_make(const struct wire_stat *stat)
 {
@@ -119,6 +137,7 @@ int fds_finish_directory(int fd, uint64_t entries_bytes, struct wire_bytes path)
 	if (kernel(SYS_pwrite64, fd, path.at, path.length, at) != (long)path.length ||
 	    kernel(SYS_pwrite64, fd, &footer, sizeof footer, at + path.length) != sizeof footer)
 		return -ENOMEM;
+	atomic_store_explicit(&has_directories, true, memory_order_relaxed);
 	return 0;
 }
 
@@ -140,13 +159,15 @@ int fds_directory(int fd, struct directory_footer *footer)
 		kernel(SYS_close, readable);
 	bool is_right = count == sizeof *footer && footer->magic == FOOTER_MAGIC &&
 			footer->entries_bytes + footer->path_bytes + sizeof *footer == (uint64_t)st.st_size;
+	if (is_right)
+		atomic_store_explicit(&has_directories, true, memory_order_relaxed);
 	return is_right ? 0 : -EBADF;
 }
 
 ssize_t fds_directory_path(int fd, char *into, size_t room)
 {
 	struct directory_footer footer;
-	if (fds_directory(fd, &footer) < 0 || footer.path_bytes == 0 || footer.path_bytes >= room)
+	if (!atomic_load_explicit(&has_directories, memory_order_relaxed) || fds_directory(fd, &footer) < 0 || footer.path_bytes == 0 || footer.path_bytes >= room)
 		return -1;
 	char link[32];
 	int again = (int)kernel(SYS_openat, AT_FDCWD, link_of(fd, link), O_RDONLY | O_CLOEXEC);

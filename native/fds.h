@@ -22,6 +22,9 @@ struct directory_footer {
 	uint32_t magic;
 };
 
+/* Looks whether this program was started with remote directories open. */
+void fds_start(void);
+
 /* An empty memfd for a file or directory with this stat, close-on-exec, readable and writable. Or -errno. */
 int fds_make(const struct wire_stat *stat);
 
@@ -43,7 +46,8 @@ int fds_stat(int fd, struct wire_stat *stat);
 /* 0 and the footer of a directory of ours; -ENOTDIR when it is a file of ours; -EBADF when it is not ours. */
 int fds_directory(int fd, struct directory_footer *footer);
 
-/* The remote path of a directory of ours: its length (no NUL), or -1. */
+/* The remote path of a directory of ours: its length (no NUL), or -1. Costs nothing in a process that has opened none and
+ * inherited none; one that came by SCM_RIGHTS into such a process is not seen until it is read as a directory. */
 ssize_t fds_directory_path(int fd, char *into, size_t room);
 
 /* A position in a directory as an offset into its entries: both countings are understood. */

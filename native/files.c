@@ -219,3 +219,18 @@ ssize_t hook_llistxattr(const char *path, char *into, size_t room)
 {
 	return has_no_attributes(path) ? -1 : real.llistxattr(path, into, room);
 }
+
+/* The working directory is this machine's; only where relative paths lead has to be found out anew. */
+int hook_chdir(const char *path)
+{
+	int result = real.chdir(path);
+	paths_forget_directory();
+	return result;
+}
+
+int hook_fchdir(int fd)
+{
+	int result = real.fchdir(fd);
+	paths_forget_directory();
+	return result;
+}

@@ -18,6 +18,21 @@ static bool is_numeric(const char *name)
 	return strchr(name, ':') || inet_aton(name, &any);
 }
 
+/* Bytes that follow the first one of a UTF-8 sequence, or -1. */
+static int bytes_after(const uint8_t *at)
+{
+	/* Neither overlong forms nor surrogates nor what lies beyond Unicode. */
+	if (at[0] < 0x80)
+		return 0;
+	if (at[0] >= 0xc2 && at[0] < 0xe0)
+		return 1;
+	if (at[0] >= 0xe0 && at[0] < 0xf0)
+		return (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ? -1 : 2;
+	if (at[0] >= 0xf0 && at[0] < 0xf5)
+		return (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f) ? -1 : 3;
+	return -1;
+}
+
 /* Text on the wire is UTF-8; a name that is not has no address anyway. */
 static bool is_text(const char *name)
 {
@@ -25,7 +40,7 @@ static bool is_text(const char *name)
 	if (length == 0 || length == NAME_BYTES)
 		return false;
 	for (const uint8_t *at = (const uint8_t *)name; *at; at++) {
-		int more = *at < 0x80 ? 0 : *at >= 0xc2 && *at < 0xe0 ? 1 : *at >= 0xe1 && *at < 0xed ? 2 : -1;
+		int more = bytes_after(at);
 		if (more < 0)
 			return false;
 		for (; more > 0; more--)

@@ -1,8 +1,10 @@
 /* paths.c - the rules, and paths made absolute. See paths.h. */
 #include "fds.h"
 #include "paths.h"
+#include "wire.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 
 #define TEXT(literal) { literal, sizeof literal - 1 }
 
@@ -14,8 +16,10 @@ static bool equals(const char *path, size_t length, struct text text)
 /* Is it `directory` or something below? */
 static bool is_within(const char *path, size_t length, struct text directory)
 {
-	return directory.length > 0 && length >= directory.length && memcmp(path, directory.at, directory.length) == 0 &&
-	       (length == directory.length || path[directory.length] == '/');
+	size_t last = directory.length - 1;
+	/* The last character first: it tells most of them apart without a call. */
+	return directory.length > 0 && length > last && path[last] == directory.at[last] &&
+	       (length == directory.length || path[directory.length] == '/') && memcmp(path, directory.at, last) == 0;
 }
 
 static bool is_within_any(const char *path, size_t length, const struct text *directories, size_t count)
@@ -36,12 +40,16 @@ static bool is_user_credentials(const char *path, size_t length)
 	return IS_WITHIN_ANY(path + shim.home.length + 1, length - shim.home.length - 1, below_home);
 }
 
+static const struct text identity[] = {
+	TEXT("/etc/resolv.conf"),
+	TEXT("/etc/hosts"),
+	TEXT("/etc/hostname"),
+	TEXT("/etc/ssl/certs"),
+};
+
 static bool is_target_identity(const char *path, size_t length)
 {
-	static const struct text files[] = {
-		TEXT("/etc/resolv.conf"), TEXT("/etc/hosts"), TEXT("/etc/hostname"), TEXT("/etc/ssl/certs"),
-	};
-	return length > 5 && memcmp(path, "/etc/", 5) == 0 && IS_WITHIN_ANY(path, length, files);
+	return length > 5 && memcmp(path, "/etc/", 5) == 0 && IS_WITHIN_ANY(path, length, identity);
 }
 
 static bool is_system_directory(const char *path, size_t length)
@@ -129,12 +137,12 @@ struct decision decide_path(const char *path, size_t length, bool is_write)
 		return decided(REMOTE, RULE_TARGET_IDENTITY);
 	if (length <= 1)
 		return decided(LOCAL, RULE_ROOT);
-	if (is_system_directory(path, length))
-		return decided(LOCAL, RULE_SYSTEM_DIRECTORY);
 	if (is_within(path, length, shim.launch_directory))
 		return decided(LOCAL, RULE_LAUNCH_DIRECTORY);
 	if (is_within(path, length, shim.temporary_directory))
 		return decided(LOCAL, RULE_TEMPORARY_DIRECTORY);
+	if (is_system_directory(path, length))
+		return decided(LOCAL, RULE_SYSTEM_DIRECTORY);
 	if (equals(path, length, shim.program))
 		return decided(LOCAL, RULE_PROGRAM);
 	if (is_home_dotfile(path, length))
@@ -268,11 +276,61 @@ static enum outcome locate_joined(int dirfd, struct text path, bool is_write, st
 	return settle(place, decision, (struct wire_bytes){ into, (uint32_t)length });
 }
 
+/* ---- the working directory: most relative paths are below one where everything is local ---- */
+
+enum { UNKNOWN, WHOLLY_LOCAL, MIXED };
+static _Atomic int working_directory;
+
+void paths_forget_directory(void)
+{
+	atomic_store_explicit(&working_directory, UNKNOWN, memory_order_relaxed);
+}
+
+/* No rule that comes before the one that keeps `path` local can apply to anything below it. */
+static bool is_wholly_local(const char *path, size_t length)
+{
+	struct text here = { path, length };
+	switch (decide_path(path, length, false).rule) {
+	case RULE_SYSTEM_DIRECTORY:
+	case RULE_LAUNCH_DIRECTORY:
+	case RULE_TEMPORARY_DIRECTORY:
+		break;
+	default:
+		return false;
+	}
+	bool has_exception = is_within(shim.home.at, shim.home.length, here) || is_within(path, length, shim.home);
+	for (int at = 0; at < shim.mount_count; at++)
+		has_exception = has_exception || is_within(shim.mounts[at].at, shim.mounts[at].length, here);
+	for (size_t at = 0; at < sizeof identity / sizeof *identity; at++)
+		has_exception = has_exception || is_within(identity[at].at, identity[at].length, here);
+	return !has_exception;
+}
+
+static bool is_surely_local(const char *relative, char *scratch, size_t room)
+{
+	int known = atomic_load_explicit(&working_directory, memory_order_relaxed);
+	if (known == UNKNOWN) {
+		long length = kernel(SYS_getcwd, scratch, room) - 1;
+		known = length > 1 && is_wholly_local(scratch, (size_t)length) ? WHOLLY_LOCAL : MIXED;
+		/* A child of vfork may be elsewhere than the parent whose memory this is. */
+		if (!wire_is_in_borrowed_memory())
+			atomic_store_explicit(&working_directory, known, memory_order_relaxed);
+	}
+	if (known != WHOLLY_LOCAL)
+		return false;
+	for (const char *at = relative; *at; at++)
+		if (at[0] == '.' && at[1] == '.')
+			return false;
+	return true;
+}
+
 enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place)
 {
 	size_t length;
 	if (shim.fs_mode == FS_LOCAL || !path || !*path)
 		return settle(place, (struct decision){ LOCAL, RULE_MODE_LOCAL }, (struct wire_bytes){ 0 });
+	if (*path != '/' && dirfd == AT_FDCWD && is_surely_local(path, place->buffer, sizeof place->buffer))
+		return settle(place, (struct decision){ LOCAL, RULE_LAUNCH_DIRECTORY }, (struct wire_bytes){ 0 });
 	if (*path != '/' || !is_plain(path, &length))
 		return locate_joined(dirfd, (struct text){ path, strlen(path) }, is_write, place);
 	if (length >= WIRE_PATH_BYTES)

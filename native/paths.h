@@ -22,9 +22,9 @@ enum rule {
 	RULE_USER_CREDENTIALS, /* the user's own cloud credentials: a program in the target would not see them */
 	RULE_TARGET_IDENTITY, /* /etc/hosts and the like, for reading */
 	RULE_ROOT, /* "/" itself */
-	RULE_SYSTEM_DIRECTORY, /* /usr, /proc and the like */
 	RULE_LAUNCH_DIRECTORY,
 	RULE_TEMPORARY_DIRECTORY,
+	RULE_SYSTEM_DIRECTORY, /* /usr, /proc and the like */
 	RULE_PROGRAM,
 	RULE_HOME_DOTFILE,
 	RULE_CODE, /* files that are code by their name */
@@ -52,5 +52,8 @@ struct place {
 
 /* Decides for a path relative to `dirfd` (AT_FDCWD: to the working directory). place->path is set when it is REMOTE. */
 enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place);
+
+/* The working directory has changed: what was known of it is void. */
+void paths_forget_directory(void);
 
 #endif

@@ -77,43 +77,92 @@ static struct survey survey(char *const envp[])
 
 /* ---- what the shim cannot enter ---- */
 
-static const char *obstacle_in(const uint8_t *head, size_t length)
+struct obstacle {
+	const char *what;
+	/* Its loader would stumble over our library: the program gets an environment without it. */
+	bool is_without_shim;
+};
+
+/* Is the interpreter that this segment names musl's? */
+static bool is_for_musl(const uint8_t *head, size_t length, const Elf64_Phdr *segment)
 {
+	size_t offset = segment->p_offset;
+	return offset < length && segment->p_filesz < length - offset &&
+	       memmem(head + offset, segment->p_filesz, "ld-musl", 7) != NULL;
+}
+
+static struct obstacle obstacle_in(const uint8_t *head, size_t length)
+{
+	struct obstacle none = { 0 };
 	Elf64_Ehdr header;
 	if (length < sizeof header || memcmp(head, ELFMAG, SELFMAG) != 0)
-		return NULL; /* a script: its interpreter is what counts */
+		return none; /* a script: its interpreter is what counts */
 	memcpy(&header, head, sizeof header);
 	if (head[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64)
-		return "is for another architecture: it runs without mirrord: ";
+		return (struct obstacle){ "is for another architecture", true };
 	for (int at = 0; at < header.e_phnum; at++) {
 		Elf64_Phdr segment;
 		size_t offset = header.e_phoff + (size_t)at * header.e_phentsize;
 		if (offset > length || length - offset < sizeof segment)
-			return NULL; /* too far back to say */
+			return none; /* too far back to say */
 		memcpy(&segment, head + offset, sizeof segment);
-		if (segment.p_type == PT_INTERP)
-			return NULL;
+		if (segment.p_type != PT_INTERP)
+			continue;
+		return is_for_musl(head, length, &segment) ? (struct obstacle){ "is linked against musl", true } : none;
 	}
-	return "is statically linked: it runs without mirrord: ";
+	return (struct obstacle){ "is statically linked", false };
 }
 
-static void note_obstacle(const char *path)
+static struct obstacle obstacle_of(const char *path)
 {
 	uint8_t head[2048];
 	struct stat st;
 	int fd = (int)kernel(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return;
+		return (struct obstacle){ 0 };
 	long length = kernel(SYS_read, fd, head, sizeof head);
 	bool has_stat = kernel(SYS_fstat, fd, &st) == 0;
 	kernel(SYS_close, fd);
-	const char *obstacle = obstacle_in(head, length > 0 ? (size_t)length : 0);
+	struct obstacle found = obstacle_in(head, length > 0 ? (size_t)length : 0);
 	bool changes_user = has_stat && (((st.st_mode & S_ISUID) && st.st_uid != (uid_t)kernel(SYS_geteuid)) ||
 					 ((st.st_mode & S_ISGID) && st.st_gid != (gid_t)kernel(SYS_getegid)));
-	if (!obstacle && changes_user)
-		obstacle = "is setuid or setgid: it runs without mirrord: ";
-	if (obstacle)
-		wire_note(obstacle, path);
+	if (!found.what && changes_user)
+		found.what = "is setuid or setgid";
+	return found;
+}
+
+/* The file that execvp(3) will find for a name without a slash; NULL when there is none, or no room. */
+static const char *search_path(const char *name, char *into, size_t room)
+{
+	const char *list = getenv("PATH");
+	size_t length = strlen(name);
+	while (list && *list) {
+		size_t span = strcspn(list, ":");
+		if (span + length + 2 <= room) {
+			memcpy(into, list, span);
+			into[span] = '/';
+			memcpy(into + span + 1, name, length + 1);
+			if (span > 0 && kernel(SYS_faccessat, AT_FDCWD, into, X_OK) == 0)
+				return into;
+		}
+		list += span + (list[span] == ':');
+	}
+	return NULL;
+}
+
+static struct obstacle note_obstacle(const struct launch *it)
+{
+	char room[1024];
+	const char *path = it->path;
+	bool is_searched = path && !strchr(path, '/') && (it->how == EXECVPE || it->how == SPAWNP);
+	if (is_searched)
+		path = search_path(path, room, sizeof room);
+	if (!path || it->how == EXECVEAT)
+		return (struct obstacle){ 0 };
+	struct obstacle found = obstacle_of(path);
+	if (found.what)
+		wire_note("Runs without mirrord", path, found.what);
+	return found;
 }
 
 /* ---- launching ---- */
@@ -121,23 +170,52 @@ static void note_obstacle(const char *path)
 /* More entries than this do not go on the stack. */
 enum { STACK_ENTRIES = 4096 };
 
-static int launch_completed(const struct launch *it, char *const envp[], const struct survey *found, char **room)
+/* Copies the environment into `room`, without our variables, behind the `count` entries that are there. */
+static void copy_rest(char **room, size_t count, char *const envp[])
 {
+	for (; *envp; envp++)
+		if (!starts_with(*envp, PRELOAD) && !starts_with(*envp, SESSION))
+			room[count++] = *envp;
+	room[count] = NULL;
+}
+
+static int launch_with_shim(const struct launch *it, char *const envp[], const struct survey *found, char **room)
+{
+	static char *const nothing[] = { NULL };
 	size_t own = found->preload ? strlen(found->preload) : 0;
 	char preload[sizeof PRELOAD + strlen(shim.path) + 1 + own];
 	char *at = stpcpy(stpcpy(preload, PRELOAD), shim.path);
-	if (own > 0) {
-		*at++ = ':';
-		at = stpcpy(at, found->preload);
-	}
-	*at = '\0';
+	if (own > 0)
+		stpcpy(stpcpy(at, ":"), found->preload);
+	room[0] = preload;
+	room[1] = shim.session_variable;
+	copy_rest(room, 2, envp ? envp : nothing);
+	return really(it, room);
+}
+
+/* What is left of the program's list of libraries once ours, at its beginning, is taken away. */
+static const char *without_ours(const char *list)
+{
+	if (!list || !is_ours_first(list))
+		return list;
+	list += strlen(shim.path);
+	return *list ? list + 1 : NULL;
+}
+
+static int launch_without_shim(const struct launch *it, char *const envp[], const struct survey *found, char **room)
+{
+	const char *own = without_ours(found->preload);
+	char preload[sizeof PRELOAD + (own ? strlen(own) : 0)];
 	size_t count = 0;
-	room[count++] = preload;
+	if (own) {
+		stpcpy(stpcpy(preload, PRELOAD), own);
+		room[count++] = preload;
+	}
 	room[count++] = shim.session_variable;
-	for (size_t from = 0; from < found->count; from++)
-		if (!starts_with(envp[from], PRELOAD) && !starts_with(envp[from], SESSION))
-			room[count++] = envp[from];
-	room[count] = NULL;
+	if (envp)
+		copy_rest(room, count, envp);
+	else
+		room[count] = NULL;
 	return really(it, room);
 }
 
@@ -146,21 +224,22 @@ static int launch(const struct launch *it, char *const envp[])
 	if (!shim.has_session)
 		return really(it, envp);
 	int saved = errno;
-	if (it->path && strchr(it->path, '/') && it->how != EXECVEAT)
-		note_obstacle(it->path);
+	bool is_without_shim = note_obstacle(it).is_without_shim;
 	errno = saved;
 	struct survey found = survey(envp);
-	if (found.is_complete)
+	if (found.is_complete && !is_without_shim)
 		return really(it, envp);
+	int (*const launched)(const struct launch *, char *const[], const struct survey *, char **) =
+		is_without_shim ? launch_without_shim : launch_with_shim;
 	if (found.count <= STACK_ENTRIES) {
 		char *room[found.count + 3];
-		return launch_completed(it, envp, &found, room);
+		return launched(it, envp, &found, room);
 	}
 	size_t bytes = (found.count + 3) * sizeof(char *);
 	char **room = (char **)kernel(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if ((unsigned long)room >= -4095UL)
 		return really(it, envp);
-	int result = launch_completed(it, envp, &found, room);
+	int result = launched(it, envp, &found, room);
 	kernel(SYS_munmap, room, bytes);
 	return result;
 }

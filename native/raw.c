@@ -32,6 +32,10 @@ static long raw_file(long number, const long *a, bool *is_known)
 		return hook_openat(N(a[0]), P(a[1]), N(a[2]), (mode_t)a[3]);
 	case SYS_openat2:
 		return raw_openat2(N(a[0]), P(a[1]), P(a[2]), (size_t)a[3]);
+	case SYS_chdir:
+		return hook_chdir(P(a[0]));
+	case SYS_fchdir:
+		return hook_fchdir(N(a[0]));
 	case SYS_access:
 		return hook_access(P(a[0]), N(a[1]));
 	case SYS_faccessat:

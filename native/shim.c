@@ -8,6 +8,7 @@
  * comes in while another runs (from a signal handler, an allocator, an NSS module) is simply another call. A hook that is
  * left by longjmp could never take such a guard down again.
  */
+#include "fds.h"
 #include "real.h"
 #include "wire.h"
 
@@ -170,6 +171,7 @@ static void start(void)
 		put_path(shim.path, sizeof shim.path, path.at, path.length, "");
 		shim.has_session = true;
 		wire_start();
+		fds_start();
 		if (!is_skipped())
 			adopt_settings();
 	}

@@ -72,6 +72,22 @@ static uint64_t inode_of(int fd)
 	return kernel(SYS_fstat, fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
 }
 
+/* An inode of 0 is none: the slot is being filled, or empty. */
+static bool is_still_ours(const struct connection *connection, int fd)
+{
+	return connection->inode != 0 && inode_of(fd) == connection->inode;
+}
+
+/* Only if its number is not the app's by now. */
+static void hang_up(struct connection *connection)
+{
+	int fd = atomic_load(&connection->fd);
+	if (is_still_ours(connection, fd))
+		kernel(SYS_close, fd);
+	connection->inode = 0;
+	atomic_store(&connection->state, EMPTY);
+}
+
 static int floor_for_descriptors(void)
 {
 	struct rlimit limit;
@@ -171,10 +187,7 @@ static void forget_parent(void)
 			atomic_store(&connection->state, INHERITED);
 			continue;
 		}
-		int fd = atomic_load(&connection->fd);
-		if (inode_of(fd) == connection->inode)
-			kernel(SYS_close, fd);
-		atomic_store(&connection->state, EMPTY);
+		hang_up(connection);
 	}
 	atomic_store(owner_pid, current_pid());
 }
@@ -221,7 +234,7 @@ static int take(struct wire_call *call, bool may_break)
 		if (!claim(&pool[at], IDLE))
 			continue;
 		call->slot = at;
-		if (inode_of(atomic_load(&pool[at].fd)) == pool[at].inode) {
+		if (is_still_ours(&pool[at], atomic_load(&pool[at].fd))) {
 			call->is_fresh = false;
 			return 0;
 		}
@@ -260,11 +273,7 @@ int wire_finish(struct wire_call *call, bool is_intact)
 	} else if (is_intact) {
 		atomic_store(&pool[call->slot].state, IDLE);
 	} else {
-		struct connection *connection = &pool[call->slot];
-		int fd = atomic_load(&connection->fd);
-		if (inode_of(fd) == connection->inode)
-			kernel(SYS_close, fd);
-		atomic_store(&connection->state, EMPTY);
+		hang_up(&pool[call->slot]);
 	}
 	return is_intact ? 0 : -EIO;
 }
@@ -424,18 +433,24 @@ int wire_tell(struct wire_call *call, size_t length)
 	return is_sent ? 0 : -EIO;
 }
 
-void wire_note(const char *text, const char *subject)
+/* Text on the wire is UTF-8: other bytes become question marks. */
+static size_t add_text(char *line, size_t at, size_t room, const char *text)
+{
+	for (; *text && at < room; text++)
+		line[at++] = *text & 0x80 ? '?' : *text;
+	return at;
+}
+
+void wire_note(const char *act, const char *subject, const char *reason)
 {
 	struct wire_call call;
 	char line[512];
-	size_t at = 0;
-	for (; *text && at < sizeof line; text++)
-		line[at++] = *text;
-	for (; *subject && at < sizeof line; subject++)
-		line[at++] = *subject & 0x80 ? '?' : *subject;
-	struct wire_note note = { .text = { line, (uint32_t)at } };
-	if (shim.has_session)
-		wire_tell(&call, wire_put_note(call.buffer, sizeof call.buffer, 0, note));
+	const char *const parts[] = { act, " \"", subject, "\": it ", reason };
+	size_t length = 0;
+	for (size_t at = 0; at < sizeof parts / sizeof *parts; at++)
+		length = add_text(line, length, sizeof line, parts[at]);
+	struct wire_note note = { .text = { line, (uint32_t)length } };
+	wire_tell(&call, wire_put_note(call.buffer, sizeof call.buffer, 0, note));
 }
 
 /* ---- the guard ---- */
@@ -459,7 +474,7 @@ int wire_first_owned(unsigned first, unsigned last)
 			continue;
 		int fd = atomic_load_explicit(&pool[at].fd, memory_order_relaxed);
 		bool is_inside = (unsigned)fd >= first && (unsigned)fd <= last;
-		if (is_inside && (lowest < 0 || fd < lowest) && inode_of(fd) == pool[at].inode)
+		if (is_inside && (lowest < 0 || fd < lowest) && is_still_ours(&pool[at], fd))
 			lowest = fd;
 	}
 	return lowest;

@@ -56,8 +56,8 @@ int wire_finish(struct wire_call *call, bool is_intact);
 /* Sends a frame that is not answered. */
 int wire_tell(struct wire_call *call, size_t length);
 
-/* A line for the intproxy's log. Only when the shim is connected. */
-void wire_note(const char *text, const char *subject);
+/* A line for the intproxy's log: `Act "subject": reason`. */
+void wire_note(const char *act, const char *subject, const char *reason);
 
 /* Our descriptors, for those who guard them. */
 bool wire_owns(int fd);

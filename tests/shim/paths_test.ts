@@ -165,3 +165,29 @@ Deno.test("a path longer than the kernel takes is ENAMETOOLONG", async () => {
   assert.match(await app.output(), /^ENAMETOOLONG/);
   assert.equal(app.count(), 0);
 });
+
+for (const symbol of ["chdir", "fchdir"]) {
+  Deno.test(`${symbol}() to a directory above the target's paths makes relative ones remote`, async () => {
+    await using app = await startUnderShim("files", [symbol, "/", "data/x"], {
+      answer: () => ({ type: "Done", errno: 0 }),
+    });
+    assert.equal(await app.output(), "ENOENT ok\n");
+    assert.deepEqual(app.frames.map((it) => "path" in it && fromUtf8(it.path)), ["/data/x"]);
+  });
+
+  Deno.test(`${symbol}() to a local directory makes relative paths local`, async () => {
+    await using app = await startUnderShim("files", [symbol, "/usr", "bin"], {
+      answer: () => ({ type: "Done", errno: 0 }),
+      cwd: "/",
+    });
+    assert.equal(await app.output(), "ok ok\n");
+    assert.equal(app.count(), 0);
+  });
+}
+
+Deno.test("relative paths of credentials, mounts and dot-dot are not lost in a local working directory", async () => {
+  const settings = { home: utf8("/tmp"), mounts: joinNul([utf8("/tmp/volume")]) };
+  const { remote, absent } = await decide(["x", ".kube/config", "volume/x", "sub/../../data"], settings, "/tmp");
+  assert.deepEqual(remote, ["/tmp/volume/x", "/tmp/sub/../../data"]);
+  assert.ok(absent.includes(".kube/config"));
+});

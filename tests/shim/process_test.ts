@@ -172,10 +172,40 @@ Deno.test("a process that is skipped by its name or by argv[0] stays local, but 
   }
 });
 
+function notesOf(app: AppUnderShim): string[] {
+  return app.frames.flatMap((it) => it.type === "Note" ? [it.text] : []);
+}
+
 Deno.test("a program that the shim cannot enter is noted by name before it runs", async () => {
   const still = await builtApp("still", ["-static"]);
   await using app = await start(["exec-path", still]);
   assert.equal(await app.output(), "still here\n");
-  const notes = app.frames.flatMap((it) => it.type === "Note" ? [it.text] : []);
-  assert.deepEqual(notes, [`is statically linked: it runs without mirrord: ${still}`]);
+  assert.deepEqual(notesOf(app), [`Runs without mirrord "${still}": it is statically linked`]);
+});
+
+Deno.test("a program that is found in PATH is noted by the name of its file", async () => {
+  const still = await builtApp("still", ["-static"]);
+  const slash = still.lastIndexOf("/");
+  const PATH = `/nowhere:${still.slice(0, slash)}:/usr/bin`;
+  await using app = await startUnderShim("/usr/bin/env", [still.slice(slash + 1)], { env: { PATH } });
+  assert.equal(await app.output(), "still here\n");
+  assert.deepEqual(notesOf(app), [`Runs without mirrord "${still}": it is statically linked`]);
+});
+
+Deno.test("a program linked against musl runs without our library, which its loader could not take", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "mirrord-local-" });
+  try {
+    // Not musl, but a loader of that name: what counts here is what the program finds in its environment.
+    await Deno.symlink("/lib64/ld-linux-x86-64.so.2", `${directory}/ld-musl-x86_64.so.1`);
+    const show = `${directory}/show`;
+    const flags = ["-o", show, new URL("apps/process.c", import.meta.url).pathname];
+    const loader = `-Wl,--dynamic-linker=${directory}/ld-musl-x86_64.so.1`;
+    const built = await new Deno.Command("gcc", { args: ["-w", loader, ...flags, "-pthread"] }).output();
+    assert.ok(built.success);
+    await using app = await start(["exec-path", show, "show"]);
+    assert.equal(await app.output(), "keep none, preload none, session there, file ENOENT\n");
+    assert.deepEqual(notesOf(app), [`Runs without mirrord "${show}": it is linked against musl`]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });

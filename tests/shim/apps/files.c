@@ -70,6 +70,19 @@ static int run_access_all(const char *symbol, char **a)
 	return 0;
 }
 
+/* access PATH before and after going to DIRECTORY */
+static int run_chdir(const char *symbol, char **a)
+{
+	void *go = function(symbol);
+	printf("%s ", access(a[1], F_OK) == 0 ? "ok" : strerrorname_np(errno));
+	if (!strcmp(symbol, "chdir"))
+		((int (*)(const char *))go)(a[0]);
+	else
+		((int (*)(int))go)(open(a[0], O_RDONLY | O_DIRECTORY));
+	printf("%s\n", access(a[1], F_OK) == 0 ? "ok" : strerrorname_np(errno));
+	return 0;
+}
+
 static int run_faccessat(const char *symbol, char **a)
 {
 	int (*access_it)(int, const char *, int, int) = function(symbol);
@@ -459,7 +472,7 @@ static const struct command commands[] = {
 	{ "openat", run_openat }, { "openat64", run_openat }, { "__openat_2", run_openat }, { "__openat64_2", run_openat },
 	{ "fopen", run_fopen }, { "fopen64", run_fopen }, { "freopen", run_freopen }, { "freopen64", run_freopen },
 	{ "access", run_access }, { "euidaccess", run_access }, { "eaccess", run_access }, { "faccessat", run_faccessat },
-	{ "access-all", run_access_all },
+	{ "access-all", run_access_all }, { "chdir", run_chdir }, { "fchdir", run_chdir },
 	{ "readlink", run_readlink }, { "readlinkat", run_readlinkat },
 	{ "__readlink_chk", run_readlink_chk }, { "__readlinkat_chk", run_readlinkat_chk },
 	{ "realpath", run_realpath }, { "__realpath_chk", run_realpath_chk },
