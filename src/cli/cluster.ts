@@ -15,6 +15,8 @@ export interface ReachableAgent {
   readonly source: AgentSource;
   /** Where volumes are mounted in the target: they are read from it, wherever they lie. */
   readonly mounts: readonly string[];
+  /** What `work` with the agent promises; where it fails because the agent did, the cluster's reason. */
+  readonly explained: <T>(work: Promise<T>) => Promise<T>;
 }
 
 /** Makes the agent; `undo` removes it again unless the program is started. */
@@ -56,5 +58,6 @@ export async function agentInCluster(
   return {
     source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret) },
     mounts: resolved?.mounts ?? [],
+    explained: (work) => agent.explained(work),
   };
 }

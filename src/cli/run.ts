@@ -67,13 +67,9 @@ async function start({ config, program, environment, limits, progress, signal }:
   const agent = await reachableAgent(config, progress, undo, signal);
   const target = await progress.step("reaching the agent", async (step) => {
     step.done = "agent ready";
-    return await session.connect({
-      type: "start",
-      agent: agent.source,
-      build,
-      rootPid: Deno.pid,
-      settings: runSettings(config, program, environment, shimPath, agent.mounts),
-    }, signal);
+    const settings = runSettings(config, program, environment, shimPath, agent.mounts);
+    const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, settings } as const;
+    return await agent.explained(session.connect(message, signal));
   });
   for (const warning of target.warnings) progress.warning(warning);
   const merged = new Map([...environment, ...selectVariables(parseEnvironment(target.environ), config.env)]);
@@ -123,7 +119,7 @@ async function reachableAgent(
   const { target } = config;
   if (target.kind === "process") {
     checkProcess(target.pid);
-    return { source: { kind: "process", pid: target.pid }, mounts: [] };
+    return { source: { kind: "process", pid: target.pid }, mounts: [], explained: (work) => work };
   }
   const { agentInCluster } = await import("./cluster.ts");
   return await agentInCluster(config, target, progress, undo, signal);

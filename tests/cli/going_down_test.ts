@@ -61,7 +61,7 @@ for (const { signal, code } of [{ signal: "SIGINT", code: 130 }, { signal: "SIGT
   testUnless(REASON, `${signal} while a run starts ends it with ${code} and leaves nothing`, async () => {
     await silentCluster(async (kubeconfig) => {
       await withRuntimeDirectory(async (options, directory) => {
-        const child = spawnMirrord(["exec", "--kubeconfig", kubeconfig, "sleep", "60"], options);
+        const child = spawnMirrord(["exec", "--kubeconfig", kubeconfig, "-t", "pod/web", "sleep", "60"], options);
         await eventually(() => processesWith(`--session\0${directory}`).length > 0);
         child.kill(signal);
         await child.stdin.close();
@@ -76,7 +76,7 @@ for (const { signal, code } of [{ signal: "SIGINT", code: 130 }, { signal: "SIGT
 testUnless(REASON, "a run whose CLI is killed while it starts leaves nothing", async () => {
   await silentCluster(async (kubeconfig) => {
     await withRuntimeDirectory(async (options, directory) => {
-      const child = spawnMirrord(["exec", "--kubeconfig", kubeconfig, "sleep", "60"], options);
+      const child = spawnMirrord(["exec", "--kubeconfig", kubeconfig, "-t", "pod/web", "sleep", "60"], options);
       await eventually(() => processesWith(`--session\0${directory}`).length > 0);
       child.kill("SIGKILL");
       await child.stdin.close();
