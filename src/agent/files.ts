@@ -12,6 +12,7 @@ import { type MessageNamed, NO_STAT, type Stat, STAT_FIELDS } from "../proto/sch
 import {
   accessFile,
   closeFile,
+  type Opened,
   openFile,
   type PackedRights,
   readFileAt,
@@ -20,11 +21,20 @@ import {
   statFile,
   type StatWords,
 } from "../sys/files.ts";
+import { MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
 import { Budget } from "./budget.ts";
+import { Buffers } from "./buffers.ts";
 
 type Request<T extends AgentMessage["type"]> = MessageNamed<typeof AGENT, T>;
-/** Resolves when the message has left; its bytes are copied before that call returns. */
-type Send = (message: AgentMessage) => Promise<void>;
+/** Where the answers of one request go. Promises resolve when the answer has left, or cannot any more. */
+export interface Outlet {
+  /** Bytes of the message are copied before the call returns. */
+  send(message: AgentMessage): Promise<void>;
+  /** The answer's data are `count` bytes of `buffer` from MAX_HEAD_BYTES on; it must stay as it is until then. */
+  sendInPlace(rest: Rest, buffer: Uint8Array, count: number): Promise<void>;
+}
+
+type Rest = Omit<Request<"OpenReply">, "data"> | Omit<Request<"ReadReply">, "data">;
 
 const O_WRONLY = 0o1;
 const O_RDWR = 0o2;
@@ -37,10 +47,12 @@ const INLINE_BYTES = 1 << 20;
 /** File calls at once, of all sessions: each occupies a thread of Deno's pool, which has 32. */
 const threads = new Budget(16);
 /** Bytes of answers of one session that have not left yet: a slow link must not fill the agent's memory. */
-const UNSENT_BYTES = 32 << 20;
-/** Buffers of INLINE_BYTES that no call is using. */
-const spareBuffers: Uint8Array<ArrayBuffer>[] = [];
-const SPARE_BUFFERS = 4;
+const UNSENT_BYTES = 16 << 20;
+/** Answers shorter than this are copied, and their buffers free at once. */
+const COPIED_BYTES = 16 << 10;
+
+const openBuffers = new Buffers(MAX_HEAD_BYTES + INLINE_BYTES, UNSENT_BYTES / INLINE_BYTES);
+const readBuffers = new Buffers(MAX_HEAD_BYTES + AGENT_LIMITS.chunkBytes, UNSENT_BYTES / AGENT_LIMITS.chunkBytes / 2);
 
 interface Handle {
   fd: number;
@@ -64,36 +76,20 @@ export class Files {
     this.#maxHandles = maxHandles;
   }
 
-  async open(request: Request<"Open">, send: Send): Promise<void> {
+  async open(request: Request<"Open">, outlet: Outlet): Promise<void> {
     const { flags } = request;
     const inlineBytes = Math.min(request.inlineBytes, INLINE_BYTES);
     const path = pathOf(request.path);
-    if (typeof path === "number") return await send(openFailed(path));
+    if (typeof path === "number") return await outlet.send(openFailed(path));
     const isWriting = (flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)) !== 0 && (flags & O_PATH) === 0;
-    if (isWriting) return await send(openFailed(ERRNO.EROFS));
-    await this.#unsent.take(inlineBytes);
-    let unsentBytes = inlineBytes;
-    let left: Promise<void> | undefined;
-    try {
-      await threads.spend(1, async () => {
-        const buffer = spareBuffers.pop() ?? new Uint8Array(INLINE_BYTES);
-        const opened = await openFile(this.#root, path, flags, this.#rights, buffer.subarray(0, inlineBytes));
-        unsentBytes = typeof opened === "number" ? 0 : opened.count;
-        this.#unsent.give(inlineBytes - unsentBytes);
-        left = send(typeof opened === "number" ? openFailed(-opened) : await this.#opened(opened, buffer));
-        if (spareBuffers.length < SPARE_BUFFERS) spareBuffers.push(buffer);
-      });
-      await left;
-    } finally {
-      this.#unsent.give(unsentBytes);
-    }
+    if (isWriting) return await outlet.send(openFailed(ERRNO.EROFS));
+    await this.#answer(openBuffers, inlineBytes, outlet, async (into) => {
+      const opened = await openFile(this.#root, path, flags, this.#rights, into);
+      return typeof opened === "number" ? openFailed(-opened) : await this.#opened(opened);
+    });
   }
 
-  async #opened(
-    opened: { stat: StatWords; count: number; handle: number | undefined },
-    buffer: Uint8Array,
-  ): Promise<AgentMessage> {
-    const { count, handle: fd } = opened;
+  async #opened({ stat, count, handle: fd }: Opened): Promise<{ rest: Rest; count: number } | AgentMessage> {
     let handle = 0n;
     if (fd !== undefined) {
       if (this.#isClosed || this.#handles.size >= this.#maxHandles) {
@@ -103,23 +99,42 @@ export class Files {
       handle = ++this.#lastHandle;
       this.#handles.set(handle, { fd, readers: 0, isClosing: false });
     }
-    const stat = unpackStat(opened.stat);
-    return { type: "OpenReply", errno: 0, stat, isWhole: fd === undefined, handle, data: buffer.subarray(0, count) };
+    const isWhole = fd === undefined;
+    return { rest: { type: "OpenReply", errno: 0, stat: unpackStat(stat), isWhole, handle }, count };
   }
 
   /** Longer reads than one answer may carry are EINVAL: cut short they would look like the end of the file. */
-  async readAt({ handle: id, offset, length }: Request<"ReadAt">, send: Send): Promise<void> {
+  async readAt({ handle: id, offset, length }: Request<"ReadAt">, outlet: Outlet): Promise<void> {
     const handle = this.#handles.get(id);
-    if (!handle) return await send(readFailed(ERRNO.EBADF));
-    if (length > AGENT_LIMITS.chunkBytes) return await send(readFailed(ERRNO.EINVAL));
+    if (!handle) return await outlet.send(readFailed(ERRNO.EBADF));
+    if (length > AGENT_LIMITS.chunkBytes) return await outlet.send(readFailed(ERRNO.EINVAL));
     handle.readers++;
-    await this.#unsent.spend(length, async () => {
-      const buffer = new Uint8Array(length);
-      const count = await threads.spend(1, () => readFileAt(handle.fd, offset, buffer));
+    await this.#answer(readBuffers, length, outlet, async (into) => {
+      const count = await readFileAt(handle.fd, offset, into);
       handle.readers--;
       if (handle.isClosing && handle.readers === 0) await closeFile(handle.fd);
-      await send(count < 0 ? readFailed(-count) : { type: "ReadReply", errno: 0, data: buffer.subarray(0, count) });
+      return count < 0 ? readFailed(-count) : { rest: { type: "ReadReply", errno: 0 }, count };
     });
+  }
+
+  /** Has `read` fill at most `mostBytes` and sends what it answers, as soon as thread and memory are to be had. */
+  async #answer(
+    buffers: Buffers,
+    mostBytes: number,
+    outlet: Outlet,
+    read: (into: Uint8Array<ArrayBuffer>) => Promise<{ rest: Rest; count: number } | AgentMessage>,
+  ): Promise<void> {
+    await this.#unsent.take(mostBytes);
+    const buffer = buffers.take();
+    const into = buffer.subarray(MAX_HEAD_BYTES, MAX_HEAD_BYTES + mostBytes);
+    const answer = await threads.spend(1, () => read(into));
+    const count = "rest" in answer ? answer.count : 0;
+    this.#unsent.give(mostBytes - count);
+    if (!("rest" in answer)) await outlet.send(answer);
+    else if (count >= COPIED_BYTES) await outlet.sendInPlace(answer.rest, buffer, count);
+    else await outlet.send({ ...answer.rest, data: into.subarray(0, count) } as AgentMessage);
+    buffers.give(buffer);
+    this.#unsent.give(count);
   }
 
   async closeHandle(id: bigint): Promise<void> {

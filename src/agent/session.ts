@@ -8,8 +8,9 @@
 import type { Duplex } from "../base/duplex.ts";
 import { ERRNO, WireError } from "../base/errors.ts";
 import { AGENT_LIMITS, type AgentFrame, type AgentMessage } from "../proto/agent.ts";
+import { agentFrameHead, MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
 import { AgentLink } from "../proto/agent_link.ts";
-import { Files } from "./files.ts";
+import { Files, type Outlet } from "./files.ts";
 import { type ExpectedSecret, replyToHello } from "./handshake.ts";
 import type { Names } from "./names.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -122,16 +123,15 @@ export class Session {
   #dispatch(frame: AgentFrame): void {
     const { id } = frame;
     const send = (message: AgentMessage) => this.#link.send({ ...message, id });
-    const sent = (message: AgentMessage) => this.#link.sent({ ...message, id });
     switch (frame.type) {
       case "Ping":
         return send({ type: "Pong" });
       case "GetTarget":
         return this.#answer(id, this.#describeTarget());
       case "Open":
-        return this.#run(id, this.#files.open(frame, sent));
+        return this.#run(id, this.#files.open(frame, this.#outlet(id)));
       case "ReadAt":
-        return this.#run(id, this.#files.readAt(frame, sent));
+        return this.#run(id, this.#files.readAt(frame, this.#outlet(id)));
       case "CloseHandle":
         return this.#run(id, this.#files.closeHandle(frame.handle));
       case "Stat":
@@ -156,6 +156,17 @@ export class Session {
       default:
         throw new WireError(`It sent "${frame.type}", which is not for an agent`);
     }
+  }
+
+  #outlet(id: number): Outlet {
+    return {
+      send: (message) => this.#link.sent({ ...message, id }),
+      sendInPlace: (rest, buffer, count) => {
+        const head = agentFrameHead({ ...rest, id }, count);
+        buffer.set(head, MAX_HEAD_BYTES - head.length);
+        return this.#link.sendBulkFrame(buffer.subarray(MAX_HEAD_BYTES - head.length, MAX_HEAD_BYTES + count));
+      },
+    };
   }
 
   #answer(id: number, reply: Promise<AgentMessage>): void {

@@ -7,6 +7,9 @@ import { type Duplex, duplexOf } from "../base/duplex.ts";
 import { UserError } from "../base/errors.ts";
 import { SocketEnd } from "../base/socket_end.ts";
 
+/** node:net copies what is written, and a pipe takes no more at once. */
+const WRITE_BYTES = 64 << 10;
+
 export type TransportChoice = { kind: "stdio" } | { kind: "listen"; port: number };
 
 export interface Transport extends Disposable {
@@ -115,7 +118,11 @@ function stdioPipes(): Duplex | undefined {
   };
   return {
     read: (into) => reading.read(into),
-    writeAll: (bytes) => writing.writeAll(bytes),
+    async writeAll(bytes) {
+      for (let at = 0; at < bytes.length; at += WRITE_BYTES) {
+        await writing.writeAll(bytes.subarray(at, at + WRITE_BYTES));
+      }
+    },
     close,
     [Symbol.dispose]: close,
   };

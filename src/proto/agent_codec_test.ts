@@ -87,3 +87,13 @@ Deno.test("a mutated agent frame never makes the codec throw anything but WireEr
     }
   }
 });
+
+Deno.test("an agent message with many bytes of data is the same message as with few", () => {
+  for (const length of [0, 4095, 4096, 100_000]) {
+    const data = new Uint8Array(length).fill(5);
+    const message = { type: "OpenReply", id: 9, errno: 0, stat: NO_STAT, isWhole: true, handle: 1n, data } as const;
+    const frame = encodeAgentFrame(message);
+    assert.equal(new DataView(frame.buffer, frame.byteOffset).getUint32(0, true), frame.length - 4);
+    assert.deepEqual(decodeAgentFrame(frame.subarray(4)), message);
+  }
+});
