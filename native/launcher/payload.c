@@ -168,7 +168,10 @@ static void remove_stale(const struct payload *payload, int base)
 	time_t now = time(NULL);
 	while (list && (it = readdir(list)) != NULL) {
 		struct stat info;
-		bool is_current = strcmp(it->d_name, ".") == 0 || strcmp(it->d_name, "..") == 0;
+		const char *name = it->d_name + (it->d_name[0] == '.');
+		/* Others keep their things here too. */
+		if (strncmp(name, "runtime-", 8) != 0 && strncmp(name, "program-", 8) != 0) continue;
+		bool is_current = false;
 		for (uint64_t i = 0; i < payload->count; i++)
 			is_current |= strcmp(it->d_name, payload->entries[i].directory) == 0;
 		if (is_current || fstatat(base, it->d_name, &info, AT_SYMLINK_NOFOLLOW) < 0) continue;
