@@ -103,8 +103,10 @@ export class Names {
   }
 
   async #conf(): Promise<ResolvConf> {
-    const hostname = this.#hostname();
-    return parseResolvConf(await this.#readText("/etc/resolv.conf"), typeof hostname === "string" ? hostname : "");
+    return parseResolvConf(await this.#readText("/etc/resolv.conf"), () => {
+      const hostname = this.#hostname();
+      return typeof hostname === "string" ? hostname : "";
+    });
   }
 
   /** With the agent's own rights: the target's processes may read these files, whoever they are. */

@@ -20,11 +20,11 @@ const MAX_NDOTS = 15;
 const MAX_TIMEOUT_S = 30;
 const MAX_ATTEMPTS = 5;
 
-/** `text` undefined: the file does not exist. `hostname` gives the search list when the file names none. */
-export function parseResolvConf(text: string | undefined, hostname: string): ResolvConf {
-  const conf: ResolvConf = {
-    nameServers: [],
-    search: defaultSearch(hostname),
+/** `text` undefined: the file does not exist. `hostname` is asked for a search list when the file names none. */
+export function parseResolvConf(text: string | undefined, hostname: () => string): ResolvConf {
+  let search: string[] | undefined;
+  const conf = {
+    nameServers: [] as Uint8Array[],
     ndots: 1,
     timeoutMs: 5000,
     attempts: 2,
@@ -37,13 +37,13 @@ export function parseResolvConf(text: string | undefined, hostname: string): Res
     if (keyword === "nameserver" && conf.nameServers.length < MAX_NAME_SERVERS) {
       const address = parseAddress(values[0] ?? "");
       if (address) conf.nameServers.push(address);
-    } else if (keyword === "domain" && values[0]) conf.search = [withoutDots(values[0])];
-    else if (keyword === "search") conf.search = values.map(withoutDots);
+    } else if (keyword === "domain" && values[0]) search = [withoutDots(values[0])];
+    else if (keyword === "search") search = values.map(withoutDots);
     else if (keyword === "options") values.forEach((option) => takeOption(conf, option));
   }
   // "If no nameserver entries are present, the default is to use the name server on the local machine."
   if (conf.nameServers.length === 0) conf.nameServers.push(Uint8Array.of(127, 0, 0, 1));
-  return conf;
+  return { ...conf, search: search ?? defaultSearch(hostname()) };
 }
 
 function defaultSearch(hostname: string): string[] {
@@ -55,7 +55,7 @@ function withoutDots(domain: string): string {
   return domain.replace(/^\.+|\.+$/g, "");
 }
 
-function takeOption(conf: ResolvConf, option: string): void {
+function takeOption(conf: Omit<ResolvConf, "search">, option: string): void {
   const [name, text] = option.split(":");
   const number = /^\d+/.test(text ?? "") ? parseInt(text!, 10) : undefined;
   if (name === "ndots" && number !== undefined) conf.ndots = Math.min(number, MAX_NDOTS);

@@ -3,7 +3,7 @@ import { formatAddress } from "./addresses.ts";
 import { parseResolvConf } from "./resolv_conf.ts";
 
 const parse = (text: string | undefined, hostname = "host") => {
-  const { nameServers, ...rest } = parseResolvConf(text, hostname);
+  const { nameServers, ...rest } = parseResolvConf(text, () => hostname);
   return { nameServers: nameServers.map(formatAddress), ...rest };
 };
 const DEFAULTS = {

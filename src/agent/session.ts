@@ -114,6 +114,7 @@ export class Session {
         await this.#link.flushed();
         throw new WireError(reply.error);
       }
+      this.#context.log(`A client has come: mirrord ${frame.version}`);
       this.#isWelcome = true;
       this.#heardAt = performance.now();
       onWelcome();
