@@ -67,5 +67,9 @@ export function exec(args: readonly string[], options: RunOptions = {}): Promise
 
 /** Registers a test that is skipped, with the reason in its name, where something it needs is missing. */
 export function testUnless(reason: string | undefined, name: string, run: () => Promise<void>): void {
-  Deno.test({ name: reason === undefined ? name : `${name} (skipped: ${reason})`, ignore: reason !== undefined, fn: run });
+  Deno.test({
+    name: reason === undefined ? name : `${name} (skipped: ${reason})`,
+    ignore: reason !== undefined,
+    fn: run,
+  });
 }
