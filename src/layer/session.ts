@@ -5,7 +5,7 @@
  *
  *  1. The programs. They have left by themselves; or the agent is lost, and they are told and ended (SIGTERM, after
  *     TERM_GRACE_MS SIGKILL) while their calls are answered with errors; or we were told to go, and they stay as they are.
- *  2. Streams to the agent: what programs wrote before they left is still passed on (DRAIN_MS without progress at most).
+ *  2. Streams to the agent: what programs wrote before they left is still passed on (UNSENT_MS without progress at most).
  *  3. The agent: requests under way end with errors, sockets are reset, the duplex is closed.
  *  4. The Unix socket and its connections; the errors of 3 leave before.
  *  5. Relays and black holes.
@@ -51,8 +51,9 @@ export interface Intproxy {
 }
 
 const TERM_GRACE_MS = 2000;
-/** A stream that still moves is waited for; one that does not is given up after this long. */
-const DRAIN_MS = 250;
+/** What programs have written is waited for this long while nothing of it moves; the far side's last word this long. */
+const UNSENT_MS = 10_000;
+const UNHEARD_MS = 250;
 const LOOK_MS = 20;
 /** What SIGKILL has not ended by then waits for a device or a file server: it ends when it can. */
 const KILL_ROUNDS = 50;
@@ -185,7 +186,7 @@ class Session {
       if (streams.movedBytes !== moved) {
         moved = streams.movedBytes;
         quietSince = performance.now();
-      } else if (performance.now() - quietSince > DRAIN_MS) break;
+      } else if (performance.now() - quietSince > (streams.isSending ? UNSENT_MS : UNHEARD_MS)) break;
     }
     await agent.flushed();
     signal.removeEventListener("abort", hurry);

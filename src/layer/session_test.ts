@@ -175,9 +175,7 @@ Deno.test("what a program wrote before it left still reaches the agent", async (
   await using run = await Run.start();
   const shim = await run.shim({ isLifeline: true, pid: run.program.pid });
   using socket = await connected(run, shim);
-  const bytes = new Uint8Array(1 << 20);
-  let sent = 0;
-  for (let count = socket.send(bytes); count > 0; count = socket.send(bytes)) sent += count;
+  const sent = socket.send(new Uint8Array(100_000));
   socket[Symbol.dispose]();
   await shim[Symbol.asyncDispose]();
   await run.program.leave();
@@ -187,6 +185,26 @@ Deno.test("what a program wrote before it left still reaches the agent", async (
   assert.equal(arrived, sent);
   assert.ok(run.agent.types().includes("End"));
 });
+
+Deno.test("what a program wrote before it left is waited for while the far side takes it slowly", async () => {
+  await using run = await Run.start();
+  const shim = await run.shim({ isLifeline: true, pid: run.program.pid });
+  using socket = await connected(run, shim);
+  const bytes = new Uint8Array(1 << 20);
+  while (socket.send(bytes) > 0);
+  socket[Symbol.dispose]();
+  await shim[Symbol.asyncDispose]();
+  await run.program.leave();
+  const { stream } = await run.agent.expect("End");
+  assert.equal(await Promise.race([run.intproxy.finished, soon(400)]), "not yet");
+  const sent = run.agent.frames.reduce((sum, frame) => sum + (frame.type === "Data" ? frame.data.length : 0), 0);
+  run.agent.link.send({ type: "Credit", id: 0, stream, bytes: sent });
+  assert.equal(await run.intproxy.finished, "programs left");
+});
+
+function soon(ms: number): Promise<"not yet"> {
+  return new Promise((resolve) => setTimeout(() => resolve("not yet"), ms));
+}
 
 Deno.test("who is told to go goes at once, and leaves the program alone", async () => {
   await using run = await Run.start();

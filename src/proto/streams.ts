@@ -44,7 +44,7 @@ export class Streams {
   readonly #link: AgentLink;
   readonly #streams = new Map<number, Stream>();
   readonly #pumps = new Set<Promise<void>>();
-  /** Bytes of sockets that the link took, and bytes of the peer that sockets took: tells whether anything still moves. */
+  /** Counts up with every byte that the link, a socket here or the peer's socket takes: tells whether anything moves. */
   movedBytes = 0;
 
   constructor(link: AgentLink) {
@@ -53,6 +53,11 @@ export class Streams {
 
   get size(): number {
     return this.#streams.size;
+  }
+
+  /** Whether bytes of a socket here are still on their way, as far as credit tells: less than an eighth of a window may be. */
+  get isSending(): boolean {
+    return [...this.#streams.values()].some((stream) => stream.isSending);
   }
 
   has(stream: number): boolean {
@@ -142,6 +147,10 @@ class Stream {
     this.#observer = observer;
   }
 
+  get isSending(): boolean {
+    return !this.#hasSentEnd || this.#windowBytes <= AGENT_LIMITS.streamWindowBytes - CREDIT_BYTES;
+  }
+
   /** Socket to peer, until its end; never rejects. Resolves when writing to the socket is over too. */
   async pump(): Promise<void> {
     try {
@@ -189,6 +198,7 @@ class Stream {
 
   onCredit(bytes: number): void {
     this.#windowBytes += bytes;
+    this.#observer.onMoved(bytes);
     if (this.#windowBytes > AGENT_LIMITS.streamWindowBytes) {
       throw new WireError("Credit for bytes that were never sent");
     }
