@@ -37,11 +37,7 @@ export class AgentClient implements AsyncDisposable {
     this.#waiting.set(id, resolve);
     this.link.send({ ...message, id });
     const reply = await promise;
-    assert.equal(
-      reply.type,
-      answer,
-      JSON.stringify(reply, (_, value) => typeof value === "bigint" ? `${value}` : value),
-    );
+    if (reply.type !== answer) assert.fail(`Expected ${answer}, got ${Deno.inspect(reply)}`);
     return reply as Named<T>;
   }
 
