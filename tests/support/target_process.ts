@@ -117,6 +117,8 @@ function script(
     ${setUp}
     ${isChroot ? "" : `pivot_root . old; cd /; umount -l /old`}
     echo ready
-    exec env -i ${variables} ${isChroot ? `/usr/sbin/chroot "$ROOT"` : ""} ${user ? `setpriv ${identity}` : ""} sleep infinity
+    exec env -i ${variables} ${isChroot ? `/usr/sbin/chroot "$ROOT"` : ""} ${
+    user ? `setpriv ${identity}` : ""
+  } sleep infinity
   `;
 }
