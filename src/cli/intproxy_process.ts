@@ -10,7 +10,7 @@
 import { joinNul, utf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { UserError } from "../base/errors.ts";
-import { holdSession, startIntproxy } from "../layer/mod.ts";
+import { holdSession } from "../layer/session_directory.ts";
 import {
   type AgentSource,
   CONTROL_SOCKET,
@@ -21,6 +21,7 @@ import {
   type Start,
 } from "./control.ts";
 import { textOf } from "./environment.ts";
+import { startLocalAgent } from "./local_agent.ts";
 import { openLog } from "./log.ts";
 import { formatError } from "./report.ts";
 import { userEnvironment } from "./self.ts";
@@ -83,8 +84,13 @@ async function serve(
   log: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  await using agent = await reachAgent(start.agent, log, signal);
-  const session = await startIntproxy({
+  const reaching = reachAgent(start.agent, log, signal);
+  // Read while the agent starts.
+  const [layer, reached] = await Promise.allSettled([import("../layer/mod.ts"), reaching]);
+  if (reached.status === "rejected") throw reached.reason;
+  await using agent = reached.value;
+  if (layer.status === "rejected") throw layer.reason;
+  const session = await layer.value.startIntproxy({
     agent: agent.duplex,
     secret: agent.secret,
     version: VERSION,
@@ -111,7 +117,6 @@ interface ReachedAgent extends AsyncDisposable {
 
 async function reachAgent(source: AgentSource, log: Logger, signal: AbortSignal): Promise<ReachedAgent> {
   if (source.kind === "process") {
-    const { startLocalAgent } = await import("./local_agent.ts");
     return { ...startLocalAgent(source.pid, log), secret: new Uint8Array(32) };
   }
   const { openPortForward } = await import("../kube/port_forward.ts");
