@@ -1,19 +1,20 @@
 /**
  * The way to an agent in a cluster: one port-forward through API server and kubelet to a port on the pod's loopback, over
- * one WebSocket of the protocol v4.channel.k8s.io. The intproxy's process uses this module: it must stay light.
+ * SPDY or a WebSocket. The intproxy's process uses this module: it must stay light.
  *
- * Every message begins with a channel: 0 is data, 1 an error in words. Each channel's first two bytes are the port. There
- * is no half-close. The kubelet connects to the port only after the WebSocket stands; so an agent that does not listen
- * yet shows as an error later, upon which all is tried anew, with what was written until then.
+ * The kubelet connects to the port only after the way stands; so an agent that does not listen yet shows as an error
+ * later, upon which all is tried anew, with what was written until then.
  */
-import { concatBytes, fromUtf8 } from "../base/bytes.ts";
+import { concatBytes } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { UserError, WireError } from "../base/errors.ts";
 import type { ApiServer } from "./api_server.ts";
 import { delay, withDeadline } from "./deadline.ts";
 import { dialApiServer } from "./dial.ts";
 import { connectionFailure, refusalOf } from "./refusals.ts";
-import { HandshakeError, openWebSocket, type WebSocketStream } from "./websocket.ts";
+import { HandshakeError } from "./http_upgrade.ts";
+import { openSpdyForward } from "./spdy.ts";
+import { openWebSocketForward } from "./websocket_forward.ts";
 
 /** Where an agent is; plain JSON. */
 export interface AgentAddress {
@@ -23,9 +24,9 @@ export interface AgentAddress {
   readonly port: number;
 }
 
-const PROTOCOL = "v4.channel.k8s.io";
-const CHANNEL = { data: 0, error: 1 } as const;
-const OPEN_MS = 10_000;
+const OPEN_MS = 8_000;
+/** What would be answered to a WebSocket too: no name, no right, no pod, too many requests. */
+const FINAL_STATUSES: ReadonlySet<number> = new Set([401, 403, 404, 429]);
 /** How long an agent that was started may take until it listens: Deno needs 0.1 s, a busy node more. */
 const PATIENCE_MS = 10_000;
 const RETRY_MS = 100;
@@ -45,24 +46,11 @@ export async function openPortForward(
   return new PatientDuplex(first, () => dialPortForward(address), patienceMs);
 }
 
-/** One try: resolves when the WebSocket stands, which does not say that something listens behind it. */
+/** One try: resolves when the way stands, which does not say that something listens at its end. */
 export async function dialPortForward(address: AgentAddress, signal?: AbortSignal): Promise<Duplex> {
-  const { server, namespace, pod, port } = address;
-  const base = new URL(server.url);
-  const path = `${base.pathname.replace(/\/$/, "")}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/` +
-    `${encodeURIComponent(pod)}/portforward?ports=${port}`;
-  const open = async (): Promise<Duplex> => {
-    const duplex = await dialApiServer(server);
-    try {
-      const handshake = { path, host: base.host, protocol: PROTOCOL, headers: server.headers };
-      return new PortForward(await openWebSocket(duplex, handshake), address);
-    } catch (error) {
-      duplex.close();
-      throw error;
-    }
-  };
+  const { server, namespace, pod } = address;
   try {
-    return await withDeadline(open, { ms: OPEN_MS, signal, discard: (late) => late.close() });
+    return await withDeadline(() => openEither(address), { ms: OPEN_MS, signal, discard: (late) => late.close() });
   } catch (error) {
     if (error instanceof HandshakeError) {
       const asked = { verb: "create", resource: "pods/portforward", namespace, name: pod } as const;
@@ -72,68 +60,31 @@ export async function dialPortForward(address: AgentAddress, signal?: AbortSigna
   }
 }
 
-class PortForward implements Duplex {
-  readonly #socket: WebSocketStream;
-  readonly #address: AgentAddress;
-  #channel: number | undefined;
-  /** Bytes of the port that each channel still has to send. */
-  readonly #portBytesDue: number[] = [2, 2];
-  readonly #scratch = new Uint8Array(1024);
-
-  constructor(socket: WebSocketStream, address: AgentAddress) {
-    this.#socket = socket;
-    this.#address = address;
+/** SPDY moves more; where something on the way does not know it, a WebSocket. */
+async function openEither(address: AgentAddress): Promise<Duplex> {
+  const { server, namespace, pod, port } = address;
+  const base = new URL(server.url);
+  const path = `${base.pathname.replace(/\/$/, "")}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/` +
+    `${encodeURIComponent(pod)}/portforward`;
+  const upgrade = { path, host: base.host, headers: server.headers };
+  const explain = (words: string) => unreachable(address, words);
+  try {
+    return await openOver(server, (duplex) => openSpdyForward(duplex, upgrade, port, explain));
+  } catch (error) {
+    const isFinal = error instanceof HandshakeError ? FINAL_STATUSES.has(error.status) : !(error instanceof WireError);
+    if (isFinal) throw error;
   }
+  const asked = { ...upgrade, path: `${path}?ports=${port}` };
+  return await openOver(server, (duplex) => openWebSocketForward(duplex, asked, explain));
+}
 
-  async read(into: Uint8Array): Promise<number | null> {
-    while (true) {
-      if (this.#channel === undefined) {
-        if (!await this.#nextChannel()) return null;
-      } else if (this.#portBytesDue[this.#channel]! > 0) {
-        const due = this.#portBytesDue[this.#channel]!;
-        const count = await this.#socket.read(this.#scratch.subarray(0, due));
-        if (count === null) return null;
-        if (count === 0) this.#channel = undefined;
-        else this.#portBytesDue[this.#channel] = due - count;
-      } else if (this.#channel === CHANNEL.error) {
-        const count = await this.#socket.read(this.#scratch);
-        if (count) throw unreachable(this.#address, fromUtf8(this.#scratch.subarray(0, count)));
-        this.#channel = undefined;
-      } else {
-        const count = await this.#socket.read(into);
-        if (count !== 0) return count;
-        this.#channel = undefined;
-      }
-    }
-  }
-
-  writeAll(bytes: Uint8Array): Promise<void> {
-    return this.#socket.send(CHANNEL.data, bytes);
-  }
-
-  close(): void {
-    this.#socket.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  #lastChannel = 0;
-
-  /** Goes on to the next frame; a message's first byte is its channel. */
-  async #nextChannel(): Promise<boolean> {
-    const frame = await this.#socket.nextFrame();
-    if (!frame) return false;
-    if (frame.isFirst) {
-      if (await this.#socket.read(this.#scratch.subarray(0, 1)) !== 1) return false;
-      this.#lastChannel = this.#scratch[0]!;
-    }
-    if (this.#lastChannel > CHANNEL.error) {
-      throw unreachable(this.#address, "it speaks of a channel we did not ask for");
-    }
-    this.#channel = this.#lastChannel;
-    return true;
+async function openOver(server: ApiServer, open: (duplex: Duplex) => Promise<Duplex>): Promise<Duplex> {
+  const duplex = await dialApiServer(server);
+  try {
+    return await open(duplex);
+  } catch (error) {
+    duplex.close();
+    throw error;
   }
 }
 

@@ -15,6 +15,8 @@ function startPeers(meet: (peer: PortForwardPeer, turn: number) => void, tls?: {
   let turn = 0;
   return startApiServer(({ raw, path, query }) => {
     assert.equal(path, "/api/v1/namespaces/shop/pods/agent-1/portforward");
+    // A server that does not know SPDY: all that these tests say holds of the WebSocket too.
+    if (raw.method === "POST") return refuse(400, "unable to upgrade: SPDY is not spoken here");
     assert.equal(query.get("ports"), String(PORT));
     const { socket, response } = Deno.upgradeWebSocket(raw, { protocol: "v4.channel.k8s.io" });
     socket.binaryType = "arraybuffer";
@@ -107,7 +109,7 @@ Deno.test("a port-forward tries anew with the same bytes while nothing listens y
   await duplex.writeAll(utf8("who's "));
   await duplex.writeAll(utf8("there?"));
   assert.equal(await readText(duplex, 2), "me");
-  assert.equal(api.requests.length, 3);
+  assert.equal(api.requests.filter((it) => it.method === "GET").length, 3);
 });
 
 Deno.test("a port-forward has no other try once the agent has spoken", async () => {
@@ -121,7 +123,7 @@ Deno.test("a port-forward has no other try once the agent has spoken", async () 
   await duplex.writeAll(utf8("hi"));
   assert.equal(await readText(duplex, 1), "x");
   await assertRefused(duplex.read(new Uint8Array(1)), "AGENT_UNREACHABLE", /nothing listens on it/);
-  assert.equal(api.requests.length, 1);
+  assert.equal(api.requests.filter((it) => it.method === "GET").length, 1);
 });
 
 Deno.test("a port-forward gives up when its patience is over", async () => {

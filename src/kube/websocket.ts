@@ -4,50 +4,37 @@
  * Deno's own WebSocket takes in whatever arrives, wanted or not, and so has no bound on memory; here nothing is read
  * before somebody asks for it. No extensions, no text. Messages in several frames are understood, and pings answered.
  */
-import { fromUtf8, utf8 } from "../base/bytes.ts";
+import { utf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { WireError } from "../base/errors.ts";
+import { type Upgrade, upgradeConnection } from "./http_upgrade.ts";
+import { IncomingBytes } from "./incoming_bytes.ts";
 
 /** Payload of the frames that we send, at most. 256 KiB moved more than 64 KiB (measured), and 1 MiB no more. */
 const SENT_FRAME_BYTES = 256 << 10;
-/** Ours, and what a server's answer to the handshake may have. */
-const BUFFER_BYTES = 64 << 10;
 const MAX_HEADER_BYTES = 14;
 const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 /** RFC 6455 section 1.3: what the server has to hash together with our key. */
 const ACCEPT_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/** The server answered something else than "101 Switching Protocols". */
-export class HandshakeError extends Error {
-  override readonly name = "HandshakeError";
-  constructor(readonly status: number, readonly body: string) {
-    super(`The server answered ${status} instead of switching protocols`);
-  }
-}
-
-export interface Handshake {
-  readonly path: string;
-  readonly host: string;
+export interface Handshake extends Omit<Upgrade, "method"> {
   readonly protocol: string;
-  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** Speaks the handshake over a fresh connection, which the result owns from then on. */
 export async function openWebSocket(duplex: Duplex, handshake: Handshake): Promise<WebSocketStream> {
   const key = crypto.getRandomValues(new Uint8Array(16)).toBase64();
-  const lines = [
-    `GET ${handshake.path} HTTP/1.1`,
-    `Host: ${handshake.host}`,
-    "Connection: Upgrade",
-    "Upgrade: websocket",
-    "Sec-WebSocket-Version: 13",
-    `Sec-WebSocket-Key: ${key}`,
-    `Sec-WebSocket-Protocol: ${handshake.protocol}`,
-    ...Object.entries(handshake.headers).map(([name, value]) => `${name}: ${value}`),
-  ];
-  await duplex.writeAll(utf8(`${lines.join("\r\n")}\r\n\r\n`));
-  const { status, headers, rest } = await readResponse(duplex);
-  if (status !== 101) throw new HandshakeError(status, await readBody(duplex, headers, rest));
+  const { headers, rest } = await upgradeConnection(duplex, {
+    ...handshake,
+    method: "GET",
+    headers: {
+      ...handshake.headers,
+      "Upgrade": "websocket",
+      "Sec-WebSocket-Version": "13",
+      "Sec-WebSocket-Key": key,
+      "Sec-WebSocket-Protocol": handshake.protocol,
+    },
+  });
   const digest = await crypto.subtle.digest("SHA-1", utf8(key + ACCEPT_GUID));
   if (headers.get("sec-websocket-accept") !== new Uint8Array(digest).toBase64()) {
     throw new WireError("The server's answer does not belong to our WebSocket handshake");
@@ -58,48 +45,10 @@ export async function openWebSocket(duplex: Duplex, handshake: Handshake): Promi
   return new WebSocketStream(duplex, rest);
 }
 
-async function readResponse(duplex: Duplex): Promise<{ status: number; headers: Headers; rest: Uint8Array }> {
-  const buffer = new Uint8Array(BUFFER_BYTES);
-  for (let filled = 0; filled < buffer.length;) {
-    const count = await duplex.read(buffer.subarray(filled));
-    if (count === null) throw new WireError("The server hung up during the WebSocket handshake");
-    filled += count;
-    const text = new TextDecoder("latin1").decode(buffer.subarray(0, filled));
-    const end = text.indexOf("\r\n\r\n");
-    if (end === -1) continue;
-    const [statusLine = "", ...lines] = text.slice(0, end).split("\r\n");
-    const status = /^HTTP\/1\.[01] (\d{3})/.exec(statusLine);
-    if (!status) throw new WireError("The server does not speak HTTP");
-    const headers = new Headers();
-    for (const line of lines) {
-      const colon = line.indexOf(":");
-      if (colon > 0) headers.append(line.slice(0, colon).trim(), line.slice(colon + 1).trim());
-    }
-    return { status: Number(status[1]), headers, rest: buffer.slice(end + 4, filled) };
-  }
-  throw new WireError("The server's answer to the WebSocket handshake is too long");
-}
-
-/** The body of a refusal, as far as it fits: it is for a message. */
-async function readBody(duplex: Duplex, headers: Headers, rest: Uint8Array): Promise<string> {
-  const length = Math.min(Number(headers.get("content-length")) || 0, BUFFER_BYTES);
-  const body = new Uint8Array(Math.max(length, rest.length));
-  body.set(rest);
-  let filled = rest.length;
-  while (filled < length) {
-    const count = await duplex.read(body.subarray(filled));
-    if (count === null) break;
-    filled += count;
-  }
-  return fromUtf8(body.subarray(0, filled));
-}
-
 /** Frames over a connection whose handshake is done. One reader and one writer at a time. */
 export class WebSocketStream implements Disposable {
   readonly #duplex: Duplex;
-  readonly #incoming = new Uint8Array(BUFFER_BYTES);
-  #from = 0;
-  #to: number;
+  readonly #incoming: IncomingBytes;
   /** Payload of the current frame that was not handed out yet. */
   #left = 0;
   #hasEnded = false;
@@ -108,8 +57,7 @@ export class WebSocketStream implements Disposable {
 
   constructor(duplex: Duplex, received: Uint8Array) {
     this.#duplex = duplex;
-    this.#incoming.set(received);
-    this.#to = received.length;
+    this.#incoming = new IncomingBytes(duplex, received);
   }
 
   /**
@@ -119,16 +67,16 @@ export class WebSocketStream implements Disposable {
   async nextFrame(): Promise<{ isFirst: boolean } | null> {
     // The server may wait for us after its last word: we must not wait for more.
     if (this.#hasEnded) return null;
-    while (this.#left > 0) if (!await this.#skip()) return null;
+    if (!await this.#incoming.skip(this.#left)) return null;
     while (true) {
-      if (!await this.#have(2)) return null;
-      const [first, second] = [this.#incoming[this.#from]!, this.#incoming[this.#from + 1]!];
+      const start = await this.#incoming.look(2);
+      if (!start) return null;
+      const [first, second] = [start[0]!, start[1]!];
       // "A server MUST NOT mask any frames that it sends to the client."
       if (first & 0x70 || second & 0x80) throw new WireError("The server broke the rules of WebSocket frames");
-      const size = headerBytes(second);
-      if (!await this.#have(size)) return null;
-      this.#left = payloadBytes(this.#incoming.subarray(this.#from, this.#from + size));
-      this.#from += size;
+      const header = await this.#incoming.take(headerBytes(second));
+      if (!header) return null;
+      this.#left = payloadBytes(header);
       const opcode = first & 0x0f;
       if (opcode === OPCODE.close) {
         this.#hasEnded = true;
@@ -142,22 +90,9 @@ export class WebSocketStream implements Disposable {
   /** Some bytes of the current frame; 0 when it has no more, null when the connection ended inside it. */
   async read(into: Uint8Array): Promise<number | null> {
     if (this.#left === 0) return 0;
-    const buffered = this.#to - this.#from;
-    const count = Math.min(this.#left, into.length);
-    if (buffered === 0) {
-      // A small read takes more along: likely the next frame's header. A big one is spared the copy.
-      if (count >= BUFFER_BYTES / 4) {
-        const direct = await this.#duplex.read(into.subarray(0, count));
-        if (direct !== null) this.#left -= direct;
-        return direct;
-      }
-      if (!await this.#have(1)) return null;
-    }
-    const copied = Math.min(count, this.#to - this.#from);
-    into.set(this.#incoming.subarray(this.#from, this.#from + copied));
-    this.#from += copied;
-    this.#left -= copied;
-    return copied;
+    const count = await this.#incoming.read(into, this.#left);
+    if (count !== null) this.#left -= count;
+    return count;
   }
 
   /** Sends messages that each consist of `first`, one byte, and a part of `bytes`. */
@@ -191,36 +126,11 @@ export class WebSocketStream implements Disposable {
   async #control(opcode: number): Promise<void> {
     // "All control frames MUST have a payload length of 125 bytes or less."
     if (this.#left > 125) throw new WireError("The server broke the rules of WebSocket frames");
-    if (!await this.#have(this.#left)) return;
-    const payload = this.#incoming.slice(this.#from, this.#from + this.#left);
-    this.#from += this.#left;
+    const payload = (await this.#incoming.take(this.#left))?.slice();
+    if (!payload) return;
     this.#left = 0;
     // Not awaited: a peer that reads nothing must not stop our reading. Its failure is the next writer's to see.
     if (opcode === OPCODE.ping) this.#write(OPCODE.pong, [], payload).catch(() => {});
-  }
-
-  async #skip(): Promise<boolean> {
-    if (!await this.#have(1)) return false;
-    const count = Math.min(this.#left, this.#to - this.#from);
-    this.#from += count;
-    this.#left -= count;
-    return true;
-  }
-
-  /** Reads until `count` bytes are buffered; false when the connection ended before. */
-  async #have(count: number): Promise<boolean> {
-    while (this.#to - this.#from < count) {
-      if (this.#from === this.#to) this.#from = this.#to = 0;
-      else if (this.#incoming.length - this.#from < count) {
-        this.#incoming.copyWithin(0, this.#from, this.#to);
-        this.#to -= this.#from;
-        this.#from = 0;
-      }
-      const got = await this.#duplex.read(this.#incoming.subarray(this.#to));
-      if (got === null) return false;
-      this.#to += got;
-    }
-    return true;
   }
 }
 

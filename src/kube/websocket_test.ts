@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { concatBytes, utf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { WireError } from "../base/errors.ts";
-import { HandshakeError, openWebSocket, WebSocketStream } from "./websocket.ts";
+import { HandshakeError } from "./http_upgrade.ts";
+import { openWebSocket, WebSocketStream } from "./websocket.ts";
 
 /** A connection whose other end is the test: it reads what is fed, and keeps what is written. */
 class ScriptedDuplex implements Duplex {
