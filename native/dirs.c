@@ -52,7 +52,7 @@ static struct own_dir *new_dir(void)
 	return NULL;
 }
 
-/* A DIR over a descriptor of ours, whose position it takes over. NULL with errno set; then the descriptor is as it was. */
+/* A DIR over a descriptor of ours, whose position it takes over. NULL with errno set: the descriptor is as it was. */
 static DIR *dir_over(int fd, const struct directory_footer *footer)
 {
 	size_t mapped = footer->entries_bytes ? footer->entries_bytes : 1;

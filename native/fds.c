@@ -88,7 +88,8 @@ int fds_stat(int fd, struct wire_stat *stat)
 	uint8_t bytes[WIRE_STAT_BYTES];
 	long length = kernel(SYS_readlink, link_of(fd, link), name, sizeof name);
 	const char *at = name + sizeof before - 1;
-	if (length < (long)(sizeof before - 1 + PREFIX_LENGTH + 2 * sizeof bytes) || memcmp(name, before, sizeof before - 1))
+	long least = sizeof before - 1 + PREFIX_LENGTH + 2 * sizeof bytes;
+	if (length < least || memcmp(name, before, sizeof before - 1))
 		return -EBADF;
 	if (memcmp(at, FILE_PREFIX, PREFIX_LENGTH) && memcmp(at, DIRECTORY_PREFIX, PREFIX_LENGTH))
 		return -EBADF;
@@ -167,7 +168,9 @@ int fds_directory(int fd, struct directory_footer *footer)
 ssize_t fds_directory_path(int fd, char *into, size_t room)
 {
 	struct directory_footer footer;
-	if (!atomic_load_explicit(&has_directories, memory_order_relaxed) || fds_directory(fd, &footer) < 0 || footer.path_bytes == 0 || footer.path_bytes >= room)
+	if (!atomic_load_explicit(&has_directories, memory_order_relaxed) || fds_directory(fd, &footer) < 0)
+		return -1;
+	if (footer.path_bytes == 0 || footer.path_bytes >= room)
 		return -1;
 	char link[32];
 	int again = (int)kernel(SYS_openat, AT_FDCWD, link_of(fd, link), O_RDONLY | O_CLOEXEC);

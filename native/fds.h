@@ -1,8 +1,8 @@
 /* fds.h - remote files as descriptors: memfds that know what they stand for.
  *
- * The memfd's name carries the remote stat in hexadecimal, so whoever holds the descriptor (after dup, fork, exec, or from
- * another process) can ask the kernel what it is: there is no table, hence no lock and nothing to keep in step. A mode no
- * other nameless file has marks ours, so that telling them apart costs nothing in fstat().
+ * The memfd's name carries the remote stat in hexadecimal, so whoever holds the descriptor (after dup, fork, exec, or
+ * from another process) can ask the kernel what it is: there is no table, hence no lock and nothing to keep in step. A
+ * mode no other nameless file has marks ours, so that telling them apart costs nothing in fstat().
  *
  * A directory's memfd holds its entries as struct linux_dirent64, then its path, then a footer. Its file position is
  * counted from DIRECTORY_BASE: beyond the end, where read(2) finds nothing.
@@ -46,7 +46,7 @@ int fds_stat(int fd, struct wire_stat *stat);
 /* 0 and the footer of a directory of ours; -ENOTDIR when it is a file of ours; -EBADF when it is not ours. */
 int fds_directory(int fd, struct directory_footer *footer);
 
-/* The remote path of a directory of ours: its length (no NUL), or -1. Costs nothing in a process that has opened none and
+/* The remote path of a directory of ours: its length (no NUL), or -1. Costs nothing in a process that has opened and
  * inherited none; one that came by SCM_RIGHTS into such a process is not seen until it is read as a directory. */
 ssize_t fds_directory_path(int fd, char *into, size_t room);
 

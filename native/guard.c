@@ -1,7 +1,7 @@
 /* guard.c - our descriptors among the app's: programs that close everything do not hit them, programs that want their
  * numbers get them.
  *
- * To the app our numbers are not open. What happens to them by raw system calls is noticed before their next use (wire.c).
+ * To the app our numbers are not open. What raw system calls do to them is noticed before their next use (wire.c).
  */
 #include "real.h"
 #include "wire.h"

@@ -1,4 +1,4 @@
-/* kernel.h - system calls without libc between: no errno, no cancellation point, no hook of ours or of others on the way.
+/* kernel.h - system calls without libc between: no errno, no cancellation point, no hook on the way.
  *
  * That makes them fit for signal handlers, for children of vfork and for moments when libc is not started yet.
  * kernel(SYS_x, …) gives the result or -errno.

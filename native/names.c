@@ -108,8 +108,8 @@ static int resolve(const char *name, int family, int flags, struct answer *answe
 
 /* ---- getaddrinfo ---- */
 
-static const int KNOWN_FLAGS = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL | AI_ADDRCONFIG | AI_IDN |
-			       AI_CANONIDN | AI_NUMERICSERV | 0x0100 | 0x0200; /* AI_IDN_…, deprecated and ignored */
+static const int KNOWN_FLAGS = AI_PASSIVE | AI_CANONNAME | AI_NUMERICHOST | AI_V4MAPPED | AI_ALL | AI_ADDRCONFIG |
+			       AI_IDN | AI_CANONIDN | AI_NUMERICSERV | 0x0100 | 0x0200; /* the deprecated AI_IDN_… */
 
 /* Everything but the name: libc checks the hints and expands service and socket types, as it would for an address. */
 static int expand_service(const char *service, const struct addrinfo *hints, struct addrinfo **into)
@@ -204,8 +204,8 @@ static int make_list(const struct answer *answer, const char *name, const struct
 int hook_getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **result)
 {
 	static const struct addrinfo usual = { .ai_flags = AI_V4MAPPED | AI_ADDRCONFIG };
-	bool is_real = !shim.is_dns_remote || !name || (hints && (hints->ai_flags & AI_NUMERICHOST)) || is_numeric(name);
-	if (is_real)
+	bool is_number_wanted = hints && (hints->ai_flags & AI_NUMERICHOST);
+	if (!shim.is_dns_remote || !name || is_number_wanted || is_numeric(name))
 		return real.getaddrinfo(name, service, hints, result);
 	int saved = errno;
 	if (!hints)
@@ -386,7 +386,8 @@ static int reverse(const void *address, size_t length, char into[NAME_BYTES])
 
 static bool is_address_remote(const void *address, socklen_t length, int family)
 {
-	return shim.is_dns_remote && address && ((family == AF_INET && length == 4) || (family == AF_INET6 && length == 16));
+	bool is_right = (family == AF_INET && length == 4) || (family == AF_INET6 && length == 16);
+	return shim.is_dns_remote && address && is_right;
 }
 
 static int find_address(const void *address, socklen_t length, int family, struct hostent *host, struct room room,

@@ -95,7 +95,8 @@ static bool has_code_component(const char *path, size_t length)
 			if (equals(path + from, end - from, names[at]))
 				return true;
 		/* Pipes of the .NET runtime: clr-debug-pipe-…, dotnet-diagnostic-… */
-		if (end - from > 10 && memcmp(path + from, "clr-", 4) == 0 && memmem(path + from, end - from, "-pipe-", 6))
+		bool is_clr = end - from > 10 && memcmp(path + from, "clr-", 4) == 0;
+		if (is_clr && memmem(path + from, end - from, "-pipe-", 6))
 			return true;
 		from = end + 1;
 	}
@@ -168,15 +169,18 @@ static bool is_plain(const char *path, size_t *length)
 			continue;
 		if (at[1] == '/' || at[1] == '\0')
 			break;
-		if (at[1] == '.' && (at[2] == '/' || at[2] == '\0' || (at[2] == '.' && (at[3] == '/' || at[3] == '\0'))))
+		if (at[1] != '.')
+			continue;
+		const char *after = at + (at[2] == '.' ? 3 : 2);
+		if (*after == '/' || *after == '\0')
 			break;
 	}
 	*length = (size_t)(at - path);
 	return *at == '\0';
 }
 
-/* Appends the components of `path` to `into`, which holds `length` bytes of an absolute path without a slash at its end;
- * "." and "//" go. Returns the new length, or -1 when there is no room. */
+/* Appends the components of `path` to `into`, which holds `length` bytes of an absolute path without a slash at its
+ * end; "." and "//" go. Returns the new length, or -1 when there is no room. */
 static ssize_t append(char *into, size_t length, size_t room, struct text path, bool keeps_dotdot)
 {
 	const char *at = path.at;

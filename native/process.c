@@ -1,7 +1,8 @@
 /* process.c - children follow: whatever environment a program gives to a new image, the shim and the session are in it.
  *
- * Between vfork and exec there is no allocating: a new environment is an array on the stack. The program's own LD_PRELOAD
- * stays, behind ours. What the shim cannot enter (static, setuid, of another architecture) is noted by name.
+ * Between vfork and exec there is no allocating: a new environment is an array on the stack. The program's own
+ * LD_PRELOAD stays, behind ours. What the shim cannot enter (static, musl, setuid, of another architecture) is noted by
+ * name.
  */
 #include "real.h"
 #include "wire.h"
@@ -57,21 +58,21 @@ static bool is_ours_first(const char *list)
 struct survey {
 	size_t count;
 	const char *preload; /* the program's own list, or NULL */
+	bool has_session; /* one that is named already stays: another run inside this one, or none on purpose */
 	bool is_complete;
 };
 
 static struct survey survey(char *const envp[])
 {
 	struct survey found = { 0 };
-	bool has_session = false;
 	for (; envp && envp[found.count]; found.count++) {
 		const char *entry = envp[found.count];
 		if (starts_with(entry, PRELOAD))
 			found.preload = entry + sizeof PRELOAD - 1;
-		else if (strcmp(entry, shim.session_variable) == 0)
-			has_session = true;
+		else if (starts_with(entry, SESSION))
+			found.has_session = true;
 	}
-	found.is_complete = has_session && found.preload && is_ours_first(found.preload);
+	found.is_complete = found.has_session && found.preload && is_ours_first(found.preload);
 	return found;
 }
 
@@ -117,7 +118,7 @@ static struct obstacle obstacle_of(const char *path)
 {
 	uint8_t head[2048];
 	struct stat st;
-	int fd = (int)kernel(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	int fd = (int)kernel(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return (struct obstacle){ 0 };
 	long length = kernel(SYS_read, fd, head, sizeof head);
@@ -170,26 +171,26 @@ static struct obstacle note_obstacle(const struct launch *it)
 /* More entries than this do not go on the stack. */
 enum { STACK_ENTRIES = 4096 };
 
-/* Copies the environment into `room`, without our variables, behind the `count` entries that are there. */
-static void copy_rest(char **room, size_t count, char *const envp[])
+/* Copies the environment into `room` behind the `count` entries that are there: all but LD_PRELOAD, and the session. */
+static void copy_rest(char **room, size_t count, char *const envp[], const struct survey *found)
 {
-	for (; *envp; envp++)
-		if (!starts_with(*envp, PRELOAD) && !starts_with(*envp, SESSION))
+	if (!found->has_session)
+		room[count++] = shim.session_variable;
+	for (; envp && *envp; envp++)
+		if (!starts_with(*envp, PRELOAD))
 			room[count++] = *envp;
 	room[count] = NULL;
 }
 
 static int launch_with_shim(const struct launch *it, char *const envp[], const struct survey *found, char **room)
 {
-	static char *const nothing[] = { NULL };
 	size_t own = found->preload ? strlen(found->preload) : 0;
 	char preload[sizeof PRELOAD + strlen(shim.path) + 1 + own];
 	char *at = stpcpy(stpcpy(preload, PRELOAD), shim.path);
 	if (own > 0)
 		stpcpy(stpcpy(at, ":"), found->preload);
 	room[0] = preload;
-	room[1] = shim.session_variable;
-	copy_rest(room, 2, envp ? envp : nothing);
+	copy_rest(room, 1, envp, found);
 	return really(it, room);
 }
 
@@ -211,11 +212,7 @@ static int launch_without_shim(const struct launch *it, char *const envp[], cons
 		stpcpy(stpcpy(preload, PRELOAD), own);
 		room[count++] = preload;
 	}
-	room[count++] = shim.session_variable;
-	if (envp)
-		copy_rest(room, count, envp);
-	else
-		room[count] = NULL;
+	copy_rest(room, count, envp, found);
 	return really(it, room);
 }
 
@@ -278,14 +275,18 @@ int hook_execveat(int dirfd, const char *path, char *const argv[], char *const e
 int hook_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
 		     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-	struct launch it = { SPAWN, .path = path, .argv = argv, .pid = pid, .actions = actions, .attributes = attributes };
+	struct launch it = { .how = SPAWN, .path = path, .argv = argv, .pid = pid };
+	it.actions = actions;
+	it.attributes = attributes;
 	return launch(&it, envp);
 }
 
 int hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
 		      const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-	struct launch it = { SPAWNP, .path = file, .argv = argv, .pid = pid, .actions = actions, .attributes = attributes };
+	struct launch it = { .how = SPAWNP, .path = file, .argv = argv, .pid = pid };
+	it.actions = actions;
+	it.attributes = attributes;
 	return launch(&it, envp);
 }
 
@@ -302,7 +303,7 @@ static void complete_environ(void)
 	if (own > 0)
 		stpcpy(stpcpy(at, ":"), found.preload);
 	setenv("LD_PRELOAD", preload, 1);
-	setenv("MIRRORD_SESSION_DIR", shim.session_variable + sizeof SESSION - 1, 1);
+	setenv("MIRRORD_SESSION_DIR", shim.session_variable + sizeof SESSION - 1, 0);
 	errno = saved;
 }
 

@@ -4,9 +4,9 @@
  * another library's constructor was quicker. Without a session directory, or with one that cannot be read, the settings
  * stay zero and every hook bypasses: a guest that has lost its host leaves no trace.
  *
- * There is no re-entrance guard around hooks: a body uses system calls or `real`, never an exported name, so a hook that
- * comes in while another runs (from a signal handler, an allocator, an NSS module) is simply another call. A hook that is
- * left by longjmp could never take such a guard down again.
+ * There is no re-entrance guard around hooks: a body uses system calls or `real`, never an exported name, so a hook
+ * that comes in while another runs (from a signal handler, an allocator, an NSS module) is simply another call. A hook
+ * that is left by longjmp could never take such a guard down again.
  */
 #include "fds.h"
 #include "real.h"

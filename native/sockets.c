@@ -1,10 +1,10 @@
 /* sockets.c - outgoing TCP through the target, on the app's own socket: it is connected to a relay of the intproxy on
  * loopback, so options, epoll registrations and non-blocking state stay what they are.
  *
- * Blocking	bind to loopback, ask and wait for the agent's answer, then connect to the relay that accepts at once.
- * Non-blocking	connect to the relay that answers no SYN: the socket is in SYN_SENT, as it would be. Then tell the intproxy,
- *		which completes the handshake when the agent has connected, or breaks it. A broken one shows as ECONNRESET;
- *		the true errno is the intproxy's to tell (SO_ERROR, a second connect).
+ * Blocking: bind to loopback, ask and wait for the agent's answer, then connect to the relay that accepts at once.
+ * Non-blocking: connect to the relay that answers no SYN; the socket is in SYN_SENT, as it would be. Then tell the
+ * intproxy, which completes the handshake when the agent has connected, or breaks it. A broken one shows as ECONNRESET;
+ * the true errno is the intproxy's to tell (SO_ERROR, a second connect).
  *
  * UDP, Unix sockets and everything that is not a TCP connect stays real. Refuses nothing by itself.
  */
@@ -186,7 +186,8 @@ static int is_own_listener(const struct endpoint *peer)
 
 /* 0 when the agent has connected, -errno when it could not; -EINTR, -ETIMEDOUT: it may still come. `*is_answer` tells
  * the agent's own ETIMEDOUT from the wait that was over. */
-static int wait_for_agent(const struct endpoint *peer, const struct endpoint *local, int64_t timeout_us, bool *is_answer)
+static int wait_for_agent(const struct endpoint *peer, const struct endpoint *local, int64_t timeout_us,
+			  bool *is_answer)
 {
 	struct wire_call call;
 	struct wire_connect message = connect_message(peer, local, true);

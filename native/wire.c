@@ -1,7 +1,7 @@
 /* wire.c - the pool of connections to the intproxy. Speaks frames, knows no hook.
  *
- * A connection serves one call at a time, so there is nothing to lock and nobody waits behind somebody else: a call takes
- * an idle one, or opens another. A signal handler that interrupts a call simply takes the next one.
+ * A connection serves one call at a time, so there is nothing to lock and nobody waits behind somebody else: a call
+ * takes an idle one, or opens another. A signal handler that interrupts a call simply takes the next one.
  *
  * Slot		event			action > next
  * EMPTY	wanted			connect, Hello > BUSY
@@ -310,7 +310,8 @@ static bool is_head_right(const struct wire_call *call, enum wire_type reply, ui
 	uint32_t id;
 	memcpy(length, call->buffer, sizeof *length);
 	memcpy(&id, call->buffer + 5, sizeof id);
-	return *length >= WIRE_HEAD_BYTES - 4 && *length <= WIRE_FRAME_BYTES && call->buffer[4] == reply && id == WIRE_ID;
+	bool is_length_right = *length >= WIRE_HEAD_BYTES - 4 && *length <= WIRE_FRAME_BYTES;
+	return is_length_right && call->buffer[4] == reply && id == WIRE_ID;
 }
 
 /* Reads a frame's head and as much of the rest as the buffer holds. `is_alone`: no frame follows this one, so whatever
@@ -377,7 +378,7 @@ static int ask(struct wire_call *call, size_t length, enum wire_type reply, stru
 		return -ENAMETOOLONG;
 	int error;
 	do {
-		/* An idle connection that the peer has closed says nothing about this request, and took nothing of it. */
+		/* An idle connection that the peer has closed says nothing of this request, and took nothing of it. */
 		error = ask_once(call, length, reply, manner);
 	} while (error == -EPIPE && !call->is_fresh);
 	return error == -EPIPE ? -EIO : error;

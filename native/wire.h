@@ -14,8 +14,8 @@
 
 #include "shim.h"
 
-/* Holds every request, and every answer but the bulk at the end of OpenReply and Chunk. Small, because it lies on stacks
- * that may be small. */
+/* Holds every request, and every answer but the bulk at the end of OpenReply and Chunk. Small, because it lies on
+ * stacks that may be small. */
 #define WIRE_BUFFER_BYTES (WIRE_PATH_BYTES + 512u)
 
 /* One request is under way per connection: the id tells an answer from what a broken peer might send. */

@@ -209,3 +209,11 @@ Deno.test("a program linked against musl runs without our library, which its loa
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+Deno.test("a program that names another session, or none, keeps what it named", async () => {
+  const show = await builtApp("process");
+  await using app = await startUnderShim("/usr/bin/env", ["MIRRORD_SESSION_DIR=/other", show, "show"], {
+    answer: answerFrom(TREE),
+  });
+  assert.match(await app.output(), /session there, file ENOENT/);
+});
