@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { nearest, parseArguments } from "./arguments.ts";
+
+const TABLE = [
+  { flag: "--target", short: "-t", value: "PATH" },
+  { flag: "--accept", short: "-c", value: "BOOL", isValueOptional: true },
+  { flag: "--no-outgoing" },
+] as const;
+
+function parse(...args: string[]): { said: [string, string | undefined][]; rest: readonly string[] } {
+  const { flags, rest } = parseArguments(args, TABLE);
+  return { said: flags.map(({ decl, text }) => [decl.flag, text]), rest };
+}
+
+for (const args of [["--target", "a"], ["--target=a"], ["-t", "a"], ["-ta"], ["-t=a"]]) {
+  Deno.test(`parseArguments() reads "${args.join(" ")}"`, () => {
+    assert.deepEqual(parse(...args, "program"), { said: [["--target", "a"]], rest: ["program"] });
+  });
+}
+
+Deno.test("parseArguments() leaves all behind the first word that is no option as it is", () => {
+  assert.deepEqual(parse("--no-outgoing", "curl", "-t", "--help"), {
+    said: [["--no-outgoing", undefined]],
+    rest: ["curl", "-t", "--help"],
+  });
+});
+
+Deno.test("parseArguments() ends the options at --, and takes a lone dash for a word", () => {
+  assert.deepEqual(parse("--", "-t", "--").rest, ["-t", "--"]);
+  assert.deepEqual(parse("-", "x").rest, ["-", "x"]);
+});
+
+Deno.test("parseArguments() does not take the next word for an optional value", () => {
+  assert.deepEqual(parse("-c", "false"), { said: [["--accept", undefined]], rest: ["false"] });
+  assert.deepEqual(parse("-c=false").said, [["--accept", "false"]]);
+});
+
+Deno.test("parseArguments() takes a value that looks like an option, and an empty one", () => {
+  assert.deepEqual(parse("-t", "--no-outgoing").said, [["--target", "--no-outgoing"]]);
+  assert.deepEqual(parse("--target=").said, [["--target", ""]]);
+});
+
+Deno.test("parseArguments() refuses an unknown option, a missing value, a value too many", () => {
+  assert.throws(() => parse("--targets"), /Cannot understand "--targets"/);
+  assert.throws(() => parse("-z"), /Cannot understand "-z"/);
+  assert.throws(() => parse("--target"), /it needs PATH/);
+  assert.throws(() => parse("--no-outgoing=x"), /takes no value/);
+});
+
+Deno.test("nearest() finds typing errors and beginnings, and nothing where nothing is near", () => {
+  const words = ["--target", "--target-namespace", "--no-outgoing", "--help"];
+  assert.equal(nearest("--tagret", words), "--target");
+  assert.equal(nearest("--no-outgo", words), "--no-outgoing");
+  assert.equal(nearest("--frobnicate", words), undefined);
+});

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { utf8 } from "../base/bytes.ts";
+import { EXCLUDED_BY_DEFAULT, formatEnvironment, parseEnvironment, selectVariables, textOf } from "./environment.ts";
+
+function environmentOf(names: readonly string[]): Map<string, Uint8Array> {
+  return new Map(names.map((name) => [name, utf8("x")]));
+}
+
+function selected(names: readonly string[], rules: { include?: string[]; exclude?: string[] }): string[] {
+  return [...selectVariables(environmentOf(names), { include: rules.include, exclude: rules.exclude ?? [] }).keys()];
+}
+
+Deno.test("parseEnvironment() keeps bytes that are not UTF-8, empty values and equal signs in values", () => {
+  const bytes = new Uint8Array([...utf8("A=\0B=b=c\0C="), 0xff, 0]);
+  const environment = parseEnvironment(bytes);
+  assert.deepEqual([...environment.keys()], ["A", "B", "C"]);
+  assert.equal(textOf(environment, "B"), "b=c");
+  assert.deepEqual(formatEnvironment(environment).at(-1), new Uint8Array([...utf8("C="), 0xff]));
+});
+
+Deno.test("parseEnvironment() takes the first of two equal names and skips what is no variable", () => {
+  const environment = parseEnvironment(utf8("A=1\0A=2\0nonsense\0=x\0"));
+  assert.deepEqual([...environment.keys()], ["A"]);
+  assert.equal(textOf(environment, "A"), "1");
+});
+
+Deno.test("formatEnvironment() gives back a name that is not ASCII as it was", () => {
+  const bytes = utf8("GRÖSSE=1");
+  assert.deepEqual(formatEnvironment(parseEnvironment(bytes)), [bytes]);
+});
+
+Deno.test("selectVariables() leaves out what would break a program here", () => {
+  const excluded = EXCLUDED_BY_DEFAULT.map((name) => name.replace("*", "X"));
+  assert.deepEqual(selected([...excluded, "SHOP", "PATHS", "LD_PRELOAD", "LD_LIBRARY_PATH", "MIRRORD_X"], {}), [
+    "SHOP",
+    "PATHS",
+  ]);
+});
+
+Deno.test("selectVariables() takes only what is included, even what is left out by default, but never the loader's", () => {
+  assert.deepEqual(selected(["HOME", "A1", "A22", "B", "LD_PRELOAD"], { include: ["HOME", "A?", "LD_*"] }), [
+    "HOME",
+    "A1",
+  ]);
+  assert.deepEqual(selected(["A", "B"], { include: [] }), []);
+});
+
+Deno.test("selectVariables() leaves out what is excluded; a star alone is everything", () => {
+  assert.deepEqual(selected(["A.B", "AxB", "C"], { exclude: ["A.B"] }), ["AxB", "C"]);
+  assert.deepEqual(selected(["A", "B"], { exclude: ["*"] }), []);
+});

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { UserError } from "../base/errors.ts";
+import { resolveConfig, type Said, saidByEnvironment } from "./resolve.ts";
+
+function environment(variables: Record<string, string>): Said[] {
+  return saidByEnvironment((name) => variables[name]);
+}
+
+Deno.test("resolveConfig() of nothing is targetless, local files but for names, all variables, everything remote", () => {
+  const config = resolveConfig([]);
+  assert.deepEqual(config.target, { kind: "targetless" });
+  assert.equal(config.isTargetDefault, true);
+  assert.equal(config.fsMode, "localwithoverrides");
+  assert.deepEqual(config.env, { include: undefined, exclude: [] });
+  assert.ok(config.isDnsRemote && config.isTcpRemote && config.isHostnameRemote);
+  assert.deepEqual(config.agent, { namespace: undefined, image: undefined, ttlSeconds: 1, startupTimeoutMs: 60_000 });
+});
+
+Deno.test("resolveConfig() reads files of a target by default, and leaves them alone when told to", () => {
+  const target: Said = { key: "target.path", text: "pod/a", from: "--target" };
+  assert.equal(resolveConfig([target]).fsMode, "read");
+  const local: Said = { key: "feature.fs.mode", text: "local", from: "--fs-mode" };
+  assert.equal(resolveConfig([target, local]).fsMode, "local");
+  assert.equal(resolveConfig([local]).fsMode, "local");
+});
+
+Deno.test("resolveConfig() lets what is said later win", () => {
+  const said = environment({ MIRRORD_TARGET_NAMESPACE: "shop", MIRRORD_AGENT_TTL: "5" });
+  const config = resolveConfig([...said, { key: "target.namespace", text: "bank", from: "-n" }]);
+  assert.equal(config.targetNamespace, "bank");
+  assert.equal(config.agent.ttlSeconds, 5);
+});
+
+Deno.test("saidByEnvironment() hears no empty variable, and one that stands in two rows once", () => {
+  assert.deepEqual(environment({ MIRRORD_TARGET_NAMESPACE: "", MIRRORD_TCP_OUTGOING: "false" }), [
+    { key: "feature.network.outgoing.tcp", text: "false", from: "MIRRORD_TCP_OUTGOING" },
+  ]);
+});
+
+Deno.test("resolveConfig() splits lists at semicolons and drops blanks", () => {
+  const config = resolveConfig([{ key: "skip_processes", text: "git; make ;;", from: "--skip-processes" }]);
+  assert.deepEqual(config.skipProcesses, ["git", "make"]);
+});
+
+Deno.test("resolveConfig() gives something that cannot be changed", () => {
+  const config = resolveConfig([{ key: "feature.env.exclude", text: "A", from: "-x" }]);
+  assert.throws(() => (config.env.exclude as string[]).push("B"), TypeError);
+  assert.throws(() => Object.assign(config.agent, { image: "x" }), TypeError);
+});
+
+for (
+  const { key, text, says } of [
+    { key: "agent.ttl", text: "-1", says: /"-1" is not a number of seconds/ },
+    { key: "agent.ttl", text: "86401", says: /from 0 to 86400/ },
+    { key: "agent.startup_timeout", text: "1.5", says: /"1.5" is not a number/ },
+    { key: "feature.network.dns.enabled", text: "yes", says: /neither true nor false/ },
+    { key: "feature.fs.mode", text: "READ", says: /no mode "READ"/ },
+    { key: "target.namespace", text: "  ", says: /it is empty/ },
+    { key: "telemetry", text: "never", says: /neither true nor false/ },
+  ] as const
+) {
+  Deno.test(`resolveConfig() refuses "${text}" for ${key}, naming who said it`, () => {
+    assert.throws(() => resolveConfig([{ key, text, from: "MIRRORD_X" }]), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /^Cannot use the value of MIRRORD_X: /);
+      assert.match(error.message, says);
+      assert.equal(error.exitCode, 2);
+      return true;
+    });
+  });
+}
