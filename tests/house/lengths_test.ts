@@ -69,7 +69,7 @@ Deno.test("a function is not longer than a screen", () => {
 
 Deno.test("a file says on its first line what it is for", () => {
   const silent = sourceFiles(["src/", "native/", "tasks/", "tests/", "bench/"], [".ts", ".c", ".h"])
-    .filter(({ path, text }) => !/^src\/.*_test\.ts$/.test(path) && !/^(?:\/\*|#!)/.test(text))
+    .filter(({ path, text }) => !path.endsWith("_test.ts") && !/^(?:\/\*|#!)/.test(text))
     .map(({ path }) => path);
   assert.deepEqual(silent, []);
 });
