@@ -114,9 +114,8 @@ function startTarget(root: string): Deno.ChildProcess {
 /** The servers are a Deno program with our files: only their network is the sandbox's. */
 function startServers(pid: number): Deno.ChildProcess {
   const script = new URL("./sandbox_servers.ts", import.meta.url).pathname;
-  const config = new URL("../../deno.json", import.meta.url).pathname;
-  const deno = [Deno.execPath(), "run", "-A", "--quiet", "--no-lock", "--config", config, script, ADDRESS, HOSTNAME];
-  const args = ["--target", String(pid), "--net", "--uts", "--", ...deno];
+  const flags = ["run", "-A", "--quiet", "--no-config", "--no-lock", "--unstable-net"];
+  const args = ["--target", String(pid), "--net", "--uts", "--", Deno.execPath(), ...flags, script, ADDRESS, HOSTNAME];
   return new Deno.Command("nsenter", { args, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn();
 }
 

@@ -1,10 +1,9 @@
 /**
  * What runs in a sandbox's network: a DNS server that knows a few names, an HTTP server that tells what it was asked, and
  * TCP servers for the tests. Started by sandbox.ts with its address and host name; ends with its standard input.
+ *
+ * It imports nothing: in the sandbox's network no package could be fetched.
  */
-import { Buffer } from "node:buffer";
-import { type Answer, decode, encode } from "dns-packet";
-
 const [address = "127.0.0.1", hostname = "sandbox"] = Deno.args;
 
 /** Names as a cluster has them: short ones need the search list. */
@@ -15,22 +14,41 @@ const NAMES: Readonly<Record<string, { A?: string[]; AAAA?: string[] }>> = {
   "both.sandbox.local": { A: [address], AAAA: ["::1"] },
 };
 
+const TYPES: Readonly<Record<number, "A" | "AAAA">> = { 1: "A", 28: "AAAA" };
+const HEADER_BYTES = 12;
+
+/** RFC 1035: the question of a query, repeated in the answer, and one record for each address of the name. */
 function answerName(query: Uint8Array): Uint8Array {
-  const packet = decode(Buffer.from(query));
-  const question = packet.questions?.[0];
-  const known = question && NAMES[question.name.toLowerCase()];
-  const addresses = (question && known?.[question.type as "A" | "AAAA"]) ?? [];
-  const answers = addresses.map((data: string) =>
-    ({ name: question!.name, type: question!.type, ttl: 5, data }) as Answer
-  );
-  const NXDOMAIN = 3;
-  return encode({
-    id: packet.id ?? 0,
-    type: "response",
-    flags: 0x0180 | (known ? 0 : NXDOMAIN),
-    questions: packet.questions ?? [],
-    answers,
+  const labels: string[] = [];
+  let at = HEADER_BYTES;
+  for (let length = query[at]!; length > 0; length = query[at]!) {
+    labels.push(new TextDecoder().decode(query.subarray(at + 1, at + 1 + length)));
+    at += 1 + length;
+  }
+  const question = query.subarray(HEADER_BYTES, at + 5);
+  const type = TYPES[query[at + 1]! << 8 | query[at + 2]!];
+  const known = NAMES[labels.join(".").toLowerCase()];
+  const records = (type && known?.[type] || []).map((address) => {
+    const data = type === "A" ? address.split(".").map(Number) : [...new Array(15).fill(0), 1]; // ::1 is all we have
+    const pointer = [0xc0, HEADER_BYTES, ...question.slice(-4)];
+    return [...pointer, 0, 0, 0, 5, 0, data.length, ...data];
   });
+  const NXDOMAIN = 3;
+  const flags = [0x81, 0x80 | (known ? 0 : NXDOMAIN)];
+  return new Uint8Array([
+    ...query.subarray(0, 2),
+    ...flags,
+    0,
+    1,
+    0,
+    records.length,
+    0,
+    0,
+    0,
+    0,
+    ...question,
+    ...records.flat(),
+  ]);
 }
 
 async function serveNames(): Promise<void> {
