@@ -14,6 +14,7 @@ const PACKAGES = {
   curl: ["/usr/bin/curl", "curl"],
   script: ["/usr/bin/script", "bsdutils"],
   procps: ["/usr/bin/ps", "procps"],
+  services: ["/etc/services", "netbase"],
   python: ["/usr/bin/python3", "python3"],
 } as const;
 

@@ -16,7 +16,7 @@ interface Counts {
 
 /** Resolves with the exit code. */
 async function test(args: readonly string[]): Promise<number> {
-  await prepare([...TO_BUILD, "ip", "unshare", "mount", "curl", "script", "procps", "python"]);
+  await prepare([...TO_BUILD, "ip", "unshare", "mount", "curl", "script", "procps", "services", "python"]);
   say(`built ${await build()}`);
   const paths = args.some((it) => !it.startsWith("-")) ? [] : PLACES;
   const command = new Deno.Command(Deno.execPath(), {
