@@ -46,8 +46,11 @@ export interface ClusterAgent {
   readonly jobName: string;
   /** Deletes the Job; the agent also leaves by itself, and its Job then goes after `ttlSeconds`. */
   remove(): Promise<void>;
-  /** After the agent was lost: what the cluster says of it, or undefined when it knows nothing. */
-  whyGone(): Promise<UserError | undefined>;
+  /**
+   * What `work` with the agent promises, unless the agent fails meanwhile: then rejects with what the cluster says of it.
+   * When `work` fails first, the cluster has a moment to say why.
+   */
+  explained<T>(work: Promise<T>): Promise<T>;
 }
 
 /** How long the agent waits for its client. */
@@ -57,6 +60,8 @@ const GRACE_MS = 1500;
 const PROBE_MS = 100;
 /** The refusal of a port nobody listens on comes right behind the WebSocket's handshake. */
 const SILENCE_MS = 60;
+/** The kubelet reports the end of a container up to two seconds late. */
+const EXPLAIN_MS = 2000;
 /** Removing must not hold up a Ctrl-C for long. */
 const REMOVE_MS = 5000;
 
@@ -79,7 +84,7 @@ export async function createAgent(options: AgentOptions): Promise<ClusterAgent> 
   try {
     const pod = await start(options, names, port, manifest);
     const address = { server: client.server, namespace, pod, port };
-    return { address, secret, jobName: names.job, remove, whyGone: () => whyGone(client, names, pod) };
+    return { address, secret, jobName: names.job, remove, explained: (work) => explained(work, options, names, pod) };
   } catch (error) {
     await remove().catch(() => {}); // the first failure is the one to tell; the agent also leaves by itself
     throw error;
@@ -243,7 +248,37 @@ function describeState(pod: Pod): string {
   return `its pod is ${pod.status?.phase ?? "not begun"}${reason ? ` (${reason})` : ""}`;
 }
 
-async function whyGone(client: KubeClient, names: AgentNames, podName: string): Promise<UserError | undefined> {
-  const pod = await client.find<Pod>(KINDS.pods, names.namespace, podName);
-  return pod ? failureOfPod(pod, names)?.error : podDeleted(names);
+async function explained<T>(
+  work: Promise<T>,
+  { client, signal }: AgentOptions,
+  names: AgentNames,
+  pod: string,
+): Promise<T> {
+  const stop = new AbortController();
+  const failure = failureOf(client, names, pod, stop.signal);
+  // Only its failing counts: where nobody may watch any more, `work` stands for itself.
+  const failed = failure.catch(() => new Promise<never>(() => {})).then((error) => Promise.reject(error));
+  failed.catch(() => {});
+  try {
+    return await Promise.race([work, failed]);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    const late = delay(EXPLAIN_MS, stop.signal).catch(() => {}).then(() => undefined);
+    throw await Promise.race([failure.catch(() => undefined), late]) ?? error;
+  } finally {
+    stop.abort();
+    await failure.catch(() => {});
+  }
+}
+
+/** Resolves once the cluster says that the agent's pod has failed or is gone. */
+async function failureOf(client: KubeClient, names: AgentNames, pod: string, signal: AbortSignal): Promise<UserError> {
+  const selection = { labelSelector: `job-name=${names.job}` };
+  for await (const { type, object } of client.observe<Pod>(KINDS.pods, names.namespace, selection, signal)) {
+    if (object.metadata.name !== pod) continue;
+    if (type === "DELETED") return podDeleted(names);
+    const failure = failureOfPod(object, names);
+    if (failure && !failure.mayPass) return failure.error;
+  }
+  throw new TypeError("Cannot come here: observing ends by its signal only");
 }

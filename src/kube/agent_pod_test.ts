@@ -282,21 +282,48 @@ Deno.test("createAgent() says which right is missing", async (test) => {
   });
 });
 
-Deno.test("whyGone() tells what became of the agent's pod", async () => {
+const CRASHED = {
+  phase: "Failed",
+  containerStatuses: [{
+    name: "mirrord-agent",
+    ready: false,
+    state: { terminated: { exitCode: 137, reason: "OOMKilled" } },
+  }],
+};
+
+Deno.test("explained() hands on what comes of the work", async () => {
   await using cluster = new ScriptedCluster();
   cluster.onJob = (name) => cluster.putPod(name, { phase: "Running", ...RUNNING });
   using client = new KubeClient(cluster.server);
   const agent = await create(cluster, { client });
-  assert.equal(await agent.whyGone(), undefined);
-  cluster.putPod(agent.jobName, {
-    phase: "Failed",
-    containerStatuses: [{
-      name: "mirrord-agent",
-      ready: false,
-      state: { terminated: { exitCode: 137, reason: "OOMKilled" } },
-    }],
+  assert.equal(await agent.explained(Promise.resolve(7)), 7);
+});
+
+Deno.test("explained() ends with the cluster's word when the agent fails, though the work still waits", async () => {
+  await using cluster = new ScriptedCluster();
+  cluster.onJob = (name) => cluster.putPod(name, { phase: "Running", ...RUNNING });
+  using client = new KubeClient(cluster.server);
+  const agent = await create(cluster, { client });
+  const waiting = agent.explained(new Promise(() => {}));
+  cluster.putPod(agent.jobName, CRASHED);
+  await assertRefused(waiting, "AGENT_CRASHED", /exit code 137 \(OOMKilled\)/);
+});
+
+Deno.test("explained() waits a moment for the cluster's word when the work fails first", async (test) => {
+  await test.step("which then is the error", async () => {
+    await using cluster = new ScriptedCluster();
+    cluster.onJob = (name) => cluster.putPod(name, { phase: "Running", ...RUNNING });
+    using client = new KubeClient(cluster.server);
+    const agent = await create(cluster, { client });
+    const failing = agent.explained(Promise.reject(new Error("connection lost")));
+    cluster.putPod(agent.jobName, CRASHED);
+    await assertRefused(failing, "AGENT_CRASHED", /OOMKilled/);
   });
-  const why = await agent.whyGone();
-  assert.equal(why?.code, "AGENT_CRASHED");
-  assert.match(why.message, /exit code 137 \(OOMKilled\)/);
+  await test.step("and is content with the work's error when there is none", async () => {
+    await using cluster = new ScriptedCluster();
+    cluster.onJob = (name) => cluster.putPod(name, { phase: "Running", ...RUNNING });
+    using client = new KubeClient(cluster.server);
+    const agent = await create(cluster, { client });
+    await assert.rejects(agent.explained(Promise.reject(new Error("connection lost"))), /connection lost/);
+  });
 });

@@ -1,7 +1,7 @@
 /**
  * The API server's REST interface, as thin as this program needs it: get, list in pages, watch, create, delete.
  *
- * Every answer has to begin within ten seconds. Refusals become sentences (refusals.ts). What may be asked again is asked
+ * Every answer has to come within eight seconds, so that a silent server is told of within ten. Refusals become sentences (refusals.ts). What may be asked again is asked
  * again: everything after 429, reading also after a failure of the server.
  */
 import { WireError } from "../base/errors.ts";
@@ -42,7 +42,7 @@ interface Request extends Asked {
   readonly signal?: AbortSignal | undefined;
 }
 
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 8_000;
 const PAGE_ITEMS = 500;
 /** Asked again this often at most, after growing pauses. */
 const TRIES = 4;

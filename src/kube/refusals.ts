@@ -121,7 +121,7 @@ function isConnectionFailure(error: Error, text: string): boolean {
     error instanceof Deno.errors.Http || error instanceof Deno.errors.ConnectionAborted ||
     error instanceof Deno.errors.InvalidData || error instanceof Deno.errors.NetworkUnreachable
   ) return true;
-  if (/\(os error \d+\)|lookup address|error sending request|hung up/i.test(text)) return true;
+  if (/\(os error \d+\)|lookup address|error sending request|hung up|are blocked/i.test(text)) return true;
   return "code" in error && typeof error.code === "string" && /^E[A-Z]+$|^ERR_(TLS|SSL)/.test(error.code);
 }
 

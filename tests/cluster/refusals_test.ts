@@ -58,7 +58,7 @@ clusterTest("mirrord exec tells in the cluster's words why the agent does not st
   await test.step("an image that has no name", async () =>
     assertRefused(await withImage("Not::An::Image"), "AGENT_IMAGE_UNAVAILABLE", /reference/));
   await test.step("an image that is not the agent's", async () =>
-    assertRefused(await withImage("docker.io/local/pause:1"), "AGENT_NOT_STARTED"));
+    assertRefused(await withImage("docker.io/local/busybox:1"), "AGENT_NOT_STARTED"));
   await test.step("a quota that is used up", async () => {
     const quota = {
       apiVersion: "v1",
