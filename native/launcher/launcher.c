@@ -145,6 +145,9 @@ int main(int argc, char **argv)
 	ssize_t length = readlink("/proc/self/exe", own_path, sizeof own_path - 1);
 	if (length < 0) return fail(-errno, "/proc/self/exe", "mount /proc");
 	own_path[length] = 0;
+	char *directory = getcwd(NULL, 0); /* our runtime does not start without one */
+	if (!directory) return fail(-errno, "the current directory", "cd to one that exists");
+	free(directory);
 
 	int error = payload_open(&payload);
 	if (error == -ENODATA) {

@@ -16,6 +16,8 @@ export interface Command {
   readonly usage: readonly string[];
   readonly examples?: readonly string[];
   readonly flags: readonly HelpFlag[];
+  /** Variables that are no option's: name and what it is for. */
+  readonly variables?: Readonly<Record<string, string>>;
   readonly isHidden?: boolean;
   /** Resolves with the exit code, unless the process became another program. Errors are thrown. */
   run(input: CommandInput): Promise<number>;

@@ -17,6 +17,10 @@ mirrord becomes the program: exit code, signals and terminal are the program's o
     "sudo mirrord exec --target process/4711 -- cat /etc/hostname",
   ],
   flags: EXEC_OPTIONS,
+  variables: {
+    MIRRORD_PROGRESS_MODE: "How the start is shown: standard, dumb (plain lines), json, off",
+    MIRRORD_LOG: "File that mirrord's own processes write their log to; none without it",
+  },
   async run(input) {
     const config = resolveConfig([...saidByEnvironment((name) => Deno.env.get(name)), ...saidByFlags(input)]);
     const [program, ...args] = input.rest;

@@ -39,6 +39,12 @@ export function formatCommands(commands: readonly HelpCommand[]): string {
   return shown.map((it) => `  ${it.name.padEnd(width)}   ${it.summary}\n`).join("");
 }
 
+export function formatVariables(variables: Readonly<Record<string, string>> | undefined): string {
+  if (!variables) return "";
+  const rows = Object.entries(variables).map(([name, doc]) => `  ${name}\n${" ".repeat(INDENT)}${doc}\n`);
+  return `\nOther variables:\n${rows.join("")}`;
+}
+
 function wrap(text: string): string[] {
   const lines: string[] = [];
   let line = "";

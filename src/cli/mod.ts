@@ -7,7 +7,7 @@ import { AGENT_COMMAND } from "./agent.ts";
 import { nearest, parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { EXEC_COMMAND } from "./exec.ts";
-import { formatCommands, formatOptions } from "./help.ts";
+import { formatCommands, formatOptions, formatVariables } from "./help.ts";
 import { INTPROXY_COMMAND } from "./intproxy.ts";
 import { report } from "./report.ts";
 import { printLine } from "./terminal.ts";
@@ -80,5 +80,7 @@ function formatCommandHelp(command: Command): string {
 
 Usage:
 ${command.usage.map((it) => `  ${it}\n`).join("")}
-${options}${command.examples ? `\nExamples:\n${command.examples.map((it) => `  ${it}`).join("\n")}` : ""}`.trimEnd();
+${options}${formatVariables(command.variables)}${
+    command.examples ? `\nExamples:\n${command.examples.map((it) => `  ${it}`).join("\n")}` : ""
+  }`.trimEnd();
 }

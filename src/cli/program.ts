@@ -8,8 +8,8 @@ import { gainsRights, mayExecute } from "../sys/process.ts";
 
 export interface Program {
   readonly path: string;
-  /** What execve(2) gets to run; another than `path` for a script without "#!", which /bin/sh runs as execvp(3) does. */
-  readonly command: readonly string[];
+  /** What stands before its arguments in argv: its name, or /bin/sh and a script without "#!", as execvp(3) runs it. */
+  readonly words: readonly string[];
   /** Why the program, or what its "#!" names, will run without the shim; undefined: it will run with it. */
   readonly obstacle: string | undefined;
 }
@@ -24,11 +24,10 @@ const MAX_INTERPRETERS = 5;
 const HEAD_BYTES = 256;
 
 /** Throws `UserError` when the program is not there (127) or may not be run (126). */
-export function findProgram(name: string, args: readonly string[], path: string | undefined): Program {
+export function findProgram(name: string, path: string | undefined): Program {
   const found = locate(name, path ?? DEFAULT_PATH);
   const { obstacle, isBareScript } = inspect(found, found, 0);
-  const command = isBareScript ? ["/bin/sh", found, ...args] : [name, ...args];
-  return { path: isBareScript ? "/bin/sh" : found, command, obstacle };
+  return { path: isBareScript ? "/bin/sh" : found, words: isBareScript ? ["/bin/sh", found] : [name], obstacle };
 }
 
 function locate(name: string, path: string): string {

@@ -23,7 +23,7 @@ import type { RunSettings } from "./control.ts";
 import { type Environment, formatEnvironment, parseEnvironment, selectVariables, textOf } from "./environment.ts";
 import { findProgram, type Program } from "./program.ts";
 import { type Progress, startProgress } from "./progress.ts";
-import { startingLimits, userEnvironment } from "./self.ts";
+import { startingLimits, userArguments, userEnvironment } from "./self.ts";
 import { startSession } from "./session.ts";
 import { StartSignals } from "./start_signals.ts";
 import shim from "../../native/out/shim.so" with { type: "bytes" };
@@ -32,13 +32,21 @@ import shim from "../../native/out/shim.so" with { type: "bytes" };
 export async function runProgram(config: Config, name: string, args: readonly string[]): Promise<number> {
   const environment = userEnvironment();
   refuseNested(environment);
-  const program = findProgram(name, args, textOf(environment, "PATH"));
+  const program = findProgram(name, textOf(environment, "PATH"));
   const limits = startingLimits();
   using signals = new StartSignals(limits.ignoredSignals);
   using progress = startProgress(textOf(environment, "MIRRORD_PROGRESS_MODE"), "mirrord exec");
   announce(progress, config, program, args);
   try {
-    await start({ config, program, environment, limits, progress, signal: signals.signal });
+    await start({
+      config,
+      program,
+      args: userArguments(args.length),
+      environment,
+      limits,
+      progress,
+      signal: signals.signal,
+    });
   } catch (error) {
     if (signals.exitCode !== undefined) return signals.exitCode;
     throw error;
@@ -49,6 +57,7 @@ export async function runProgram(config: Config, name: string, args: readonly st
 interface Run {
   readonly config: Config;
   readonly program: Program;
+  readonly args: readonly Uint8Array[];
   /** The user's. */
   readonly environment: Environment;
   readonly limits: StartingLimits;
@@ -56,7 +65,7 @@ interface Run {
   readonly signal: AbortSignal;
 }
 
-async function start({ config, program, environment, limits, progress, signal }: Run): Promise<void> {
+async function start({ config, program, args, environment, limits, progress, signal }: Run): Promise<void> {
   await using undo = new AsyncDisposableStack();
   const build = await buildId();
   const directory = await makeSessionDirectory();
@@ -77,12 +86,17 @@ async function start({ config, program, environment, limits, progress, signal }:
   signal.throwIfAborted();
   await session.go();
   progress.finish("ready to launch process");
-  throw notBecome(program, variables, limits);
+  throw notBecome(program, [...program.words.map(utf8), ...args], variables, limits);
 }
 
 /** execve(2); what comes back is why it did not happen. */
-function notBecome(program: Program, variables: readonly Uint8Array[], limits: StartingLimits): UserError {
-  const errno = -becomeProgram(utf8(program.path), program.command.map(utf8), variables, limits);
+function notBecome(
+  program: Program,
+  argv: readonly Uint8Array[],
+  variables: readonly Uint8Array[],
+  limits: StartingLimits,
+): UserError {
+  const errno = -becomeProgram(utf8(program.path), argv, variables, limits);
   const reasons: Record<number, [string, string, number]> = {
     [ERRNO.ENOENT]: ["its loader is not there", "is it for another C library or another distribution?", 127],
     [ERRNO.E2BIG]: [

@@ -3,6 +3,7 @@
  * it. The packed executable leaves that in MIRRORD_LAUNCHER and MIRRORD_KEPT_* (native/launcher/launcher.c); run from
  * source (`deno run -A main.ts`) there is nothing to put back.
  */
+import { splitNul } from "../base/bytes.ts";
 import type { StartingLimits } from "../sys/process.ts";
 import { type Environment, parseEnvironment } from "./environment.ts";
 
@@ -63,4 +64,9 @@ export function userEnvironment(): Environment {
     else environment.set(name, value);
   }
   return new Map([...environment, ...kept]);
+}
+
+/** The last `count` words of our command line, as bytes: they need not be UTF-8. */
+export function userArguments(count: number): Uint8Array[] {
+  return count === 0 ? [] : splitNul(Deno.readFileSync("/proc/self/cmdline")).slice(-count);
 }

@@ -85,6 +85,12 @@ test("a variable that is not UTF-8 keeps its bytes", async (target) => {
   assert.deepEqual(stdout, new Uint8Array([0xff, 0xfe, 0x3d, 0x0a]));
 });
 
+test("arguments keep their bytes, and empty ones stay", async (target) => {
+  const typed = `MIRRORD_PROGRESS_MODE=off ${MIRRORD} exec ${target.join(" ")} printf '<%s>' '' $'\\xff' ''`;
+  const { stdout } = await new Deno.Command("bash", { args: ["-c", typed] }).output();
+  assert.deepEqual(stdout, new Uint8Array([0x3c, 0x3e, 0x3c, 0xff, 0x3e, 0x3c, 0x3e]));
+});
+
 test("a script without #! is run by sh, one with it by what it names", async (target) => {
   const directory = await Deno.makeTempDir();
   try {

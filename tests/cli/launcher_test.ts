@@ -93,6 +93,14 @@ testUnless(REASON, "a start does not read what the user's project says of Deno",
   });
 });
 
+testUnless(REASON, "in a directory that is gone it says so", async () => {
+  const directory = await Deno.makeTempDir();
+  const typed = `cd ${directory} && rmdir ${directory} && ${MIRRORD} --version`;
+  const { code, stderr } = await new Deno.Command("sh", { args: ["-c", typed] }).output();
+  assert.match(new TextDecoder().decode(stderr), /^error: Cannot start mirrord: the current directory: No such file/);
+  assert.equal(code, 125);
+});
+
 testUnless(REASON, "a closed standard output or error changes nothing but that", async () => {
   const command = new Deno.Command("sh", {
     args: ["-c", `"$0" --version >&-; "$0" exce 2>&-; echo $?`, MIRRORD],

@@ -119,6 +119,20 @@ testUnless(REASON, "a target process that does not exist is refused by its numbe
   assert.equal(code, 125);
 });
 
+test("without root a process is refused, and sudo is named", async (sandbox) => {
+  const NOBODY = 65534;
+  const cache = await Deno.makeTempDir();
+  try {
+    await Deno.chown(cache, NOBODY, NOBODY);
+    const env = { XDG_CACHE_HOME: cache, XDG_RUNTIME_DIR: cache };
+    const { code, stderr } = await run(sandbox, ["true"], { env, uid: NOBODY });
+    assert.match(stderr, /entering a process needs root\n hint: .* sudo/);
+    assert.equal(code, 125);
+  } finally {
+    await Deno.remove(cache, { recursive: true });
+  }
+});
+
 test("a static program is named before it starts, and runs with the target's environment", async (sandbox) => {
   const directory = await Deno.makeTempDir();
   try {

@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly stdin?: string;
+  /** As this user, and the group of the same number. */
+  readonly uid?: number;
   /** Another executable than dist/mirrord. */
   readonly executable?: string;
 }
@@ -37,6 +39,7 @@ export function spawnMirrord(args: readonly string[], options: RunOptions = {}):
     clearEnv: true,
     env: { ...ALWAYS, HOME: Deno.env.get("HOME") ?? "/root", ...options.env },
     ...options.cwd === undefined ? {} : { cwd: options.cwd },
+    ...options.uid === undefined ? {} : { uid: options.uid, gid: options.uid },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
