@@ -4,7 +4,7 @@
  * The program's environment is the user's own with the target's variables over it, but for those that speak of the
  * target's file system or runtime and would break a program here.
  */
-import { fromUtf8, splitNul, utf8 } from "../base/bytes.ts";
+import { fromUtf8, splitNul } from "../base/bytes.ts";
 
 /** Variables by name, bytes as they are: values need not be UTF-8, nor do names. */
 export type Environment = Map<string, Uint8Array>;
@@ -42,10 +42,6 @@ function latin1(bytes: Uint8Array): string {
 export function textOf(environment: Environment, name: string): string | undefined {
   const value = environment.get(name);
   return value && fromUtf8(value);
-}
-
-export function setText(environment: Environment, name: string, value: string): void {
-  environment.set(name, utf8(value));
 }
 
 /** Names of the target that stay the user's own unless they are included by name; the reference tool's list. */

@@ -7,8 +7,8 @@
  *   4. the intproxy reaches the agent and tells who the target is
  *   5. environment, summary, execve(2)
  *
- * A failure or a signal at any step undoes the steps before it, last first; the table of who undoes what is the
- * `AsyncDisposableStack` of `runProgram`.
+ * A failure or a signal at any step undoes the steps before it, last first; `undo` in start() is the list of
+ * who undoes what.
  */
 import { utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
@@ -71,7 +71,7 @@ async function start({ config, program, args, environment, limits, progress, sig
   const directory = await makeSessionDirectory();
   undo.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
   undo.use(await holdSession(directory));
-  const session = undo.use(await startSession(directory, environment));
+  const session = undo.use(startSession(directory, environment));
   const shimPath = await unpackShim(shim, build);
   const agent = await reachableAgent(config, progress, undo, signal);
   const target = await progress.step("reaching the agent", async (step) => {

@@ -6,7 +6,7 @@ import { utf8 } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
 import { spawnDetached } from "../sys/process.ts";
 import { CONTROL_SOCKET, controlMessages, type FromIntproxy, sendControl, type Start } from "./control.ts";
-import { type Environment, formatEnvironment } from "./environment.ts";
+import { type Environment, formatEnvironment, textOf } from "./environment.ts";
 import { ownCommand } from "./self.ts";
 
 /** How often to look whether the intproxy still lives, while it has not come to the control socket. */
@@ -27,17 +27,24 @@ export interface Session extends AsyncDisposable {
 }
 
 /** Starts the intproxy in the session's directory. */
-export async function startSession(directory: string, environment: Environment): Promise<Session> {
+export function startSession(directory: string, environment: Environment): Session {
   const listener = Deno.listen({ transport: "unix", path: `${directory}/${CONTROL_SOCKET}` });
   const argv = ownCommand(["intproxy", "--session", directory]).map(utf8);
-  const pid = spawnDetached(argv, formatEnvironment(environment));
+  const pid = spawnDetached(argv, formatEnvironment(withAbsoluteLog(environment)));
   if (pid < 0) {
     listener.close();
     throw new UserError("INTPROXY_NOT_STARTED", `Cannot start the intproxy: error ${-pid} of the system`, {
       hint: "are there enough processes and memory left?",
     });
   }
-  return await Promise.resolve(new StartedSession(listener, pid));
+  return new StartedSession(listener, pid);
+}
+
+/** The intproxy runs at "/": what the user meant from here has to be said from there. */
+function withAbsoluteLog(environment: Environment): Environment {
+  const log = textOf(environment, "MIRRORD_LOG");
+  if (!log || log.startsWith("/")) return environment;
+  return new Map([...environment, ["MIRRORD_LOG", utf8(`${Deno.cwd()}/${log}`)]]);
 }
 
 class StartedSession implements Session {
@@ -80,8 +87,8 @@ class StartedSession implements Session {
   }
 
   async #accept(signal: AbortSignal): Promise<Deno.UnixConn> {
-    const isAlive = setInterval(() => {
-      if (!exists(this.#pid)) this.#listener.close();
+    const looking = setInterval(() => {
+      if (!isAlive(this.#pid)) this.#close();
     }, LOOK_MS);
     using _abort = onAbort(signal, () => this.#close());
     try {
@@ -90,18 +97,14 @@ class StartedSession implements Session {
       signal.throwIfAborted();
       throw intproxyGone();
     } finally {
-      clearInterval(isAlive);
+      clearInterval(looking);
     }
   }
 
   #close(): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    try {
-      this.#listener.close();
-    } catch {
-      // Closed when the intproxy was found dead.
-    }
+    this.#listener.close();
     this.#conn?.close();
   }
 }
@@ -121,10 +124,10 @@ function intproxyGone(): UserError {
   });
 }
 
-function exists(pid: number): boolean {
+/** A process that has ended but that its parent has not noticed (a zombie) is not alive. */
+function isAlive(pid: number): boolean {
   try {
-    Deno.statSync(`/proc/${pid}`);
-    return true;
+    return !/\) [ZX] /.test(Deno.readTextFileSync(`/proc/${pid}/stat`));
   } catch {
     return false;
   }

@@ -1,7 +1,7 @@
 /** What is shown while a run starts: in a pipe, on a terminal, as JSON, not at all; never on standard output. */
 import assert from "node:assert/strict";
 import { exec, MIRRORD, testUnless, whyNotBuilt } from "../support/mirrord.ts";
-import { startSandbox, whyNoSandbox } from "../support/sandbox.ts";
+import { eventually, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
 
@@ -70,4 +70,17 @@ test("on a terminal there is a spinner, and it leaves a clean line", async (targ
   const shown = text.split("\r\n").map((line) => line.split("\r\x1b[K").at(-1));
   assert.deepEqual(shown.slice(-3), ["✓ mirrord exec: ready to launch process", "done", ""]);
   assert.ok(shown.some((line) => /^ {2}✓ agent ready \(\d\.\d\d s\)$/.test(line ?? "")));
+});
+
+test("MIRRORD_LOG names a file, from where the command was typed, in which the run is told", async (target) => {
+  const cwd = await Deno.makeTempDir();
+  try {
+    await exec(["-t", target, "true"], { cwd, env: { MIRRORD_LOG: "run.log" } });
+    await eventually(async () => (await Deno.readTextFile(`${cwd}/run.log`)).includes("going down"));
+    const text = await Deno.readTextFile(`${cwd}/run.log`);
+    assert.match(text, /^\d{4}-\S+Z intproxy\[\d+\] agent: .* Ready on stdin and stdout for process \d+$/m);
+    assert.equal(Deno.statSync(`${cwd}/run.log`).mode! & 0o777, 0o600);
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
 });
