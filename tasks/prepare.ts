@@ -15,6 +15,7 @@ const PACKAGES = {
   script: ["/usr/bin/script", "bsdutils"],
   procps: ["/usr/bin/ps", "procps"],
   services: ["/etc/services", "netbase"],
+  buildah: ["/usr/bin/buildah", "buildah"],
   python: ["/usr/bin/python3", "python3"],
 } as const;
 

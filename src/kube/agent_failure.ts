@@ -24,8 +24,9 @@ const CREATE_REASONS = new Set([
   "CreateContainerError",
   "RunContainerError",
   "CrashLoopBackOff",
-  "StartError",
 ]);
+/** Reasons of a container that ended without having begun. */
+const NOT_BEGUN_REASONS = new Set(["StartError", "ContainerCannotRun"]);
 /** These say only that another one was said before. */
 const REPEATED = /^Back-off (pulling image|restarting)/;
 
@@ -50,6 +51,7 @@ export function failureOfPod(pod: Pod, names: AgentNames): Failure | undefined {
   }
   if (terminated) {
     const last = terminated.message?.trim();
+    if (last && NOT_BEGUN_REASONS.has(terminated.reason ?? "")) return { error: notStarted(names, last) };
     const how = `it ended with exit code ${terminated.exitCode}`;
     return { error: crashed(names, last ? `${how}: ${last.slice(-1000)}` : `${how} (${terminated.reason ?? "?"})`) };
   }

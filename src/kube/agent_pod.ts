@@ -6,7 +6,7 @@
  * events some failures are told sooner.
  */
 import { toHex } from "../base/bytes.ts";
-import type { UserError } from "../base/errors.ts";
+import { UserError } from "../base/errors.ts";
 import {
   type AgentNames,
   type Failure,
@@ -62,6 +62,7 @@ const PROBE_MS = 100;
 const SILENCE_MS = 60;
 /** The kubelet reports the end of a container up to two seconds late. */
 const EXPLAIN_MS = 2000;
+const NO_SERVER_CODES: ReadonlySet<string> = new Set(["KUBE_UNREACHABLE", "KUBE_CERTIFICATE"]);
 /** Removing must not hold up a Ctrl-C for long. */
 const REMOVE_MS = 5000;
 
@@ -86,7 +87,8 @@ export async function createAgent(options: AgentOptions): Promise<ClusterAgent> 
     const address = { server: client.server, namespace, pod, port };
     return { address, secret, jobName: names.job, remove, explained: (work) => explained(work, options, names, pod) };
   } catch (error) {
-    await remove().catch(() => {}); // the first failure is the one to tell; the agent also leaves by itself
+    // The first failure is the one to tell; the agent also leaves by itself. A server that is not there is not asked again.
+    if (!(error instanceof UserError) || !NO_SERVER_CODES.has(error.code)) await remove().catch(() => {});
     throw error;
   }
 }

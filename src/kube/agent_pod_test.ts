@@ -139,6 +139,20 @@ const TROUBLES: Trouble[] = [
     message: /CreateContainerError: seccomp is not there/,
   },
   {
+    name: "the image has no such program",
+    make: (cluster, job) =>
+      cluster.putPod(job, {
+        phase: "Failed",
+        containerStatuses: [{
+          name: "mirrord-agent",
+          ready: false,
+          state: { terminated: { exitCode: 128, reason: "StartError", message: "executable file not found" } },
+        }],
+      }),
+    code: "AGENT_NOT_STARTED",
+    message: /Cannot start the agent's container: executable file not found/,
+  },
+  {
     name: "no node has room",
     make: (cluster, job) =>
       cluster.putPod(job, {

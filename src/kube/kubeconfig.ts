@@ -80,7 +80,6 @@ async function readSource(path: string): Promise<Source> {
     if (error instanceof Deno.errors.NotFound) {
       throw new UserError("KUBECONFIG_MISSING", `Cannot read the kubeconfig "${path}": there is no such file`, {
         hint: "--kubeconfig or KUBECONFIG names another one",
-        cause: error,
       });
     }
     const because = error instanceof Deno.errors.IsADirectory || isDirectory(path)
@@ -88,7 +87,7 @@ async function readSource(path: string): Promise<Source> {
       : error instanceof Deno.errors.PermissionDenied
       ? "permission denied"
       : String(error instanceof Error ? error.message : error);
-    throw new UserError("KUBECONFIG_UNREADABLE", `Cannot read the kubeconfig "${path}": ${because}`, { cause: error });
+    throw new UserError("KUBECONFIG_UNREADABLE", `Cannot read the kubeconfig "${path}": ${because}`);
   }
 }
 
@@ -181,13 +180,13 @@ function authenticationFailure(error: unknown, user: User | undefined, from: str
       return new UserError(
         "KUBE_AUTH_PLUGIN_MISSING",
         `Cannot authenticate as user "${user!.name}": the kubeconfig's plugin "${command}" is not in PATH`,
-        { hint: user!.exec?.installHint ?? "install it, or start mirrord where PATH has it", cause: error },
+        { hint: user!.exec?.installHint ?? "install it, or start mirrord where PATH has it" },
       );
     }
     return new UserError(
       "KUBE_AUTH_FAILED",
       `Cannot authenticate as user "${user!.name}": the kubeconfig's plugin "${command}" failed: ${firstLine(error)}`,
-      { hint: `run \`${command}\` by hand, or any kubectl command`, cause: error },
+      { hint: `run \`${command}\` by hand, or any kubectl command` },
     );
   }
   if (error instanceof Deno.errors.NotFound || error instanceof Error && "code" in error && error.code === "ENOENT") {

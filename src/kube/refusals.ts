@@ -67,7 +67,10 @@ export function refusalOf(server: ApiServer, asked: Asked, status: number, body:
   return new RefusedError(refusal.code, `Cannot ${describeAsked(asked)}: ${because}`, status, reason ?? "", hint);
 }
 
-/** The failure of a connection as a sentence that names server and context; what is no such failure is left as it is. */
+/**
+ * The failure of a connection as a sentence that names server and context, and that leaves nothing to say for its causes;
+ * what is no such failure is left as it is.
+ */
 export function connectionFailure(server: ApiServer, error: unknown): unknown {
   if (error instanceof UserError || !(error instanceof Error)) return error;
   const text = deepestText(error);
@@ -75,13 +78,11 @@ export function connectionFailure(server: ApiServer, error: unknown): unknown {
     return new UserError("KUBE_CERTIFICATE", `Cannot trust ${describeServer(server)}: ${certificateText(text)}`, {
       hint: "the kubeconfig's certificate-authority must be the one that signed it; " +
         "--accept-invalid-certificates does without",
-      cause: error,
     });
   }
   if (!isConnectionFailure(error, text)) return error;
   return new UserError("KUBE_UNREACHABLE", `Cannot reach ${describeServer(server)}: ${shortened(text)}`, {
     hint: "is the cluster running, and a VPN needed? `kubectl version` with the same kubeconfig must work",
-    cause: error,
   });
 }
 

@@ -142,8 +142,10 @@ clusterTest(
         /contexts there: /,
       ));
     await test.step("an API server that is not there", async () => {
-      const path = await changed("--server", "https://127.0.0.1:9");
-      assertRefused(await exec(path), "KUBE_UNREACHABLE", /127\.0\.0\.1:9 \(context ".*"\): connection refused/);
+      const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      free.close();
+      const path = await changed("--server", `https://127.0.0.1:${free.addr.port}`);
+      assertRefused(await exec(path), "KUBE_UNREACHABLE", /127\.0\.0\.1:\d+ \(context ".*"\): connection refused/);
     });
     await test.step("an API server that does not answer", async () => {
       const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });

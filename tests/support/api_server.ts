@@ -175,6 +175,7 @@ export class ScriptedCluster implements AsyncDisposable {
   }
 
   #portForward(raw: Request): Response {
+    if (raw.headers.get("upgrade") !== "websocket") return refuse(400, "only WebSockets here");
     const { socket, response } = Deno.upgradeWebSocket(raw, { protocol: "v4.channel.k8s.io" });
     socket.binaryType = "arraybuffer";
     this.onPortForward(socket);
