@@ -22,8 +22,8 @@ const LABELS = { app: "mirrord", "kuma.io/sidecar-injection": "disabled" };
 const ANNOTATIONS = { "linkerd.io/inject": "disabled", "sidecar.istio.io/inject": "false" };
 
 /**
- * Each with what it is for. The kernel asks for all of them in the namespaces of the node, so a container's root that has
- * them can do much there: the agent is made with a digest of the run's secret, and nobody else can talk to it.
+ * Each with what it is for. The kernel asks for all of them in the namespaces of the node, so a container's root that
+ * has them can do much there: the agent is made with a digest of the run's secret, and nobody else can talk to it.
  */
 const TARGETED_CAPABILITIES = [
   "SYS_ADMIN", // setns(2): the target's network and host name

@@ -1,9 +1,9 @@
 /**
  * An agent in the cluster: makes its Job, watches until it runs, removes it when it does not come up.
  *
- * What is wrong is said as soon as the cluster says it, from the pod's state and from events, and never only when the time
- * is up. Rights: create and delete jobs, list and watch pods, create pods/portforward; with those to list and watch
- * events some failures are told sooner.
+ * What is wrong is said as soon as the cluster says it, from the pod's state and from events, and never only when the
+ * time is up. Rights: create and delete jobs, list and watch pods, create pods/portforward; with those to list and
+ * watch events some failures are told sooner.
  */
 import { toHex } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
@@ -47,8 +47,8 @@ export interface ClusterAgent {
   /** Deletes the Job; the agent also leaves by itself, and its Job then goes after `ttlSeconds`. */
   remove(): Promise<void>;
   /**
-   * What `work` with the agent promises, unless the agent fails meanwhile: then rejects with what the cluster says of it.
-   * When `work` fails first, the cluster has a moment to say why.
+   * What `work` with the agent promises, unless the agent fails meanwhile: then rejects with what the cluster says of
+   * it. When `work` fails first, the cluster has a moment to say why.
    */
   explained<T>(work: Promise<T>): Promise<T>;
 }
@@ -87,7 +87,8 @@ export async function createAgent(options: AgentOptions): Promise<ClusterAgent> 
     const address = { server: client.server, namespace, pod, port };
     return { address, secret, jobName: names.job, remove, explained: (work) => explained(work, options, names, pod) };
   } catch (error) {
-    // The first failure is the one to tell; the agent also leaves by itself. A server that is not there is not asked again.
+    // The first failure is the one to tell; the agent also leaves by itself. A server that is not there is not asked
+    // again.
     if (!(error instanceof UserError) || !NO_SERVER_CODES.has(error.code)) await remove().catch(() => {});
     throw error;
   }
@@ -105,7 +106,8 @@ async function start(options: AgentOptions, names: AgentNames, port: number, man
   const { client, namespace, startupTimeoutMs, onStep } = options;
   await using watch = new StartWatch(client, names, port, options.signal);
   watch.failAfter(startupTimeoutMs);
-  await client.create(KINDS.jobs, namespace, manifest); // not aborted midway: then nobody would know whether it is there
+  // Not aborted midway: then nobody would know whether it is there.
+  await client.create(KINDS.jobs, namespace, manifest);
   onStep?.(`agent job ${names.job} created`);
   const pod = await watch.running;
   onStep?.(`agent pod ${pod} is running`);

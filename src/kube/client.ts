@@ -1,8 +1,9 @@
 /**
  * The API server's REST interface, as thin as this program needs it: get, list in pages, watch, create, delete.
  *
- * Every answer has to come within eight seconds, so that a silent server is told of within ten. Refusals become sentences (refusals.ts). What may be asked again is asked
- * again: everything after 429, reading also after a failure of the server.
+ * Every answer has to come within eight seconds, so that a silent server is told of within ten. Refusals become
+ * sentences (refusals.ts). What may be asked again is asked again: everything after 429, reading also after a failure
+ * of the server.
  */
 import { WireError } from "../base/errors.ts";
 import type { ApiServer } from "./api_server.ts";

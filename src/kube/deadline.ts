@@ -6,8 +6,8 @@ export class DeadlineError extends Error {
 }
 
 /**
- * What `work` promises. Rejects with `DeadlineError` after `ms`, and with the signal's reason when it is aborted; `work`
- * sees both in the signal that it is given, and what it opens too late is handed to `discard`.
+ * What `work` promises. Rejects with `DeadlineError` after `ms`, and with the signal's reason when it is aborted;
+ * `work` sees both in the signal that it is given, and what it opens too late is handed to `discard`.
  */
 export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,

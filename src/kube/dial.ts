@@ -1,9 +1,9 @@
 /**
  * One connection to the API server: TCP or TLS with our certificate, every small write leaving at once.
  *
- * Deno's own TLS where it can do what is asked: bytes go straight into the reader's buffer (60 MB of memory while 280 MB/s
- * pass). An unverified certificate or one of another name only node:tls can do (300 MB of memory at the same speed).
- * Proxies are not known here yet; they would come in before the TLS.
+ * Deno's own TLS where it can do what is asked: bytes go straight into the reader's buffer (60 MB of memory while 280
+ * MB/s pass). An unverified certificate or one of another name only node:tls can do (300 MB of memory at the same
+ * speed). Proxies are not known here yet; they would come in before the TLS.
  */
 import { type Duplex, duplexOf } from "../base/duplex.ts";
 import { setNoDelay } from "../sys/tcp.ts";

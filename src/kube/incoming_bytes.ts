@@ -1,6 +1,6 @@
 /**
- * What arrives on a connection, for protocols of small headers and big payloads: headers are looked at in a buffer, payloads
- * go past it into the reader's memory. Nothing is read before somebody asks.
+ * What arrives on a connection, for protocols of small headers and big payloads: headers are looked at in a buffer,
+ * payloads go past it into the reader's memory. Nothing is read before somebody asks.
  */
 import type { Duplex } from "../base/duplex.ts";
 

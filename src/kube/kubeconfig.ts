@@ -1,5 +1,6 @@
 /**
- * From a kubeconfig to an `ApiServer`: which file, which context, and what authenticates us there, exec plugins included.
+ * From a kubeconfig to an `ApiServer`: which file, which context, and what authenticates us there, exec plugins
+ * included.
  *
  * @kubernetes/client-node reads it. It is loaded only here and only when needed, never by the intproxy; and only its
  * module for kubeconfigs, of which the bundler keeps 2 MB: all of it is 17 MB, which take 300 ms to start.

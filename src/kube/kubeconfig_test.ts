@@ -108,7 +108,7 @@ Deno.test("loadKubeconfig() looks at the option, then KUBECONFIG, then the home 
   assert.equal((await loadKubeconfig({ env: env() })).server.context, "home");
 });
 
-Deno.test("loadKubeconfig() joins the files of a list, of which some may be missing; the first word counts", async () => {
+Deno.test("loadKubeconfig() joins the files of a list; some may be missing, the first word counts", async () => {
   await using folder = await makeFolder();
   const first = await folder.write("1", kubeconfig("one"));
   const same = await folder.write("2", kubeconfig("one", "{token: other}"));

@@ -1,6 +1,6 @@
 /**
- * The way to an agent in a cluster: one port-forward through API server and kubelet to a port on the pod's loopback, over
- * SPDY or a WebSocket. The intproxy's process uses this module: it must stay light.
+ * The way to an agent in a cluster: one port-forward through API server and kubelet to a port on the pod's loopback,
+ * over SPDY or a WebSocket. The intproxy's process uses this module: it must stay light.
  *
  * The kubelet connects to the port only after the way stands; so an agent that does not listen yet shows as an error
  * later, upon which all is tried anew, with what was written until then.

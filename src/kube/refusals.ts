@@ -68,8 +68,8 @@ export function refusalOf(server: ApiServer, asked: Asked, status: number, body:
 }
 
 /**
- * The failure of a connection as a sentence that names server and context, and that leaves nothing to say for its causes;
- * what is no such failure is left as it is.
+ * The failure of a connection as a sentence that names server and context, and that leaves nothing to say for its
+ * causes; what is no such failure is left as it is.
  */
 export function connectionFailure(server: ApiServer, error: unknown): unknown {
   if (error instanceof UserError || !(error instanceof Error)) return error;

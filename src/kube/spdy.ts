@@ -1,6 +1,6 @@
 /**
- * The client's side of a port-forward over SPDY/3.1, as kubectl speaks it: two streams of one connection, one for the data
- * of a port and one for an error in words. Only what that takes.
+ * The client's side of a port-forward over SPDY/3.1, as kubectl speaks it: two streams of one connection, one for the
+ * data of a port and one for an error in words. Only what that takes.
  *
  * It moves twice as much towards the pod as a WebSocket does: there the server unmasks byte by byte, here bytes stay as
  * they are. SPDY's flow control is not used by the servers, nor here: one data stream, and TCP's own holds both up.
@@ -185,7 +185,8 @@ function synStream(stream: number, block: Uint8Array): Uint8Array {
 function headerBlock(fields: Readonly<Record<string, string>>, isFirst: boolean): Uint8Array {
   const entries = Object.entries(fields);
   const pairs = concatBytes([u32(entries.length), ...entries.flat().flatMap((text) => [u32(text.length), utf8(text)])]);
-  // RFC 1950: deflate, window of 32 KiB, no dictionary. RFC 1951, 3.2.4: stored, not the last; length and its complement.
+  // RFC 1950: deflate, window of 32 KiB, no dictionary. RFC 1951, 3.2.4: stored, not the last; length and its
+  // complement.
   const zlibHead = new Uint8Array(isFirst ? [0x78, 0x01] : []);
   const blockHead = new Uint8Array(5);
   const view = new DataView(blockHead.buffer);

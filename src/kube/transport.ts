@@ -1,6 +1,6 @@
 /**
- * HTTP to one API server: `fetch` where it can do what the kubeconfig asks for, node:https where the certificate is not to
- * be verified or carries another name.
+ * HTTP to one API server: `fetch` where it can do what the kubeconfig asks for, node:https where the certificate is not
+ * to be verified or carries another name.
  */
 import type { ApiServer } from "./api_server.ts";
 

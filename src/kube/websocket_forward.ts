@@ -1,8 +1,8 @@
 /**
  * A port-forward over a WebSocket of the protocol v4.channel.k8s.io, for where SPDY does not pass (spdy.ts).
  *
- * Every message begins with a channel: 0 is data, 1 an error in words. Each channel's first two bytes are the port. There
- * is no half-close.
+ * Every message begins with a channel: 0 is data, 1 an error in words. Each channel's first two bytes are the port.
+ * There is no half-close.
  */
 import { fromUtf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";

@@ -1,7 +1,7 @@
 /**
- * What the end-to-end tests stand on: a namespace of their own in the cluster that MIRRORD_TEST_KUBECONFIG points at, and
- * `mirrord` as somebody types it who works there. Without that variable these tests are skipped (`deno task test:cluster`
- * sets it).
+ * What the end-to-end tests stand on: a namespace of their own in the cluster that MIRRORD_TEST_KUBECONFIG points at,
+ * and `mirrord` as somebody types it who works there. Without that variable these tests are skipped (`deno task
+ * test:cluster` sets it).
  */
 import { type Ended, endOf, mirrord, type RunOptions, spawnMirrord, whyNotBuilt } from "../support/mirrord.ts";
 
