@@ -90,10 +90,11 @@ static int reopen(int found, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static int stat_of(int fd, struct file_stat *into)
+int stat_object(int fd, const char *name, struct file_stat *into)
 {
+	int flags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
 	struct statx x;
-	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &x) < 0)
+	if (statx(fd, name, flags, STATX_BASIC_STATS | STATX_BTIME, &x) < 0)
 		return -errno;
 	*into = (struct file_stat){
 		.dev = makedev(x.stx_dev_major, x.stx_dev_minor),
@@ -116,6 +117,11 @@ static int stat_of(int fd, struct file_stat *into)
 		.btime_nsec = x.stx_btime.tv_nsec,
 	};
 	return 0;
+}
+
+static int stat_of(int fd, struct file_stat *into)
+{
+	return stat_object(fd, "", into);
 }
 
 /* Reads to `capacity` or the end, from where the descriptor stands. st_size is not asked: files of /proc say 0. */
@@ -186,6 +192,59 @@ SYS int32_t files_open(int32_t root, const char *path, uint32_t flags, const uin
 		count = stat_of(found, stat);
 		if (count == 0)
 			count = read_object(found, (uint32_t)stat->mode, flags, data, capacity, handle);
+		close(found);
+	}
+	rights_lay_down(rights);
+	return (int32_t)count;
+}
+
+static int64_t list_directory(int found, uint32_t flags, uint32_t stat_entries, uint8_t *data, uint32_t capacity,
+			      const struct file_stat *stat, struct listed *listed)
+{
+	int fd = reopen(found, O_DIRECTORY | (int)(flags & O_NOATIME));
+	if (fd < 0)
+		return fd;
+	int64_t count = listing_read(fd, data, capacity, &listed->handle);
+	if (count >= 0) {
+		listed->entry_bytes = (uint32_t)count;
+		if (listed->handle < 0) {
+			uint64_t size = (uint64_t)count;
+			listed->is_all = entries_are_all(fd, stat);
+			count += (int64_t)entries_stat_listed(fd, data, size, stat_entries, data + size, capacity - size);
+		}
+	}
+	close(fd);
+	return count;
+}
+
+/* As files_open, for directories alone: behind their entries come the records of the first `stat_entries` of them, when
+ * all entries are in the buffer and as far as there is room. */
+SYS int32_t files_list(int32_t root, const char *path, uint32_t flags, const uint32_t *rights, uint32_t stat_entries,
+		       uint8_t *data, uint32_t capacity, struct file_stat *stat, struct listed *listed)
+{
+	*listed = (struct listed){ .handle = -1 };
+	rights_take(rights);
+	int64_t count = find_object(root, path, (flags & O_NOFOLLOW) | O_DIRECTORY);
+	if (count >= 0) {
+		int found = (int)count;
+		count = stat_of(found, stat);
+		if (count == 0)
+			count = list_directory(found, flags, stat_entries, data, capacity, stat, listed);
+		close(found);
+	}
+	rights_lay_down(rights);
+	return (int32_t)count;
+}
+
+/* Records of the entries of the directory `path` with these names, NUL-terminated, end to end. Bytes, or -errno. */
+SYS int32_t files_stat_entries(int32_t root, const char *path, const char *names, uint32_t size, const uint32_t *rights,
+			       uint8_t *data, uint32_t capacity)
+{
+	rights_take(rights);
+	int64_t count = find_object(root, path, O_DIRECTORY);
+	if (count >= 0) {
+		int found = (int)count;
+		count = entries_stat_named(found, names, size, data, capacity);
 		close(found);
 	}
 	rights_lay_down(rights);

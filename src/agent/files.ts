@@ -12,12 +12,15 @@ import { type MessageNamed, NO_STAT, type Stat, STAT_FIELDS } from "../proto/sch
 import {
   accessFile,
   closeFile,
+  ENTRY_RECORD_BYTES,
+  listDirectory,
   type Opened,
   openFile,
   type PackedRights,
   readFileAt,
   readLink,
   realPath,
+  statEntries,
   statFile,
   type StatWords,
 } from "../sys/files.ts";
@@ -34,7 +37,8 @@ export interface Outlet {
   sendInPlace(rest: Rest, buffer: Uint8Array, count: number): Promise<void>;
 }
 
-type Rest = Omit<Request<"OpenReply">, "data"> | Omit<Request<"ReadReply">, "data">;
+type Rest = { [T in DataReply]: Omit<Request<T>, "data"> }[DataReply];
+type DataReply = "OpenReply" | "ListReply" | "ReadReply" | "EntryStats";
 
 const O_WRONLY = 0o1;
 const O_RDWR = 0o2;
@@ -85,22 +89,52 @@ export class Files {
     if (isWriting) return await outlet.send(openFailed(ERRNO.EROFS));
     await this.#answer(openBuffers, inlineBytes, outlet, async (into) => {
       const opened = await openFile(this.#root, path, flags, this.#rights, into);
-      return typeof opened === "number" ? openFailed(-opened) : await this.#opened(opened);
+      if (typeof opened === "number") return openFailed(-opened);
+      const kept = await this.#keep(opened);
+      return kept ? { rest: { type: "OpenReply", ...kept }, count: opened.count } : openFailed(ERRNO.EMFILE);
     });
   }
 
-  async #opened({ stat, count, handle: fd }: Opened): Promise<{ rest: Rest; count: number } | AgentMessage> {
+  /** A directory with the lstat of its first entries: what fits into the answer beside them. */
+  async list(request: Request<"List">, outlet: Outlet): Promise<void> {
+    const path = pathOf(request.path);
+    const { flags } = request;
+    const most = Math.min(request.statEntries, AGENT_LIMITS.statEntries);
+    if (typeof path === "number") return await outlet.send(listFailed(path));
+    await this.#answer(openBuffers, Math.min(request.inlineBytes, INLINE_BYTES), outlet, async (into) => {
+      const listed = await listDirectory(this.#root, path, flags, this.#rights, most, into);
+      if (typeof listed === "number") return listFailed(-listed);
+      const kept = await this.#keep(listed);
+      const { isAll, entryBytes, count } = listed;
+      return kept ? { rest: { type: "ListReply", ...kept, isAll, entryBytes }, count } : listFailed(ERRNO.EMFILE);
+    });
+  }
+
+  /** What the answer says of an opened object, its descriptor kept for reads; undefined when there are too many. */
+  async #keep({ stat, handle: fd }: Opened) {
     let handle = 0n;
     if (fd !== undefined) {
       if (this.#isClosed || this.#handles.size >= this.#maxHandles) {
         await closeFile(fd);
-        return openFailed(ERRNO.EMFILE);
+        return undefined;
       }
       handle = ++this.#lastHandle;
       this.#handles.set(handle, { fd, readers: 0, isClosing: false });
     }
-    const isWhole = fd === undefined;
-    return { rest: { type: "OpenReply", errno: 0, stat: unpackStat(stat), isWhole, handle }, count };
+    return { errno: 0, stat: unpackStat(stat), isWhole: fd === undefined, handle };
+  }
+
+  /** More names than one answer has stats for are EINVAL. */
+  async statEntries(request: Request<"StatEntries">, outlet: Outlet): Promise<void> {
+    const path = pathOf(request.path);
+    if (typeof path === "number") return await outlet.send(entriesFailed(path));
+    const names = request.names.slice();
+    const count = names.reduce((sum, byte) => byte === 0 ? sum + 1 : sum, 0);
+    if (count > AGENT_LIMITS.statEntries) return await outlet.send(entriesFailed(ERRNO.EINVAL));
+    await this.#answer(openBuffers, count * ENTRY_RECORD_BYTES, outlet, async (into) => {
+      const put = await statEntries(this.#root, path, names, this.#rights, into);
+      return put < 0 ? entriesFailed(-put) : { rest: { type: "EntryStats", errno: 0 }, count: put };
+    });
   }
 
   /** Longer reads than one answer may carry are EINVAL: cut short they would look like the end of the file. */
@@ -195,6 +229,16 @@ function pathOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> | number {
 
 function openFailed(errno: number): AgentMessage {
   return { type: "OpenReply", errno, stat: NO_STAT, isWhole: true, handle: 0n, data: new Uint8Array(0) };
+}
+
+function listFailed(errno: number): AgentMessage {
+  return { ...NO_LISTING, type: "ListReply", errno, stat: NO_STAT, data: new Uint8Array(0) };
+}
+
+const NO_LISTING = { isWhole: true, handle: 0n, isAll: false, entryBytes: 0 };
+
+function entriesFailed(errno: number): AgentMessage {
+  return { type: "EntryStats", errno, data: new Uint8Array(0) };
 }
 
 function readFailed(errno: number): AgentMessage {

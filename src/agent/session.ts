@@ -131,6 +131,10 @@ export class Session {
         return this.#answer(id, this.#describeTarget());
       case "Open":
         return this.#run(id, this.#files.open(frame, this.#outlet(id)));
+      case "List":
+        return this.#run(id, this.#files.list(frame, this.#outlet(id)));
+      case "StatEntries":
+        return this.#run(id, this.#files.statEntries(frame, this.#outlet(id)));
       case "ReadAt":
         return this.#run(id, this.#files.readAt(frame, this.#outlet(id)));
       case "CloseHandle":

@@ -36,8 +36,8 @@ export interface IntproxyOptions {
   rootPid: number;
   log(line: string): void;
   signal: AbortSignal;
-  /** For tests: how often the agent is asked for a sign of life and how long it may give none; and the grace of SIGTERM. */
-  times?: Pick<AgentClientOptions, "pingMs" | "silenceMs"> & { termGraceMs?: number };
+  /** For tests: how often the agent is asked for a sign of life, how long it may be silent; SIGTERM's grace; the clock. */
+  times?: Pick<AgentClientOptions, "pingMs" | "silenceMs"> & { termGraceMs?: number; now?: () => number };
 }
 
 export type Outcome = "programs left" | "agent lost" | "aborted";
@@ -75,7 +75,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   });
   const outgoing = await Outgoing.open(agent);
   undo.defer(() => outgoing.close());
-  const files = undo.use(new Files(agent));
+  const files = undo.use(new Files(agent, options.times?.now));
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
   undo.defer(() => life.close());
   const server = new Server(`${directory}/socket`, { agent, files, outgoing, life, build, log });

@@ -25,6 +25,8 @@ export const AGENT_LIMITS = {
   openStreams: 65536,
   /** Files kept open for later reads (handles) over one connection. */
   openHandles: 16384,
+  /** Entries whose lstat one answer carries at most. */
+  statEntries: 2048,
 } as const;
 
 export const AGENT = {
@@ -74,6 +76,37 @@ export const AGENT = {
   ReadLink: { id: 29, doc: "readlink(2)", fields: { path: "bytes" } },
   RealPath: { id: 30, doc: "realpath(3): every symlink resolved below the target's root", fields: { path: "bytes" } },
   PathReply: { id: 31, doc: "", fields: { errno: "i32", path: "bytes" } },
+  List: {
+    id: 32,
+    doc: "open(2) of a directory for reading, and lstat(2) of its first `statEntries` entries but for `.` and `..`",
+    fields: { path: "bytes", flags: "u32", inlineBytes: "u32", statEntries: "u32" },
+  },
+  ListReply: {
+    id: 33,
+    doc:
+      "as OpenReply, but only `entryBytes` of `data` are entries; behind them are records (errno i32, then the stat " +
+      "as the layer wire has it) of the first entries, if `isWhole` and as many as have room. `isAll`: any other name " +
+      "in this directory was ENOENT",
+    fields: {
+      errno: "i32",
+      stat: "stat",
+      isWhole: "bool",
+      handle: "u64",
+      isAll: "bool",
+      entryBytes: "u32",
+      data: "bytes",
+    },
+  },
+  StatEntries: {
+    id: 34,
+    doc: "lstat(2) of entries of the directory `path`; `names` are NUL-terminated, without `/`, none is `.` or `..`",
+    fields: { path: "bytes", names: "bytes" },
+  },
+  EntryStats: {
+    id: 35,
+    doc: "`data` are records as those of ListReply, in the order of the names",
+    fields: { errno: "i32", data: "bytes" },
+  },
 
   Resolve: {
     id: 40,

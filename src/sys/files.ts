@@ -14,6 +14,16 @@ const sys = loadSys({
     result: "i32",
     nonblocking: true,
   },
+  files_list: {
+    parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer", "u32", "buffer", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
+  files_stat_entries: {
+    parameters: ["i32", "buffer", "buffer", "u32", "buffer", "buffer", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
   files_read_at: { parameters: ["i32", "u64", "buffer", "u32"], result: "i32", nonblocking: true },
   files_close: { parameters: ["i32"], result: "i32", nonblocking: true },
   files_stat: { parameters: ["i32", "buffer", "u32", "buffer", "buffer"], result: "i32", nonblocking: true },
@@ -79,6 +89,44 @@ export async function openFile(
   const count = await sys.files_open(root, path, flags, rights, into, into.length, stat, handle);
   if (count < 0) return count;
   return { stat, count, handle: handle[0]! < 0 ? undefined : handle[0]! };
+}
+
+export interface Listed extends Opened {
+  /** How many of the bytes are entries; the rest are records of ENTRY_RECORD_BYTES. */
+  entryBytes: number;
+  /** Any other name in the directory is ENOENT. */
+  isAll: boolean;
+}
+
+/** C's struct entry_record: errno and stat as the layer wire has them. */
+export const ENTRY_RECORD_BYTES = 112;
+
+/** Opens the directory at `path` as openFile does, and stats its first `statEntries` entries. */
+export async function listDirectory(
+  root: number,
+  path: Uint8Array<ArrayBuffer>,
+  flags: number,
+  rights: PackedRights,
+  statEntries: number,
+  into: Uint8Array<ArrayBuffer>,
+): Promise<Listed | number> {
+  const stat = new BigUint64Array(STAT_WORDS);
+  const listed = new Int32Array(3);
+  const count = await sys.files_list(root, path, flags, rights, statEntries, into, into.length, stat, listed);
+  if (count < 0) return count;
+  const [handle, entryBytes, isAll] = listed as unknown as [number, number, number];
+  return { stat, count, handle: handle < 0 ? undefined : handle, entryBytes, isAll: isAll === 1 };
+}
+
+/** Records of the entries with these NUL-terminated names of the directory at `path`; their bytes, or -errno. */
+export function statEntries(
+  root: number,
+  path: Uint8Array<ArrayBuffer>,
+  names: Uint8Array<ArrayBuffer>,
+  rights: PackedRights,
+  into: Uint8Array<ArrayBuffer>,
+): Promise<number> {
+  return sys.files_stat_entries(root, path, names, names.length, rights, into, into.length);
 }
 
 /** Bytes read into `into`, fewer than it holds only at the end; or -errno. */

@@ -18,6 +18,8 @@ const ANSWERS = {
   Ping: "Pong",
   GetTarget: "Target",
   Open: "OpenReply",
+  List: "ListReply",
+  StatEntries: "EntryStats",
   ReadAt: "ReadReply",
   Stat: "StatReply",
   Access: "Done",
@@ -62,6 +64,7 @@ export class AgentClient {
   readonly #reading: Promise<void>;
   readonly #onLost: (reason: Error) => void;
   #lastId = 0;
+  #heardFromStreams = 0;
   #isLost = false;
   #heardAt = performance.now();
   #pingTimer: ReturnType<typeof setInterval> | undefined;
@@ -78,6 +81,11 @@ export class AgentClient {
 
   get isLost(): boolean {
     return this.#isLost;
+  }
+
+  /** Changes whenever something new has come over a connection at the target: a program may know more from now on. */
+  get heardFromStreams(): number {
+    return this.#heardFromStreams;
   }
 
   /** Hello and GetTarget in one round trip. Throws `UserError` when the agent refuses, or is not there. */
@@ -154,6 +162,7 @@ export class AgentClient {
   }
 
   #take(message: AgentFrame): void {
+    if (NEWS_TYPES.has(message.type)) this.#heardFromStreams++;
     switch (message.type) {
       case "Data":
       case "End":
@@ -204,6 +213,9 @@ export class AgentClient {
     return this.#lastId;
   }
 }
+
+/** Messages by which a program learns what happened at the target. */
+const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set(["Data", "End", "Reset", "ConnectReply"]);
 
 const PING_MS = 10_000;
 const SILENCE_MS = 30_000;

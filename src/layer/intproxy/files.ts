@@ -1,16 +1,18 @@
 /**
  * Files: each question of a shim becomes one message to the agent, each answer one frame back, copied once on the way.
  *
- * Caches (listings, names that are known not to exist) will stand between `FileRequests` and the agent: whoever asks for
- * the path of a message asks `#refuse` first already.
+ * Before anybody asks the agent about a path, `#refuse` tells what needs no question: what cannot be a path, and names
+ * that a listing of a moment ago has not (snapshots.ts). Stats of entries come with their listing.
  */
 import { ERRNO } from "../../base/errors.ts";
 import { AGENT_LIMITS } from "../../proto/agent.ts";
-import { type LAYER, LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
-import { type MessageNamed, NO_STAT } from "../../proto/schema.ts";
+import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
+import { LAYER, LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
+import { type MessageNamed, NO_STAT, type Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { Handles } from "./handles.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
+import { directoryKey, Snapshots } from "./snapshots.ts";
 
 type FileRequest = Extract<
   LayerMessage,
@@ -19,15 +21,20 @@ type FileRequest = Extract<
 
 /** ReadAts under way for one Fetch: enough for 40 ms of round trip at 200 MB/s. */
 const AHEAD_REQUESTS = (8 << 20) / AGENT_LIMITS.chunkBytes;
+const O_CREAT = 0o100;
+const O_DIRECTORY = 0o200000;
+const O_PATH = 0o10000000;
 const NOTHING = new Uint8Array(0);
 
 export class Files implements Disposable {
   readonly handles: Handles;
   readonly #agent: AgentClient;
+  readonly #snapshots: Snapshots;
   readonly #fetches = new Set<Promise<void>>();
 
-  constructor(agent: AgentClient) {
+  constructor(agent: AgentClient, now: () => number = () => performance.now()) {
     this.#agent = agent;
+    this.#snapshots = new Snapshots(agent, now);
     this.handles = new Handles((handle) => agent.tell({ type: "CloseHandle", handle }));
   }
 
@@ -61,35 +68,82 @@ export class Files implements Disposable {
   #open(message: MessageNamed<typeof LAYER, "Open">, id: number, shim: ShimConnection): void {
     const failure = (errno: number) =>
       shim.send({ type: "OpenReply", errno, stat: NO_STAT, isWhole: true, handle: 0n, data: NOTHING }, id);
-    const errno = refuse(message.path);
+    const errno = message.flags & O_CREAT ? refuse(message.path) : this.#refuse(message.path);
     if (errno !== 0) return failure(errno);
+    if ((message.flags & (O_DIRECTORY | O_PATH)) === O_DIRECTORY && this.#snapshots.canAsk) {
+      return this.#list(message, id, shim);
+    }
+    const observe = this.#snapshots.observer(message.path);
     this.#agent.request({ ...message, inlineBytes: LAYER_LIMITS.inlineBytes }, (answer) => {
       if (!answer) return failure(ERRNO.EIO);
-      if (answer.errno === 0 && !answer.isWhole) {
-        this.handles.add(answer.handle, { pid: shim.pid, size: Number(answer.stat.size) });
+      observe?.(answer.errno, answer.stat);
+      this.#opened(answer, answer.data, id, shim);
+    });
+  }
+
+  /** Opens a directory, and remembers what the agent tells of it. */
+  #list(message: MessageNamed<typeof LAYER, "Open">, id: number, shim: ShimConnection): void {
+    const asked = this.#snapshots.moment();
+    const path = message.path.slice();
+    const { flags } = message;
+    const inlineBytes = LAYER_LIMITS.inlineBytes;
+    this.#agent.request({ type: "List", path, flags, inlineBytes, statEntries: this.#snapshots.wish }, (answer) => {
+      if (!answer) {
+        // Lost: Open fails as well. Or an agent that knows only Open.
+        this.#snapshots.canAsk = false;
+        return this.#open({ ...message, path }, id, shim);
       }
+      if (answer.errno === 0) this.#snapshots.add(directoryKey(path), answer, asked);
+      else this.#snapshots.observer(path)?.(answer.errno, undefined);
+      this.#opened(answer, answer.data.subarray(0, answer.entryBytes), id, shim);
+    });
+  }
+
+  #opened(answer: Opened, data: Uint8Array, id: number, shim: ShimConnection): void {
+    const { errno, stat, isWhole, handle } = answer;
+    if (errno === 0 && !isWhole) this.handles.add(handle, { pid: shim.pid, size: Number(stat.size) });
+    shim.send({ type: "OpenReply", errno, stat, isWhole, handle, data }, id);
+  }
+
+  #stat(message: MessageNamed<typeof LAYER, "Stat">, id: number, shim: ShimConnection): void {
+    const { path, flags } = message;
+    const errno = this.#refuse(path);
+    if (errno !== 0) return shim.send({ type: "StatReply", errno, stat: NO_STAT }, id);
+    const known = this.#snapshots.recordOf(path, flags);
+    if (known) return shim.sendFrame(statReply(known, id));
+    const alone = { ...message, path: path.slice() };
+    const isAsked = this.#snapshots.askTogether(path, flags, (record) => {
+      if (record) shim.sendFrame(statReply(record, id));
+      else this.#statAlone(alone, id, shim);
+    });
+    if (!isAsked) this.#statAlone(alone, id, shim);
+  }
+
+  #statAlone(message: MessageNamed<typeof LAYER, "Stat">, id: number, shim: ShimConnection): void {
+    const observe = this.#snapshots.observer(message.path);
+    this.#agent.request(message, (answer) => {
+      if (!answer) return shim.send({ type: "StatReply", errno: ERRNO.EIO, stat: NO_STAT }, id);
+      observe?.(answer.errno, answer.stat);
       shim.send(answer, id);
     });
   }
 
-  #stat(message: MessageNamed<typeof LAYER, "Stat">, id: number, shim: ShimConnection): void {
-    const failure = (errno: number) => shim.send({ type: "StatReply", errno, stat: NO_STAT }, id);
-    const errno = refuse(message.path);
-    if (errno !== 0) return failure(errno);
-    this.#agent.request(message, (answer) => answer ? shim.send(answer, id) : failure(ERRNO.EIO));
-  }
-
   #access(message: MessageNamed<typeof LAYER, "Access">, id: number, shim: ShimConnection): void {
-    const errno = refuse(message.path);
+    const errno = this.#refuse(message.path);
     if (errno !== 0) return shim.send({ type: "Done", errno }, id);
     this.#agent.request(message, (answer) => shim.send({ type: "Done", errno: answer?.errno ?? ERRNO.EIO }, id));
   }
 
   #path(message: MessageNamed<typeof LAYER, "ReadLink" | "RealPath">, id: number, shim: ShimConnection): void {
     const failure = (errno: number) => shim.send({ type: "PathReply", errno, path: NOTHING }, id);
-    const errno = refuse(message.path);
+    const errno = this.#refuse(message.path);
     if (errno !== 0) return failure(errno);
     this.#agent.request(message, (answer) => answer ? shim.send(answer, id) : failure(ERRNO.EIO));
+  }
+
+  /** The errno for a path about which the agent need not be asked, or 0. */
+  #refuse(path: Uint8Array): number {
+    return refuse(path) || (this.#snapshots.isMissing(path) ? ERRNO.ENOENT : 0);
   }
 
   #startFetch(message: MessageNamed<typeof LAYER, "Fetch">, id: number, shim: ShimConnection): void {
@@ -135,7 +189,26 @@ function chunk(id: number, errno: number, isLast: boolean, data: Uint8Array): Ui
   return layerCodec.encode({ type: "Chunk", errno, isLast, data }, id);
 }
 
-/** The errno for a path that need not be asked for, or 0. */
+/** What OpenReply and ListReply have in common. */
+interface Opened {
+  errno: number;
+  stat: Stat;
+  isWhole: boolean;
+  handle: bigint;
+}
+
+/** A record is what a StatReply has behind its head. */
+function statReply(record: Uint8Array, id: number): Uint8Array {
+  const frame = new Uint8Array(FRAME_HEAD_BYTES + record.length);
+  const view = new DataView(frame.buffer);
+  view.setUint32(0, frame.length - 4, true);
+  view.setUint8(4, LAYER.StatReply.id);
+  view.setUint32(5, id, true);
+  frame.set(record, FRAME_HEAD_BYTES);
+  return frame;
+}
+
+/** The errno for what cannot be a path, or 0. */
 function refuse(path: Uint8Array): number {
   // PATH_MAX counts the final NUL, path_resolution(7).
   if (path.length >= LAYER_LIMITS.pathBytes) return ERRNO.ENAMETOOLONG;

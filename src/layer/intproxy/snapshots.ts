@@ -1,0 +1,236 @@
+/**
+ * What the target's directories were a moment ago: a listing and the lstat of its entries serve the burst of questions
+ * that follows it (`ls -l`, a module searched for in a path) without asking again. See docs/decisions/0008.
+ *
+ * Nothing is passed on that is older than FACTS_MS since its answer or ANSWER_MS since it was asked for, nor anything
+ * from before the program last heard from the target over a connection: what it was told there may be newer. An answer
+ * of the agent that contradicts a snapshot ends it. Contents are never kept; symbolic links are never followed here.
+ */
+import { ERRNO } from "../../base/errors.ts";
+import { AGENT_LIMITS } from "../../proto/agent.ts";
+import type { Stat } from "../../proto/schema.ts";
+import type { AgentClient } from "./agent_client.ts";
+import {
+  blockOf,
+  ctimeIn,
+  errnoIn,
+  inodeIn,
+  isLinkIn,
+  keyOf,
+  Listing,
+  RECORD_BYTES,
+  type Validity,
+} from "./listing.ts";
+
+/** Five times what `ls -l` of 1 000 entries takes here; half of what common pollers (`tail -F`) wait. */
+const FACTS_MS = 500;
+const ANSWER_MS = 1000;
+/** How long names say what may be asked for together, which is no claim about the target. */
+const NAMES_MS = 30_000;
+/** So many listings without a question about an entry, and the next one comes without stats. */
+const UNUSED_LISTINGS = 8;
+const MOST_LISTINGS = 64;
+const MOST_BYTES = 16 << 20;
+/** NAME_MAX: a longer name is ENAMETOOLONG, by the agent's word. */
+const NAME_BYTES = 255;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const SLASH = 0x2f;
+const DOT = 0x2e;
+
+/** When something is asked for. */
+export interface Moment {
+  readonly at: number;
+  readonly era: number;
+}
+
+export interface Listed {
+  stat: Stat;
+  isAll: boolean;
+  entryBytes: number;
+  data: Uint8Array;
+}
+
+interface Found {
+  readonly key: string;
+  readonly listing: Listing;
+  /** undefined: no entry has this name. */
+  readonly ordinal: number | undefined;
+}
+
+export class Snapshots {
+  readonly #agent: Pick<AgentClient, "heardFromStreams" | "isLost" | "request">;
+  readonly #now: () => number;
+  /** By the directory's path without slashes at its end; the oldest first. */
+  readonly #listings = new Map<string, Listing>();
+  #unusedListings = 0;
+  /** False when this agent knows nothing of listings. */
+  canAsk = true;
+
+  constructor(agent: Pick<AgentClient, "heardFromStreams" | "isLost" | "request">, now: () => number) {
+    this.#agent = agent;
+    this.#now = now;
+  }
+
+  /** For tests: what is kept. */
+  get size(): { listings: number; bytes: number } {
+    return { listings: this.#listings.size, bytes: this.#bytes() };
+  }
+
+  /** Of how many entries a listing should bring the stats. */
+  get wish(): number {
+    return this.#unusedListings < UNUSED_LISTINGS ? AGENT_LIMITS.statEntries : 0;
+  }
+
+  moment(): Moment {
+    return { at: this.#now(), era: this.#agent.heardFromStreams };
+  }
+
+  /** A directory was listed, asked for at `asked`. Copies what it keeps. */
+  add(key: string, { data, entryBytes, isAll, stat }: Listed, asked: Moment): void {
+    const entries = data.slice(0, entryBytes);
+    const validity = this.#validity(asked);
+    const listing = new Listing({ entries, isAll, validity, ctime: { sec: stat.ctimeSec, nsec: stat.ctimeNsec } });
+    if (data.length - entryBytes >= RECORD_BYTES) {
+      listing.add(0, data.slice(entryBytes), validity);
+      this.#unusedListings++;
+    }
+    this.#listings.delete(key);
+    this.#listings.set(key, listing);
+    this.#shrink();
+  }
+
+  /** This name is known not to exist. */
+  isMissing(path: Uint8Array): boolean {
+    const found = this.#find(path);
+    return found !== undefined && found.ordinal === undefined && found.listing.isAll &&
+      this.#isValid(found.listing.validity);
+  }
+
+  /** The record that stat with these flags would give, if it is known. */
+  recordOf(path: Uint8Array, flags: number): Uint8Array | undefined {
+    const found = this.#find(path);
+    if (found?.ordinal === undefined) return undefined;
+    const record = found.listing.recordOf(found.ordinal, (validity) => this.#isValid(validity));
+    if (record) this.#unusedListings = 0;
+    return record && usable(record, flags);
+  }
+
+  /**
+   * Asks for the stat of this entry together with its neighbours'. False: better asked for alone. `onRecord` is called
+   * once, with nothing when the question has to be asked alone after all.
+   */
+  askTogether(path: Uint8Array, flags: number, onRecord: (record: Uint8Array | undefined) => void): boolean {
+    const found = this.canAsk ? this.#find(path) : undefined;
+    if (found?.ordinal === undefined) return false;
+    const { listing, ordinal, key } = found;
+    if (!(flags & AT_SYMLINK_NOFOLLOW) && listing.isLink(ordinal)) return false;
+    // The path's bytes are another request's by then.
+    const own = path.slice();
+    const waiting = listing.waiting.get(blockOf(ordinal));
+    if (waiting) {
+      waiting.push(() => onRecord(this.recordOf(own, flags)));
+      return true;
+    }
+    const block = listing.blockWith(ordinal);
+    if (block.count === 1) return false;
+    const others: (() => void)[] = [];
+    listing.waiting.set(blockOf(ordinal), others);
+    const asked = this.moment();
+    const directory = own.subarray(0, Math.max(1, own.lastIndexOf(SLASH)));
+    this.#agent.request({ type: "StatEntries", path: directory, names: block.names }, (answer) => {
+      listing.waiting.delete(blockOf(ordinal));
+      if (!answer && !this.#agent.isLost) this.canAsk = false;
+      const records = answer?.errno === 0 ? answer.data.slice() : new Uint8Array(0);
+      if (records.length === block.count * RECORD_BYTES) {
+        listing.add(block.first, records, this.#validity(asked));
+        this.#unusedListings = 0;
+        this.#shrink();
+      }
+      // Who asked gets its answer, however soon that must not be passed on to others.
+      const record = records.subarray((ordinal - block.first) * RECORD_BYTES).subarray(0, RECORD_BYTES);
+      listing.recordOf(ordinal, (validity) => this.#isValid(validity));
+      onRecord(record.length === RECORD_BYTES ? usable(record, flags) : undefined);
+      for (const next of others) next();
+      if (answer?.errno !== 0) this.#forget(key, listing);
+    });
+    return true;
+  }
+
+  /** Whom to tell of the agent's answer about this path; undefined when nothing is known that it may contradict. */
+  observer(path: Uint8Array): ((errno: number, stat: Stat | undefined) => void) | undefined {
+    const ownKey = directoryKey(path);
+    const own = this.#listings.get(ownKey);
+    const found = this.#find(path);
+    if (!own && !found) return undefined;
+    return (errno, stat) => {
+      if (own && (errno !== 0 || (stat && !isSame(own.ctime, stat)))) this.#forget(ownKey, own);
+      if (found && this.#isContradicted(found, errno, stat)) this.#forget(found.key, found.listing);
+    };
+  }
+
+  #isContradicted({ listing, ordinal }: Found, errno: number, stat: Stat | undefined): boolean {
+    if (ordinal === undefined) return errno === 0;
+    if (errno === ERRNO.ENOENT) return !listing.isLink(ordinal);
+    const record = listing.peek(ordinal);
+    if (!record || !stat || errno !== 0 || errnoIn(record) !== 0 || isLinkIn(record)) return false;
+    return inodeIn(record) !== stat.ino || !isSame(ctimeIn(record), stat);
+  }
+
+  #forget(key: string, listing: Listing): void {
+    if (this.#listings.get(key) === listing) this.#listings.delete(key);
+  }
+
+  #find(path: Uint8Array): Found | undefined {
+    if (this.#listings.size === 0) return undefined;
+    const slash = path.lastIndexOf(SLASH);
+    const name = path.subarray(slash + 1);
+    if (name.length === 0 || name.length > NAME_BYTES) return undefined;
+    if (name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT))) return undefined;
+    const key = keyOf(path.subarray(0, slash));
+    const listing = this.#listings.get(key);
+    if (!listing) return undefined;
+    if (this.#now() > listing.validity.until + NAMES_MS) {
+      this.#listings.delete(key);
+      return undefined;
+    }
+    return { key, listing, ordinal: listing.ordinalOf(keyOf(name)) };
+  }
+
+  #validity(asked: Moment): Validity {
+    return { era: asked.era, until: Math.min(this.#now() + FACTS_MS, asked.at + ANSWER_MS) };
+  }
+
+  #isValid({ era, until }: Validity): boolean {
+    return era === this.#agent.heardFromStreams && this.#now() < until;
+  }
+
+  #bytes(): number {
+    return [...this.#listings.values()].reduce((sum, listing) => sum + listing.bytes, 0);
+  }
+
+  #shrink(): void {
+    let bytes = this.#bytes();
+    for (const [key, listing] of this.#listings) {
+      if (this.#listings.size <= MOST_LISTINGS && bytes <= MOST_BYTES) return;
+      bytes -= listing.bytes;
+      this.#listings.delete(key);
+    }
+  }
+}
+
+/** The directory's path without the slashes at its end: "" for the root. */
+export function directoryKey(path: Uint8Array): string {
+  let end = path.length;
+  while (end > 0 && path[end - 1] === SLASH) end--;
+  return keyOf(path.subarray(0, end));
+}
+
+/** Where stat would follow a link, and where lstat failed, the agent has the word. */
+function usable(record: Uint8Array, flags: number): Uint8Array | undefined {
+  if (errnoIn(record) !== 0) return undefined;
+  return (flags & AT_SYMLINK_NOFOLLOW) === 0 && isLinkIn(record) ? undefined : record;
+}
+
+function isSame({ sec, nsec }: { sec: bigint; nsec: number }, stat: Stat): boolean {
+  return sec === stat.ctimeSec && nsec === stat.ctimeNsec;
+}
