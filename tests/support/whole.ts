@@ -58,8 +58,8 @@ export class Whole implements AsyncDisposable {
 
   readonly near: ReturnType<typeof spyOn>;
 
-  /** `files` by their paths at the target. */
-  static async start(files: Record<string, string | Uint8Array>): Promise<Whole> {
+  /** `files` by their paths at the target; `now` is the intproxy's clock. */
+  static async start(files: Record<string, string | Uint8Array>, now?: () => number): Promise<Whole> {
     const tree = await Deno.makeTempDir();
     for (const [path, contents] of Object.entries(files)) {
       await Deno.mkdir(`${tree}${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
@@ -67,7 +67,7 @@ export class Whole implements AsyncDisposable {
     }
     const output = new URL("../../native/out/shim-session.so", import.meta.url).pathname;
     const whole = new Whole(tree, await makeSessionDirectory(), await (shimPath ??= compile("shim.so", { output })));
-    await whole.#begin();
+    await whole.#begin(now);
     return whole;
   }
 
@@ -98,7 +98,7 @@ export class Whole implements AsyncDisposable {
   /** Keeps the run alive between programs. */
   #keeper!: Program;
 
-  async #begin(): Promise<void> {
+  async #begin(now: (() => number) | undefined): Promise<void> {
     this.#keeper = new Program(this.directory);
     this.#intproxy = await startIntproxy({
       agent: this.near,
@@ -115,6 +115,7 @@ export class Whole implements AsyncDisposable {
       rootPid: this.#keeper.pid,
       log: () => {},
       signal: this.#stop.signal,
+      ...(now && { times: { now } }),
     });
   }
 }
