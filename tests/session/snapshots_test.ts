@@ -27,6 +27,17 @@ Deno.test("ls -l of 1 000 files is two messages: the directory's stat and its li
   assert.deepEqual(messages, ["Stat", "List"]);
 });
 
+Deno.test("ls -l of a directory too long for one answer shows all of it, and asks by the thousand", async () => {
+  const names = Array.from({ length: 15_000 }, (_, at) => `${at}`.padEnd(100, "x"));
+  await using whole = await Whole.start({ "/data/a": "" }, STILL);
+  for (const name of names) Deno.writeTextFileSync(`${whole.tree}/data/${name}`, "");
+  const { stdout, stderr, messages } = await whole.run(["ls", "-l", "/data"]);
+  assert.equal(stderr, "");
+  assert.equal(stdout.split("\n").filter((line) => line.startsWith("-rw")).length, 15_001);
+  const asked = messages.filter((type) => type !== "ReadAt" && type !== "CloseHandle");
+  assert.deepEqual(asked, ["Stat", "List", ...Array(8).fill("StatEntries")]);
+});
+
 Deno.test("ls without -l is no more", async () => {
   await using whole = await Whole.start(MANY, STILL);
   const { stdout, messages } = await whole.run(["ls", "/data"]);

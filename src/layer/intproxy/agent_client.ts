@@ -25,6 +25,7 @@ const ANSWERS = {
   Access: "Done",
   ReadLink: "PathReply",
   RealPath: "PathReply",
+  StatFs: "StatFsReply",
   Resolve: "ResolveReply",
   ReverseName: "NameReply",
   Connect: "ConnectReply",

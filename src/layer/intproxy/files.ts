@@ -12,11 +12,12 @@ import { type MessageNamed, NO_STAT, type Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { Handles } from "./handles.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
+import type { Listing } from "./listing.ts";
 import { directoryKey, Snapshots } from "./snapshots.ts";
 
 type FileRequest = Extract<
   LayerMessage,
-  { type: "Open" | "Fetch" | "CloseHandle" | "Stat" | "Access" | "ReadLink" | "RealPath" }
+  { type: "Open" | "Fetch" | "CloseHandle" | "Stat" | "Access" | "ReadLink" | "RealPath" | "StatFs" }
 >;
 
 /** ReadAts under way for one Fetch: enough for 40 ms of round trip at 200 MB/s. */
@@ -24,6 +25,8 @@ const AHEAD_REQUESTS = (8 << 20) / AGENT_LIMITS.chunkBytes;
 const O_CREAT = 0o100;
 const O_DIRECTORY = 0o200000;
 const O_PATH = 0o10000000;
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
 const NOTHING = new Uint8Array(0);
 
 export class Files implements Disposable {
@@ -53,6 +56,8 @@ export class Files implements Disposable {
       case "ReadLink":
       case "RealPath":
         return this.#path(message, id, shim);
+      case "StatFs":
+        return this.#statFs(message, id, shim);
     }
   }
 
@@ -93,15 +98,18 @@ export class Files implements Disposable {
         this.#snapshots.canAsk = false;
         return this.#open({ ...message, path }, id, shim);
       }
-      if (answer.errno === 0) this.#snapshots.add(directoryKey(path), answer, asked);
-      else this.#snapshots.observer(path)?.(answer.errno, undefined);
-      this.#opened(answer, answer.data.subarray(0, answer.entryBytes), id, shim);
+      if (answer.errno !== 0) this.#snapshots.observer(path)?.(answer.errno, undefined);
+      const listing = answer.errno === 0 ? this.#snapshots.add(directoryKey(path), answer, asked) : undefined;
+      this.#opened(answer, answer.data.subarray(0, answer.entryBytes), id, shim, listing);
     });
   }
 
-  #opened(answer: Opened, data: Uint8Array, id: number, shim: ShimConnection): void {
+  #opened(answer: Opened, data: Uint8Array, id: number, shim: ShimConnection, listing?: Listing): void {
     const { errno, stat, isWhole, handle } = answer;
-    if (errno === 0 && !isWhole) this.handles.add(handle, { pid: shim.pid, size: Number(stat.size) });
+    // What stat says of a directory is not how long its entries are.
+    const size = (stat.mode & S_IFMT) === S_IFDIR ? 0 : Number(stat.size);
+    const owner = { pid: shim.pid, size, ...(listing && { listing }) };
+    if (errno === 0 && !isWhole) this.handles.add(handle, owner);
     shim.send({ type: "OpenReply", errno, stat, isWhole, handle, data }, id);
   }
 
@@ -141,6 +149,13 @@ export class Files implements Disposable {
     this.#agent.request(message, (answer) => answer ? shim.send(answer, id) : failure(ERRNO.EIO));
   }
 
+  #statFs(message: MessageNamed<typeof LAYER, "StatFs">, id: number, shim: ShimConnection): void {
+    const failure = (errno: number) => shim.send({ type: "StatFsReply", errno, words: NOTHING }, id);
+    const errno = this.#refuse(message.path);
+    if (errno !== 0) return failure(errno);
+    this.#agent.request(message, (answer) => answer ? shim.send(answer, id) : failure(ERRNO.EIO));
+  }
+
   /** The errno for a path about which the agent need not be asked, or 0. */
   #refuse(path: Uint8Array): number {
     return refuse(path) || (this.#snapshots.isMissing(path) ? ERRNO.ENOENT : 0);
@@ -153,15 +168,23 @@ export class Files implements Disposable {
     // A regular file ends where stat said; others end where a read comes back short.
     const end = handle.size > 0 ? handle.size : Infinity;
     const until = Math.max(from, Math.min(end, from + Number(message.length)));
-    const fetch = this.#fetch(message.handle, from, until, id, shim);
+    const fetch = this.#fetch(message.handle, from, until, id, shim, handle.listing);
     this.#fetches.add(fetch);
     fetch.finally(() => this.#fetches.delete(fetch));
   }
 
   /** Reads ahead of the shim, several requests at a time, and passes on in order. Never rejects. */
-  async #fetch(handle: bigint, from: number, until: number, id: number, shim: ShimConnection): Promise<void> {
-    const ahead: Promise<{ frame: Uint8Array; isLast: boolean }>[] = [];
+  async #fetch(
+    handle: bigint,
+    from: number,
+    until: number,
+    id: number,
+    shim: ShimConnection,
+    listing: Listing | undefined,
+  ): Promise<void> {
+    const ahead: Promise<{ frame: Uint8Array; data: Uint8Array; isLast: boolean }>[] = [];
     let asked = from;
+    let passedOn = from;
     while (!shim.isClosed) {
       while (asked < until && ahead.length < AHEAD_REQUESTS) {
         const length = Math.min(until - asked, AGENT_LIMITS.chunkBytes);
@@ -170,6 +193,8 @@ export class Files implements Disposable {
       }
       const next = await ahead.shift();
       shim.sendFrame(next?.frame ?? chunk(id, 0, true, NOTHING));
+      if (next) listing?.extend(passedOn, next.data);
+      passedOn += next?.data.length ?? 0;
       if (!next || next.isLast) return;
       await shim.room();
     }
@@ -180,7 +205,8 @@ export class Files implements Disposable {
       const errno = answer ? answer.errno : ERRNO.EIO;
       const data = answer && errno === 0 ? answer.data : NOTHING;
       const isLast = isEnd || errno !== 0 || data.length < length;
-      return { frame: chunk(id, errno, isLast, data), isLast };
+      const frame = chunk(id, errno, isLast, data);
+      return { frame, data: frame.subarray(frame.length - data.length), isLast };
     });
   }
 }

@@ -5,10 +5,14 @@
  * its lifeline; so it is closed when the last connection of that process has ended, after a moment in which exec may have
  * made it another program's that opens a new one.
  */
+import type { Listing } from "./listing.ts";
+
 export interface Handle {
   readonly pid: number;
   /** What stat said; 0 for files that have none to say. */
   readonly size: number;
+  /** Of a directory: where its entries are noted as they come. */
+  readonly listing?: Listing;
 }
 
 /** From the end of an old image's connections to the first of the new one. */

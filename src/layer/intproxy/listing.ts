@@ -2,6 +2,7 @@
  * One directory as the agent listed it: the names of its entries, and the lstat of some of them for as long as that may
  * be passed on. Names are a truth for a moment, and after it only a hint of what will be asked for next.
  */
+import { concatBytes } from "../../base/bytes.ts";
 import { AGENT_LIMITS } from "../../proto/agent.ts";
 
 /** A record of the agent: i32 errno and a stat, as a StatReply of the layer wire has them behind its head. */
@@ -15,8 +16,10 @@ const ENTRY_NAME_AT = 19;
 const DT_LNK = 10;
 const S_IFMT = 0o170000;
 const S_IFLNK = 0o120000;
+/** Of a longer listing only the entries in front are known: some 100 000. */
+const MOST_ENTRY_BYTES = 4 << 20;
 /** Names of one request to the agent, so that it stays small. */
-const NAMES_BYTES = 64 << 10;
+const NAMES_BYTES = 256 << 10;
 
 /** One-to-one for bytes, whatever they mean: a key for names that need not be UTF-8. */
 const latin1 = new TextDecoder("latin1");
@@ -63,8 +66,7 @@ export class Listing {
   readonly ctime: ListingOptions["ctime"];
   /** Those who wait for records on their way, by the number of their block. */
   readonly waiting = new Map<number, (() => void)[]>();
-  readonly #entries: Uint8Array;
-  readonly #view: DataView;
+  #entries: Uint8Array;
   readonly #facts = new Map<number, Facts>();
   /** Where each entry begins; made when first asked for, like the names. */
   #offsets: number[] | undefined;
@@ -72,7 +74,6 @@ export class Listing {
 
   constructor({ entries, isAll, validity, ctime }: ListingOptions) {
     this.#entries = entries;
-    this.#view = new DataView(entries.buffer, entries.byteOffset, entries.length);
     this.isAll = isAll;
     this.validity = validity;
     this.ctime = ctime;
@@ -82,6 +83,14 @@ export class Listing {
   get bytes(): number {
     const records = [...this.#facts.values()].reduce((sum, facts) => sum + facts.records.length, 0);
     return 4 * this.#entries.length + records;
+  }
+
+  /** Takes over more of a listing that came in parts, if it is the next part. Names beyond are not missing: see isAll. */
+  extend(offset: number, entries: Uint8Array): void {
+    if (offset !== this.#entries.length || offset + entries.length > MOST_ENTRY_BYTES) return;
+    this.#entries = concatBytes([this.#entries, entries]);
+    // The numbers of the entries stay what they were.
+    this.#ordinals = this.#offsets = undefined;
   }
 
   /** The number of the entry with this name, undefined when there is none. */
@@ -156,8 +165,9 @@ export class Listing {
   #index(): Map<string, number> {
     const ordinals = new Map<string, number>();
     const offsets: number[] = [];
+    const view = viewOf(this.#entries);
     for (let at = 0; at + ENTRY_NAME_AT < this.#entries.length;) {
-      const length = this.#view.getUint16(at + ENTRY_LENGTH_AT, true);
+      const length = view.getUint16(at + ENTRY_LENGTH_AT, true);
       // A listing that did not come whole ends in the middle of an entry.
       if (length <= ENTRY_NAME_AT || at + length > this.#entries.length) break;
       const name = keyOf(this.#nameAt(at));

@@ -100,6 +100,7 @@ export class Server {
       case "Access":
       case "ReadLink":
       case "RealPath":
+      case "StatFs":
         return files.onRequest(frame, frame.id, shim);
       case "Resolve":
       case "ReverseName":

@@ -30,7 +30,7 @@ const NAMES_MS = 30_000;
 /** So many listings without a question about an entry, and the next one comes without stats. */
 const UNUSED_LISTINGS = 8;
 const MOST_LISTINGS = 64;
-const MOST_BYTES = 16 << 20;
+const MOST_BYTES = 32 << 20;
 /** NAME_MAX: a longer name is ENAMETOOLONG, by the agent's word. */
 const NAME_BYTES = 255;
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -85,8 +85,8 @@ export class Snapshots {
     return { at: this.#now(), era: this.#agent.heardFromStreams };
   }
 
-  /** A directory was listed, asked for at `asked`. Copies what it keeps. */
-  add(key: string, { data, entryBytes, isAll, stat }: Listed, asked: Moment): void {
+  /** A directory was listed, asked for at `asked`. Copies what it keeps. Returns what more entries may be added to. */
+  add(key: string, { data, entryBytes, isAll, stat }: Listed, asked: Moment): Listing {
     const entries = data.slice(0, entryBytes);
     const validity = this.#validity(asked);
     const listing = new Listing({ entries, isAll, validity, ctime: { sec: stat.ctimeSec, nsec: stat.ctimeNsec } });
@@ -97,6 +97,7 @@ export class Snapshots {
     this.#listings.delete(key);
     this.#listings.set(key, listing);
     this.#shrink();
+    return listing;
   }
 
   /** This name is known not to exist. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { concatBytes, fromUtf8, splitNul, utf8 } from "../../base/bytes.ts";
 import { ERRNO } from "../../base/errors.ts";
 import { AGENT_LIMITS, type AgentFrame, type AgentMessage } from "../../proto/agent.ts";
@@ -360,6 +361,38 @@ Deno.test("what is kept of listings has bounds, in number and in bytes", () => {
   for (let at = 0; at < 200; at++) add(`/small${at}`, 100);
   assert.equal(snapshots.size.listings, 64);
   for (let at = 0; at < 20; at++) add(`/big${at}`, 1 << 20);
-  assert.ok(snapshots.size.bytes <= 16 << 20, `${snapshots.size.bytes} bytes`);
+  assert.ok(snapshots.size.bytes <= 32 << 20, `${snapshots.size.bytes} bytes`);
   assert.ok(snapshots.size.listings >= 3);
+});
+
+Deno.test("a directory too long for one answer comes whole, whatever its stat says of its size", async () => {
+  const entries = concatBytes(numbered(50_000).map((name, at) => dirent(at + 1, name, DT_REG)));
+  const asked: number[] = [];
+  const answer = (frame: AgentFrame): AgentMessage | undefined => {
+    const stat = { ...NO_STAT, mode: 0o40755, size: 4096n };
+    const rest = { stat, isWhole: false, isAll: false, handle: 9n };
+    switch (frame.type) {
+      case "List":
+        return { type: "ListReply", errno: 0, ...rest, entryBytes: 1000, data: entries.slice(0, 1000) };
+      case "ReadAt": {
+        const from = Number(frame.offset);
+        return { type: "ReadReply", errno: 0, data: entries.slice(from, from + frame.length) };
+      }
+      case "StatEntries":
+        asked.push(splitNul(frame.names).length);
+        return { type: "EntryStats", errno: ERRNO.EACCES, data: new Uint8Array(0) };
+      case "Stat":
+        return { type: "StatReply", errno: ERRNO.EACCES, stat: NO_STAT };
+    }
+  };
+  await using run = await Run.start({ answer });
+  await using shim = await run.shim();
+  const { data, handle } = await shim.ask({ type: "Open", path: utf8("/d"), flags: O_DIRECTORY }, "OpenReply");
+  const chunks = await shim.fetch(handle, BigInt(data.length));
+  const listed = concatBytes([data, ...chunks.map((chunk) => chunk.data)]);
+  assert.equal(Buffer.compare(listed, entries), 0);
+  // Its last entries are known, too: they are asked for together; and what that refuses is asked for alone.
+  const { errno } = await shim.ask({ type: "Stat", path: utf8("/d/49999"), flags: LSTAT }, "StatReply");
+  assert.equal(errno, ERRNO.EACCES);
+  assert.deepEqual(asked, [50_000 % AGENT_LIMITS.statEntries]);
 });
