@@ -1,12 +1,14 @@
 /** The summary before a run: what is run, where, and whose things it will see. One line each. */
 import type { Config } from "../config/resolve.ts";
 import { formatTarget } from "../config/target.ts";
+import type { LoadedConfig } from "./configuration.ts";
 import type { Program } from "./program.ts";
 import type { Progress } from "./progress.ts";
 
-export function announce(progress: Progress, config: Config, program: Program, args: readonly string[]): void {
+export function announce(progress: Progress, loaded: LoadedConfig, program: Program, args: readonly string[]): void {
+  const { config } = loaded;
   progress.info(`Running binary "${program.path}" with arguments: ${JSON.stringify(args)}.`);
-  progress.info(describeTarget(config));
+  progress.info(describeTarget(loaded));
   progress.info(`env: ${describeEnvironment(config)}`);
   progress.info(`fs: ${FS_LINES[config.fsMode]}`);
   progress.info("incoming: incoming traffic stays local");
@@ -21,12 +23,13 @@ const FS_LINES: Record<Config["fsMode"], string> = {
   read: "file operations will default to read only from the remote",
 };
 
-function describeTarget(config: Config): string {
+function describeTarget({ config, file }: LoadedConfig): string {
   const target = config.target.kind === "targetless"
     ? "without a target"
     : `with target ${formatTarget(config.target)}`;
   const namespace = config.targetNamespace === undefined ? "" : ` in namespace ${config.targetNamespace}`;
-  return `mirrord will run ${target}${namespace}, no configuration file was loaded`;
+  const from = file === undefined ? "no configuration file" : `configuration file ${file === "-" ? "stdin" : file}`;
+  return `mirrord will run ${target}${namespace}, ${from} was loaded`;
 }
 
 function describeEnvironment({ env }: Config): string {

@@ -5,6 +5,7 @@
  * (docs/decisions/0006-own-argument-parser.md). It refuses what the table does not know and names the nearest it does.
  */
 import { UserError } from "../base/errors.ts";
+import { nearest } from "../base/nearest.ts";
 
 export interface FlagDecl {
   readonly flag: string;
@@ -12,6 +13,8 @@ export interface FlagDecl {
   /** Placeholder of the value; without one the flag stands alone. */
   readonly value?: string;
   readonly isValueOptional?: boolean;
+  /** An optional value may be the next word too, unless that is an option. */
+  readonly takesNextWord?: boolean;
 }
 
 export interface Parsed<D extends FlagDecl> {
@@ -41,7 +44,7 @@ export function parseArguments<D extends FlagDecl>(args: readonly string[], tabl
     if (decl.value === undefined) {
       if (attached !== undefined) throw misuse(`Cannot read "${word}": ${name} takes no value`);
       flags.push({ decl, text: undefined });
-    } else if (attached !== undefined || decl.isValueOptional) {
+    } else if (attached !== undefined || (decl.isValueOptional && !takesNext(decl, args[at]))) {
       flags.push({ decl, text: attached });
     } else {
       const text = args[at++];
@@ -50,6 +53,10 @@ export function parseArguments<D extends FlagDecl>(args: readonly string[], tabl
     }
   }
   return { flags, rest: args.slice(at), isHelpWanted };
+}
+
+function takesNext(decl: FlagDecl, next: string | undefined): boolean {
+  return decl.takesNextWord === true && next !== undefined && (next === "-" || !next.startsWith("-"));
 }
 
 function split(word: string): { name: string; attached: string | undefined } {
@@ -70,25 +77,4 @@ function misuse(message: string, hint = "`mirrord --help` says what can be typed
 function unknown(name: string, table: readonly FlagDecl[]): UserError {
   const near = nearest(name, [...table.map((it) => it.flag), "--help"]);
   return misuse(`Cannot understand "${name}": no such option`, near && `did you mean ${near}?`);
-}
-
-/** The one of `words` that takes the fewest typing errors to become `word`, if that is plausible. */
-export function nearest(word: string, words: readonly string[]): string | undefined {
-  const ranked = words.map((it) => ({ it, distance: editDistance(word, it) })).sort((a, b) => a.distance - b.distance);
-  const best = ranked[0];
-  if (best && best.distance <= Math.max(2, word.length / 3)) return best.it;
-  return word.length > 4 ? words.find((it) => it.startsWith(word)) : undefined;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, row[j]! + 1, next[j - 1]! + 1));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

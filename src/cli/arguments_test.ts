@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { nearest, parseArguments } from "./arguments.ts";
+import { nearest } from "../base/nearest.ts";
+import { parseArguments } from "./arguments.ts";
 
 const TABLE = [
   { flag: "--target", short: "-t", value: "PATH" },

@@ -4,7 +4,8 @@
  * The program's environment is the user's own with the target's variables over it, but for those that speak of the
  * target's file system or runtime and would break a program here.
  */
-import { fromUtf8, splitNul } from "../base/bytes.ts";
+import { fromUtf8, splitNul, utf8 } from "../base/bytes.ts";
+import { compilePattern } from "../config/pattern.ts";
 
 /** Variables by name, bytes as they are: values need not be UTF-8, nor do names. */
 export type Environment = Map<string, Uint8Array>;
@@ -34,7 +35,7 @@ export function formatEnvironment(environment: Environment): Uint8Array[] {
 }
 
 /** One character per byte: names compare and come back as they are. */
-function latin1(bytes: Uint8Array): string {
+export function latin1(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes);
 }
 
@@ -84,6 +85,46 @@ export function selectVariables(target: Environment, rules: EnvironmentRules): E
   const refused = matcher([...EXCLUDED_BY_DEFAULT, ...rules.exclude]);
   const wanted = rules.include && matcher(rules.include);
   return new Map([...target].filter(([name]) => !never(name) && (wanted ? wanted(name) : !refused(name))));
+}
+
+/** What is said of variables beyond which of the target's are taken. */
+export interface EnvironmentChanges extends EnvironmentRules {
+  readonly unset: readonly string[];
+  readonly mapping: Readonly<Record<string, string>>;
+  readonly override: Readonly<Record<string, string>>;
+}
+
+/**
+ * The program's environment: the user's own without what is unset, and over it what comes from the target, from the file
+ * of variables, by mapping, and by override, each over the one before.
+ */
+export function composeEnvironment(
+  user: Environment,
+  target: Environment,
+  file: Environment,
+  changes: EnvironmentChanges,
+): Environment {
+  const unset = new Set(changes.unset.map((name) => latin1(utf8(name)).toLowerCase()));
+  const kept = [...user].filter(([name]) => !unset.has(name.toLowerCase()));
+  const remote = new Map([...selectVariables(target, changes), ...file]);
+  for (const name of remote.keys()) {
+    const value = mappedValue(nameText(name), changes.mapping);
+    if (value !== undefined) remote.set(name, utf8(value));
+  }
+  const override = Object.entries(changes.override).map(([name, value]) => [latin1(utf8(name)), utf8(value)] as const);
+  return new Map([...kept, ...remote, ...override]);
+}
+
+function mappedValue(name: string, mapping: EnvironmentChanges["mapping"]): string | undefined {
+  for (const [pattern, value] of Object.entries(mapping)) {
+    const expression = compilePattern(pattern);
+    if (typeof expression !== "string" && expression.test(name)) return value;
+  }
+  return undefined;
+}
+
+function nameText(name: string): string {
+  return fromUtf8(Uint8Array.from(name, (it) => it.charCodeAt(0)));
 }
 
 /** Does a name match one of the patterns? `*` stands for any characters, `?` for one; case counts. */

@@ -1,8 +1,8 @@
 /** `mirrord exec`: what it takes. What it does is in run.ts, which is only read when a run begins. */
 import { UserError } from "../base/errors.ts";
-import { EXEC_OPTIONS } from "../config/options.ts";
-import { resolveConfig, type Said, saidByEnvironment } from "../config/resolve.ts";
-import type { Command, CommandInput } from "./command.ts";
+import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
+import type { Command } from "./command.ts";
+import { loadConfig } from "./configuration.ts";
 
 export const EXEC_COMMAND: Command = {
   name: "exec",
@@ -14,15 +14,16 @@ mirrord becomes the program: exit code, signals and terminal are the program's o
   examples: [
     "mirrord exec curl echo-server",
     "mirrord exec --target pod/web-1/container/app -- python3 server.py",
+    "mirrord exec --config-file mirrord.json -- npm start",
     "sudo mirrord exec --target process/4711 -- cat /etc/hostname",
   ],
-  flags: EXEC_OPTIONS,
+  flags: [CONFIG_FILE_OPTION, ...EXEC_OPTIONS],
   variables: {
     MIRRORD_PROGRESS_MODE: "How the start is shown: standard, dumb (plain lines), json, off",
     MIRRORD_LOG: "File that mirrord's own processes write their log to; none without it",
   },
   async run(input) {
-    const config = resolveConfig([...saidByEnvironment((name) => Deno.env.get(name)), ...saidByFlags(input)]);
+    const loaded = await loadConfig(input);
     const [program, ...args] = input.rest;
     if (program === undefined) {
       throw new UserError("USAGE", "Cannot run anything: no program was named", {
@@ -31,13 +32,6 @@ mirrord becomes the program: exit code, signals and terminal are the program's o
       });
     }
     const { runProgram } = await import("./run.ts");
-    return await runProgram(config, program, args);
+    return await runProgram(loaded, program, args);
   },
 };
-
-function saidByFlags(input: CommandInput): Said[] {
-  return input.flags.map(({ decl, text }) => {
-    const option = EXEC_OPTIONS.find((it) => it.flag === decl.flag)!;
-    return { key: option.key, text: text ?? option.sets!, from: option.flag };
-  });
-}

@@ -23,7 +23,11 @@ export function formatOptions(flags: readonly HelpFlag[]): string {
 }
 
 function formatOption(flag: HelpFlag): string {
-  const value = flag.value === undefined ? "" : flag.isValueOptional ? `[=${flag.value}]` : ` ${flag.value}`;
+  const value = flag.value === undefined
+    ? ""
+    : flag.isValueOptional
+    ? flag.takesNextWord ? ` [${flag.value}]` : `[=${flag.value}]`
+    : ` ${flag.value}`;
   const head = `  ${flag.short === undefined ? "   " : `${flag.short},`} ${flag.flag}${value}`;
   const notes = [
     ...flag.default === undefined ? [] : [`default: ${flag.default}`],

@@ -3,17 +3,26 @@
  * is imported when it runs, so that `--help` costs nothing.
  */
 import { UserError } from "../base/errors.ts";
+import { nearest } from "../base/nearest.ts";
 import { AGENT_COMMAND } from "./agent.ts";
-import { nearest, parseArguments } from "./arguments.ts";
+import { parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { EXEC_COMMAND } from "./exec.ts";
 import { formatCommands, formatOptions, formatVariables } from "./help.ts";
 import { INTPROXY_COMMAND } from "./intproxy.ts";
+import { LS_COMMAND } from "./ls.ts";
 import { report } from "./report.ts";
 import { printLine } from "./terminal.ts";
+import { VERIFY_CONFIG_COMMAND } from "./verify_config.ts";
 import { VERSION } from "./version.ts";
 
-export const COMMANDS: readonly Command[] = [EXEC_COMMAND, AGENT_COMMAND, INTPROXY_COMMAND];
+export const COMMANDS: readonly Command[] = [
+  EXEC_COMMAND,
+  LS_COMMAND,
+  VERIFY_CONFIG_COMMAND,
+  AGENT_COMMAND,
+  INTPROXY_COMMAND,
+];
 
 const VERSION_FLAG = { flag: "--version", short: "-V", doc: "Print the version" } as const;
 const HELP_FLAG = { flag: "--help", short: "-h", doc: "Print help, of a command too" } as const;

@@ -20,7 +20,8 @@ import { becomeProgram, type StartingLimits } from "../sys/process.ts";
 import { announce } from "./announce.ts";
 import type { ReachableAgent } from "./cluster.ts";
 import type { RunSettings } from "./control.ts";
-import { type Environment, formatEnvironment, parseEnvironment, selectVariables, textOf } from "./environment.ts";
+import type { LoadedConfig } from "./configuration.ts";
+import { composeEnvironment, type Environment, formatEnvironment, parseEnvironment, textOf } from "./environment.ts";
 import { findProgram, type Program } from "./program.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { startingLimits, userArguments, userEnvironment } from "./self.ts";
@@ -29,20 +30,25 @@ import { StartSignals } from "./start_signals.ts";
 import shim from "../../native/out/shim.so" with { type: "bytes" };
 
 /** Becomes the program. Returns an exit code only for a signal that came before; errors are thrown. */
-export async function runProgram(config: Config, name: string, args: readonly string[]): Promise<number> {
+export async function runProgram(loaded: LoadedConfig, name: string, args: readonly string[]): Promise<number> {
+  const { config } = loaded;
   const environment = userEnvironment();
   refuseNested(environment);
   const program = findProgram(name, textOf(environment, "PATH"));
+  const fileVariables = config.env.file === undefined
+    ? new Map<string, Uint8Array>()
+    : (await import("./env_file.ts")).readEnvFile(config.env.file);
   const limits = startingLimits();
   using signals = new StartSignals(limits.ignoredSignals);
   using progress = startProgress(textOf(environment, "MIRRORD_PROGRESS_MODE"), "mirrord exec");
-  announce(progress, config, program, args);
+  announce(progress, loaded, program, args);
   try {
     await start({
       config,
       program,
       args: userArguments(args.length),
       environment,
+      fileVariables,
       limits,
       progress,
       signal: signals.signal,
@@ -60,12 +66,15 @@ interface Run {
   readonly args: readonly Uint8Array[];
   /** The user's. */
   readonly environment: Environment;
+  /** Of the file that `feature.env.env_file` names. */
+  readonly fileVariables: Environment;
   readonly limits: StartingLimits;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
 
-async function start({ config, program, args, environment, limits, progress, signal }: Run): Promise<void> {
+async function start(run: Run): Promise<void> {
+  const { config, program, args, environment, limits, progress, signal } = run;
   await using undo = new AsyncDisposableStack();
   const build = await buildId();
   const directory = await makeSessionDirectory();
@@ -81,7 +90,7 @@ async function start({ config, program, args, environment, limits, progress, sig
     return await agent.explained(session.connect(message, signal));
   });
   for (const warning of target.warnings) progress.warning(warning);
-  const merged = new Map([...environment, ...selectVariables(parseEnvironment(target.environ), config.env)]);
+  const merged = composeEnvironment(environment, parseEnvironment(target.environ), run.fileVariables, config.env);
   const variables = environmentFor(formatEnvironment(merged), shimPath, directory);
   signal.throwIfAborted();
   await session.go();

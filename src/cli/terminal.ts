@@ -21,6 +21,11 @@ function write(to: { writeSync(bytes: Uint8Array): number }, text: string): void
   }
 }
 
+/** Does a person read what was asked for? */
+export function isOutputTerminal(): boolean {
+  return Deno.stdout.isTerminal();
+}
+
 export function isTerminal(): boolean {
   return Deno.stderr.isTerminal();
 }

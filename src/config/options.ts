@@ -1,28 +1,38 @@
 /**
- * THE table of options of `mirrord exec`: flags, environment variables, keys of the configuration file, help and
- * docs/config.md all come from it. Names and defaults are the reference tool's.
+ * THE table of options: flags, environment variables, keys of the configuration file, help and docs/config.md all come
+ * from it. Names and defaults are the reference tool's.
  *
- * An option stands here once it works: what is not in the table is refused, never accepted and ignored.
+ * An option stands here once it works: what is not in the table is refused, never accepted and ignored (other_keys.ts
+ * says why, for the reference tool's).
  */
 
 /** How the text of a value is read. */
-export type ValueKind = "text" | "boolean" | "seconds" | "list" | "fsMode";
+export type ValueKind = "text" | "boolean" | "seconds" | "list" | "fsMode" | "map";
 
-export interface OptionDecl {
-  readonly flag: `--${string}`;
-  readonly short?: `-${string}`;
-  readonly env: `MIRRORD_${string}`;
+interface KeyDecl {
   /** Where it stands in the configuration file; two options may speak of one key. */
   readonly key: ConfigKey;
   readonly kind: ValueKind;
+  readonly doc: string;
+  readonly default?: string;
+  readonly group:
+    | "Configuration"
+    | "Target"
+    | "Agent"
+    | "What is the target's"
+    | "Kubernetes"
+    | "Accepted, without effect";
+}
+
+export interface OptionDecl extends KeyDecl {
+  readonly flag: `--${string}`;
+  readonly short?: `-${string}`;
+  readonly env: `MIRRORD_${string}`;
   /** Placeholder of the value in the help; a flag without one says `sets`. */
   readonly value?: string;
   readonly isValueOptional?: boolean;
-  /** What the flag alone says, and what `true` in the environment variable says (see `isEnvNegated`). */
+  /** What the flag alone says. */
   readonly sets?: string;
-  readonly doc: string;
-  readonly default?: string;
-  readonly group: "Target" | "Agent" | "What is the target's" | "Kubernetes" | "Accepted, without effect";
 }
 
 export type ConfigKey =
@@ -35,6 +45,11 @@ export type ConfigKey =
   | "feature.fs.mode"
   | "feature.env.include"
   | "feature.env.exclude"
+  | "feature.env.unset"
+  | "feature.env.env_file"
+  | "feature.env.mapping"
+  | "feature.env.override"
+  | "feature.hostname"
   | "feature.network.dns.enabled"
   | "feature.network.outgoing.tcp"
   | "skip_processes"
@@ -143,6 +158,15 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     group: "What is the target's",
   },
   {
+    flag: "--env-file",
+    env: "MIRRORD_OVERRIDE_ENV_VARS_FILE",
+    key: "feature.env.env_file",
+    kind: "text",
+    value: "FILE",
+    doc: "File of variables, NAME=VALUE a line, that win over the target's",
+    group: "What is the target's",
+  },
+  {
     flag: "--no-remote-dns",
     env: "MIRRORD_REMOTE_DNS",
     key: "feature.network.dns.enabled",
@@ -221,3 +245,52 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     group: "Accepted, without effect",
   },
 ];
+
+/** Options that only a configuration file can say. */
+export const FILE_OPTIONS: readonly KeyDecl[] = [
+  {
+    key: "feature.env.unset",
+    kind: "list",
+    doc: "Variables of this machine that the program does not get, whatever their case",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.env.mapping",
+    kind: "map",
+    doc: "From a regular expression to a value: variables whose name it matches get that value; the first that matches",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.env.override",
+    kind: "map",
+    doc: "Variables that win over all others, by name",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.hostname",
+    kind: "boolean",
+    doc: "Whether the host name is the target's",
+    default: "true",
+    group: "What is the target's",
+  },
+];
+
+/** Every key that works, once: `-x` and `-y` may be about one. */
+export function keyDecls(): (KeyDecl & Partial<OptionDecl>)[] {
+  const all: (KeyDecl & Partial<OptionDecl>)[] = [...EXEC_OPTIONS, ...FILE_OPTIONS];
+  return all.filter((it, index) => all.findIndex((other) => other.key === it.key) === index);
+}
+
+/** Not a key: it says where the keys are. */
+export const CONFIG_FILE_OPTION = {
+  flag: "--config-file",
+  short: "-f",
+  env: "MIRRORD_CONFIG_FILE",
+  value: "PATH",
+  isValueOptional: true,
+  takesNextWord: true,
+  sets: "./.mirrord/mirrord.json",
+  doc: "Configuration file: JSON, TOML or YAML by its ending, - is standard input; alone it is ./.mirrord/mirrord.json",
+  default: "./.mirrord/mirrord.{json,toml,yaml}, when there is one",
+  group: "Configuration",
+} as const;

@@ -1,19 +1,13 @@
 /**
  * From what was said to one frozen `Config`: reads the values, checks them against each other, does nothing else.
  *
- * A flag wins over an environment variable, that over the default. (The configuration file will come in between: it
- * will be one more list of `Said`.)
+ * A flag wins over an environment variable, that over the configuration file, that over the default.
  */
 import { UserError } from "../base/errors.ts";
-import { type ConfigKey, EXEC_OPTIONS, FS_MODES, type FsMode, type OptionDecl } from "./options.ts";
-import { parseTarget, type Target } from "./target.ts";
-
-/** One value somebody gave, and where they said it: as in messages. */
-export interface Said {
-  readonly key: ConfigKey;
-  readonly text: string;
-  readonly from: string;
-}
+import { compilePattern } from "./pattern.ts";
+import { type ConfigKey, EXEC_OPTIONS, type FsMode, keyDecls, type ValueKind } from "./options.ts";
+import { formatTarget, parseTarget, type Target } from "./target.ts";
+import { readValue, refuse, type Said, type Values } from "./values.ts";
 
 export interface Config {
   readonly target: Target;
@@ -31,7 +25,16 @@ export interface Config {
     readonly context: string | undefined;
     readonly acceptInvalidCertificates: boolean | undefined;
   };
-  readonly env: { readonly include: readonly string[] | undefined; readonly exclude: readonly string[] };
+  readonly env: {
+    readonly include: readonly string[] | undefined;
+    readonly exclude: readonly string[];
+    /** Names of this machine's variables that go, whatever their case. */
+    readonly unset: readonly string[];
+    readonly file: string | undefined;
+    /** Regular expressions over names, and the value that those get. */
+    readonly mapping: Readonly<Record<string, string>>;
+    readonly override: Readonly<Record<string, string>>;
+  };
   readonly fsMode: FsMode;
   readonly isDnsRemote: boolean;
   readonly isHostnameRemote: boolean;
@@ -55,7 +58,7 @@ export function saidByEnvironment(get: (name: string) => string | undefined): Sa
 /** Later ones in `said` win. Throws `UserError` when a value cannot be read or two contradict. */
 export function resolveConfig(said: readonly Said[]): Config {
   const last = new Map(said.map((it) => [it.key, it]));
-  const value = <K extends OptionDecl["kind"]>(key: ConfigKey, kind: K): Values[K] | undefined => {
+  const value = <K extends ValueKind>(key: ConfigKey, kind: K): Values[K] | undefined => {
     const it = last.get(key);
     return it && readValue(it, kind);
   };
@@ -72,6 +75,8 @@ export function resolveConfig(said: readonly Said[]): Config {
     );
   }
   value("telemetry", "boolean");
+  const mapping = value("feature.env.mapping", "map") ?? {};
+  checkPatterns(mapping, last.get("feature.env.mapping"));
   return deepFreeze({
     target,
     isTargetDefault: targetText === undefined,
@@ -87,13 +92,27 @@ export function resolveConfig(said: readonly Said[]): Config {
       context: value("kube_context", "text"),
       acceptInvalidCertificates: value("accept_invalid_certificates", "boolean"),
     },
-    env: { include, exclude: exclude ?? [] },
+    env: {
+      include,
+      exclude: exclude ?? [],
+      unset: value("feature.env.unset", "list") ?? [],
+      file: value("feature.env.env_file", "text"),
+      mapping,
+      override: value("feature.env.override", "map") ?? {},
+    },
     fsMode: fsModeFor(target, value("feature.fs.mode", "fsMode") ?? "read"),
     isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
-    isHostnameRemote: true,
+    isHostnameRemote: value("feature.hostname", "boolean") ?? true,
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     skipProcesses: value("skip_processes", "list") ?? [],
   });
+}
+
+function checkPatterns(mapping: Values["map"], said: Said | undefined): void {
+  for (const pattern of Object.keys(mapping)) {
+    const wrong = compilePattern(pattern);
+    if (typeof wrong === "string") throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
+  }
 }
 
 /** Without a target there are no files of somebody else worth having: only those that name resolution needs. */
@@ -101,48 +120,41 @@ function fsModeFor(target: Target, mode: FsMode): FsMode {
   return target.kind === "targetless" && mode !== "local" ? "localwithoverrides" : mode;
 }
 
-interface Values {
-  text: string;
-  boolean: boolean;
-  seconds: number;
-  list: readonly string[];
-  fsMode: FsMode;
-}
-
-function readValue<K extends OptionDecl["kind"]>(said: Said, kind: K): Values[K] {
-  return READERS[kind](said.text.trim(), said) as Values[K];
-}
-
-const READERS: { [K in OptionDecl["kind"]]: (text: string, said: Said) => Values[K] } = {
-  text(text, said) {
-    if (text === "") throw refuse(said, "it is empty");
-    return text;
-  },
-  boolean(text, said) {
-    if (text === "true" || text === "1") return true;
-    if (text === "false" || text === "0") return false;
-    throw refuse(said, `"${text}" is neither true nor false`);
-  },
-  seconds(text, said) {
-    // A day is more than anybody waits for; the API server takes 32 bits.
-    if (!/^[0-9]{1,5}$/.test(text) || Number(text) > 86400) {
-      throw refuse(said, `"${text}" is not a number of seconds from 0 to 86400`);
-    }
-    return Number(text);
-  },
-  list(text) {
-    return text.split(";").map((it) => it.trim()).filter((it) => it !== "");
-  },
-  fsMode(text, said) {
-    const mode = FS_MODES.find((it) => it === text);
-    if (mode) return mode;
-    throw refuse(said, text === "write" ? 'mode "write" does not work yet' : `there is no mode "${text}"`, FS_MODES);
-  },
-};
-
-function refuse(said: Said, reason: string, choices?: readonly string[]): UserError {
-  const hint = choices ? `one of: ${choices.join(", ")}` : "`mirrord exec --help` says what it takes";
-  return new UserError("VALUE_INVALID", `Cannot use the value of ${said.from}: ${reason}`, { hint, exitCode: 2 });
+/** As a configuration file would say it, every key that has a value. */
+export function formatConfig(config: Config): Record<string, unknown> {
+  const { agent, kube, env } = config;
+  const flat: Record<ConfigKey, unknown> = {
+    "target.path": formatTarget(config.target),
+    "target.namespace": config.targetNamespace,
+    "agent.namespace": agent.namespace,
+    "agent.image": agent.image,
+    "agent.ttl": agent.ttlSeconds,
+    "agent.startup_timeout": agent.startupTimeoutMs / 1000,
+    "feature.fs.mode": config.fsMode,
+    "feature.env.include": env.include,
+    "feature.env.exclude": env.include ? undefined : env.exclude,
+    "feature.env.unset": env.unset,
+    "feature.env.env_file": env.file,
+    "feature.env.mapping": env.mapping,
+    "feature.env.override": env.override,
+    "feature.hostname": config.isHostnameRemote,
+    "feature.network.dns.enabled": config.isDnsRemote,
+    "feature.network.outgoing.tcp": config.isTcpRemote,
+    "skip_processes": config.skipProcesses,
+    "accept_invalid_certificates": kube.acceptInvalidCertificates,
+    "kubeconfig": kube.kubeconfig,
+    "kube_context": kube.context,
+    "telemetry": false,
+  };
+  const nested: Record<string, unknown> = {};
+  for (const { key } of keyDecls()) {
+    if (flat[key] === undefined) continue;
+    const path = key.split(".");
+    let at = nested;
+    for (const name of path.slice(0, -1)) at = (at[name] ??= {}) as Record<string, unknown>;
+    at[path.at(-1)!] = flat[key];
+  }
+  return nested;
 }
 
 function deepFreeze<T extends object>(value: T): T {

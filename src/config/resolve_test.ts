@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { UserError } from "../base/errors.ts";
-import { resolveConfig, type Said, saidByEnvironment } from "./resolve.ts";
+import { formatConfig, resolveConfig, saidByEnvironment } from "./resolve.ts";
+import type { Said } from "./values.ts";
 
 function environment(variables: Record<string, string>): Said[] {
   return saidByEnvironment((name) => variables[name]);
@@ -11,7 +12,8 @@ Deno.test("resolveConfig() of nothing is targetless, local files but for names, 
   assert.deepEqual(config.target, { kind: "targetless" });
   assert.equal(config.isTargetDefault, true);
   assert.equal(config.fsMode, "localwithoverrides");
-  assert.deepEqual(config.env, { include: undefined, exclude: [] });
+  const none = { include: undefined, exclude: [], unset: [], file: undefined, mapping: {}, override: {} };
+  assert.deepEqual(config.env, none);
   assert.ok(config.isDnsRemote && config.isTcpRemote && config.isHostnameRemote);
   assert.deepEqual(config.agent, { namespace: undefined, image: undefined, ttlSeconds: 1, startupTimeoutMs: 60_000 });
 });
@@ -69,3 +71,24 @@ for (
     });
   });
 }
+
+Deno.test("resolveConfig() refuses a mapping whose pattern is no regular expression", () => {
+  const said: Said = { key: "feature.env.mapping", value: { "A(": "x" }, from: '"feature.env.mapping" in x.json' };
+  assert.throws(() => resolveConfig([said]), /mapping" in x\.json: "A\(" is no regular expression/);
+});
+
+Deno.test("formatConfig() says as a file what was resolved, and nothing that nobody knows", () => {
+  const config = resolveConfig([{ key: "target.path", text: "deploy/web", from: "-t" }]);
+  assert.deepEqual(formatConfig(config), {
+    target: { path: "deployment/web" },
+    agent: { ttl: 1, startup_timeout: 60 },
+    feature: {
+      fs: { mode: "read" },
+      env: { exclude: [], unset: [], mapping: {}, override: {} },
+      network: { dns: { enabled: true }, outgoing: { tcp: true } },
+      hostname: true,
+    },
+    skip_processes: [],
+    telemetry: false,
+  });
+});

@@ -81,10 +81,10 @@ export class KubeClient implements Disposable {
     }
   }
 
-  /** All objects, page by page; `version` is where a watch goes on. */
+  /** All objects (of all namespaces without one), page by page; `version` is where a watch goes on. */
   async list<T extends KubeObject>(
     kind: Kind,
-    namespace: string,
+    namespace: string | undefined,
     selection: Selection = {},
     signal?: AbortSignal,
   ): Promise<{ items: T[]; version: string }> {

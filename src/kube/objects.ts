@@ -68,7 +68,12 @@ export interface LabelSelector {
 }
 
 export interface Deployment extends KubeObject {
-  readonly spec: { readonly replicas?: number; readonly selector: LabelSelector };
+  readonly spec: {
+    readonly replicas?: number;
+    readonly selector: LabelSelector;
+    readonly template?: { readonly spec: { readonly containers: readonly Container[] } };
+  };
+  readonly status?: { readonly availableReplicas?: number };
 }
 
 export interface KubeEvent extends KubeObject {

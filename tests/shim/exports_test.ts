@@ -1,7 +1,7 @@
 /** The shared object itself: what it exports, what it needs, and that every hook has its two tests. */
 import assert from "node:assert/strict";
 import { parseHooks } from "../../src/proto/emit_md.ts";
-import { outdated } from "../../src/proto/generate.ts";
+import { outdated } from "../../tasks/generate.ts";
 import { builtShim } from "../support/under_shim.ts";
 
 /** Runs on the libc of Debian 10, Ubuntu 18.10, RHEL 8 and later. */

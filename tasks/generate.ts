@@ -1,19 +1,21 @@
 /**
- * `deno task gen`: prints native/wire.gen.h, docs/wire.md and docs/hooks.md from their tables. With `--check` it only
- * compares: the exit code says whether all are as printed.
+ * `deno task gen`: prints native/wire.gen.h, docs/wire.md, docs/hooks.md and docs/config.md from their tables. With
+ * `--check` it only compares: the exit code says whether all are as printed.
  */
-import { AGENT, AGENT_PROTOCOL } from "./agent.ts";
-import { emitC } from "./emit_c.ts";
-import { emitHooksDoc, emitWireDoc, parseHooks } from "./emit_md.ts";
-import { LAYER, LAYER_LIMITS } from "./layer.ts";
+import { emitConfigDoc } from "../src/config/emit_md.ts";
+import { AGENT, AGENT_PROTOCOL } from "../src/proto/agent.ts";
+import { emitC } from "../src/proto/emit_c.ts";
+import { emitHooksDoc, emitWireDoc, parseHooks } from "../src/proto/emit_md.ts";
+import { LAYER, LAYER_LIMITS } from "../src/proto/layer.ts";
 
-const ROOT = new URL("../../", import.meta.url);
+const ROOT = new URL("../", import.meta.url);
 
 /** What is printed: path from the root of the repository, and its text. */
 export async function generated(): Promise<Map<string, string>> {
   const hooks = await Deno.readTextFile(new URL("native/hooks.def", ROOT));
   return new Map([
     ["native/wire.gen.h", emitC(LAYER, LAYER_LIMITS)],
+    ["docs/config.md", emitConfigDoc()],
     ["docs/hooks.md", emitHooksDoc(parseHooks(hooks))],
     [
       "docs/wire.md",

@@ -1,0 +1,57 @@
+/**
+ * One `Config` from all that was said: flags, environment, configuration file. The file is the one that was named, or the
+ * one that lies where such files lie; what reads it is loaded when there is one.
+ */
+import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
+import { type Config, resolveConfig, saidByEnvironment } from "../config/resolve.ts";
+import type { Said } from "../config/values.ts";
+import type { CommandInput } from "./command.ts";
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** The file that was read. */
+  readonly file: string | undefined;
+}
+
+/** The flags in `input` are rows of the table of options. Throws `UserError` for the first thing that is wrong. */
+export async function loadConfig(input: CommandInput): Promise<LoadedConfig> {
+  const file = await configFile(input);
+  const fromFile = file === undefined ? [] : await saidByFileAt(file);
+  return { config: resolveConfig([...fromFile, ...saidByVariables(), ...saidByFlags(input)]), file };
+}
+
+export function saidByVariables(): Said[] {
+  return saidByEnvironment((name) => Deno.env.get(name));
+}
+
+async function configFile(input: CommandInput): Promise<string | undefined> {
+  const given = input.flags.findLast((it) => it.decl.flag === CONFIG_FILE_OPTION.flag);
+  if (given) return given.text ?? CONFIG_FILE_OPTION.sets;
+  const named = Deno.env.get(CONFIG_FILE_OPTION.env);
+  if (named) return named;
+  if (!isThere(".mirrord")) return undefined;
+  const { defaultFile } = await import("../config/file.ts");
+  return defaultFile();
+}
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+async function saidByFileAt(path: string): Promise<readonly Said[]> {
+  const { readConfigFile } = await import("../config/file.ts");
+  const { said, errors } = await readConfigFile(path);
+  if (errors[0]) throw errors[0];
+  return said;
+}
+
+function saidByFlags(input: CommandInput): Said[] {
+  return input.flags.flatMap(({ decl, text }) => {
+    const option = EXEC_OPTIONS.find((it) => it.flag === decl.flag);
+    return option ? [{ key: option.key, text: text ?? option.sets!, from: option.flag }] : [];
+  });
+}

@@ -1,0 +1,117 @@
+/** How the value of each kind of option is read: as text from a flag or a variable, as it stands from a file. */
+import { UserError } from "../base/errors.ts";
+import { type ConfigKey, FS_MODES, type FsMode, type ValueKind } from "./options.ts";
+
+/** One value somebody gave, and where they said it: as in messages. */
+export type Said =
+  | { readonly key: ConfigKey; readonly text: string; readonly from: string }
+  | { readonly key: ConfigKey; readonly value: unknown; readonly from: string };
+
+export interface Values {
+  text: string;
+  boolean: boolean;
+  seconds: number;
+  list: readonly string[];
+  fsMode: FsMode;
+  map: Readonly<Record<string, string>>;
+}
+
+/** Throws `UserError` when it cannot be read. */
+export function readValue<K extends ValueKind>(said: Said, kind: K): Values[K] {
+  if ("text" in said) return READERS[kind](said.text.trim(), said) as Values[K];
+  const { value } = said;
+  if (kind === "map") return readMap(value, said) as Values[K];
+  if (kind === "list" && Array.isArray(value) && value.every((it) => typeof it === "string")) {
+    return value.flatMap((it) => READERS.list(it, said)) as readonly string[] as Values[K];
+  }
+  const type: string = typeof value;
+  if (type !== JSON_TYPES[kind]) throw wrongType(said, kind);
+  return READERS[kind](String(value), said) as Values[K];
+}
+
+/** What a file may say, for messages and docs/config.md. */
+export const ALLOWED: Readonly<Record<ValueKind, string>> = {
+  text: "a string",
+  boolean: "true or false",
+  seconds: "a whole number from 0 to 86400",
+  list: 'an array of strings, or one string with ";" between them',
+  fsMode: `one of ${FS_MODES.map((it) => `"${it}"`).join(", ")}`,
+  map: "an object whose values are strings",
+};
+
+const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
+  text: "string",
+  boolean: "boolean",
+  seconds: "number",
+  list: "string",
+  fsMode: "string",
+  map: "object",
+};
+
+const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
+  text(text, said) {
+    if (text === "") throw refuse(said, "it is empty");
+    return text;
+  },
+  boolean(text, said) {
+    if (text === "true" || text === "1") return true;
+    if (text === "false" || text === "0") return false;
+    throw refuse(said, `"${text}" is neither true nor false`);
+  },
+  seconds(text, said) {
+    // A day is more than anybody waits for; the API server takes 32 bits.
+    if (!/^[0-9]{1,5}$/.test(text) || Number(text) > 86400) {
+      throw refuse(said, `"${text}" is not a number of seconds from 0 to 86400`);
+    }
+    return Number(text);
+  },
+  list(text) {
+    return text.split(";").map((it) => it.trim()).filter((it) => it !== "");
+  },
+  fsMode(text, said) {
+    const mode = FS_MODES.find((it) => it === text);
+    if (mode) return mode;
+    const reason = text === "write" ? 'mode "write" does not work yet' : `there is no mode "${text}"`;
+    throw refuse(said, reason, `one of: ${FS_MODES.join(", ")}`);
+  },
+  map(_text, said) {
+    throw wrongType(said, "map");
+  },
+};
+
+function readMap(value: unknown, said: Said): Values["map"] {
+  if (!isObject(value)) throw wrongType(said, "map");
+  for (const [name, inner] of Object.entries(value)) {
+    if (name === "" || /[=\0]/.test(name) && said.key === "feature.env.override") {
+      throw refuse(said, `"${name}" cannot be the name of a variable`);
+    }
+    if (typeof inner !== "string") throw refuse(said, `"${name}" is ${typeName(inner)}`, `allowed: ${ALLOWED.map}`);
+    if (inner.includes("\0")) throw refuse(said, `the value of "${name}" has a NUL character in it`);
+  }
+  return Object.fromEntries(Object.entries(value) as [string, string][]);
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+/** As the rest of "it is …". */
+export function typeName(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  if (value instanceof Date) return "a date";
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}
+
+function wrongType(said: Said, kind: ValueKind): UserError {
+  const value = "value" in said ? said.value : said.text;
+  return refuse(said, `it is ${typeName(value)}`, `allowed: ${ALLOWED[kind]}`);
+}
+
+/** A value of `said` that cannot be used. */
+export function refuse(said: { readonly from: string }, reason: string, hint?: string): UserError {
+  return new UserError("VALUE_INVALID", `Cannot use the value of ${said.from}: ${reason}`, {
+    hint: hint ?? ("text" in said ? "`mirrord exec --help` says what it takes" : "docs/config.md says what it takes"),
+    exitCode: 2,
+  });
+}
