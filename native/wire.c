@@ -9,9 +9,13 @@
  * BUSY		answer complete		> IDLE
  * BUSY		anything malformed	close > EMPTY
  * any		fork, in the child	close > EMPTY; the lifeline stays open, unused > INHERITED
+ * INHERITED	(also the door)		nothing: held for its own sake
  *
  * Slot 0 is the lifeline: opened at start, kept over fork, closed by exec and exit like every descriptor. Its end tells
  * the intproxy that this process image and all its forks are gone.
+ *
+ * Slot 1 is the door: the intproxy's socket as a file, opened at start (O_PATH). Through it a process that has given up
+ * its user, or left our root, still reaches the socket in a directory that it could not enter any more.
  *
  * Who forked without telling us (clone, a raw fork) is found by a page that the kernel wipes in a forked child. A child
  * that shares our memory (vfork) sees the page as it was, but has another pid: it uses a connection of its own for each
@@ -29,7 +33,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
-enum { SLOTS = 64, LIFELINE = 0 };
+enum { SLOTS = 64, LIFELINE = 0, DOOR = 1 };
 /* Below the lowest usual RLIMIT_NOFILE (1024), and high enough to be in nobody's way. A table reaching further up would
  * make every fork copy it. */
 enum { USUAL_FILES = 1024, OWN_FILES = 128, LEAST_FLOOR = 64 };
@@ -134,6 +138,37 @@ static bool send_all(int fd, const void *from, size_t length)
 	return true;
 }
 
+/* "/proc/self/fd/N", without stdio. */
+static void name_descriptor(int fd, char *into)
+{
+	char digits[12];
+	char *at = digits + sizeof digits - 1;
+	*at = '\0';
+	do
+		*--at = (char)('0' + fd % 10);
+	while ((fd /= 10) > 0);
+	strcpy(stpcpy(into, "/proc/self/fd/"), at);
+}
+
+static long connect_restarting(int fd, const struct sockaddr_un *address)
+{
+	long connected;
+	do
+		connected = kernel(SYS_connect, fd, address, sizeof *address);
+	while (connected == -EINTR);
+	return connected;
+}
+
+static long connect_through_door(int fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int door = atomic_load(&pool[DOOR].fd);
+	if (atomic_load(&pool[DOOR].state) == EMPTY || !is_still_ours(&pool[DOOR], door))
+		return -EACCES;
+	name_descriptor(door, address.sun_path);
+	return connect_restarting(fd, &address);
+}
+
 /* A connected socket that has said Hello, or -errno. */
 static int dial(bool is_lifeline)
 {
@@ -141,10 +176,9 @@ static int dial(bool is_lifeline)
 	if (fd < 0)
 		return fd;
 	fd = move_up(fd);
-	long connected;
-	do
-		connected = kernel(SYS_connect, fd, &shim.socket, sizeof shim.socket);
-	while (connected == -EINTR);
+	long connected = connect_restarting(fd, &shim.socket);
+	if (connected == -EACCES || connected == -ENOENT)
+		connected = connect_through_door(fd);
 	uint8_t frame[512];
 	char program[128] = "";
 	long length = kernel(SYS_readlink, "/proc/self/exe", program, sizeof program);
@@ -198,6 +232,17 @@ static void after_fork_in_child(void)
 		forget_parent();
 }
 
+static void open_door(void)
+{
+	int fd = (int)kernel(SYS_openat, AT_FDCWD, shim.socket.sun_path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	fd = move_up(fd);
+	pool[DOOR].inode = inode_of(fd);
+	atomic_store(&pool[DOOR].fd, lower_guard_to(fd));
+	atomic_store(&pool[DOOR].state, INHERITED);
+}
+
 void wire_start(void)
 {
 	void *page = (void *)kernel(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -206,6 +251,7 @@ void wire_start(void)
 		owner_pid = page;
 	atomic_store(owner_pid, current_pid());
 	pthread_atfork(NULL, NULL, after_fork_in_child);
+	open_door();
 	atomic_store(&pool[LIFELINE].state, BUSY);
 	bool is_open = open_slot(&pool[LIFELINE], true);
 	atomic_store(&pool[LIFELINE].state, is_open ? IDLE : EMPTY);

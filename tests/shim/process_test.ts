@@ -74,6 +74,18 @@ for (const how of ["fork", "raw-fork"]) {
   });
 }
 
+Deno.test({
+  name: `a child of a process that has become another user asks like any other${
+    Deno.uid() === 0 ? "" : ": needs root"
+  }`,
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using app = await start(["other-user"]);
+    assert.equal(await app.output(), "before bytes of before\nchild bytes of child\nafter bytes of after\n");
+    assert.deepEqual(app.hellos.map((it) => it.isLifeline), [true, false]);
+  },
+});
+
 Deno.test("a descriptor of a remote file tells its stat in a program that was exec'ed", async () => {
   await using app = await start(["inherit"]);
   assert.equal(await app.output(), "inherited 0 ino 4242\n");
@@ -137,7 +149,7 @@ Deno.test("our descriptors are high and closed by exec; errno survives a bypass"
   await using without = await start(["descriptors"], NO_SESSION);
   const others = /open:(.*), errno kept yes/.exec(await without.output())![1]!;
   await using app = await start(["descriptors"]);
-  assert.equal(await app.output(), `file bytes of file, open:${others} high, errno kept yes\n`);
+  assert.equal(await app.output(), `file bytes of file, open:${others} high high, errno kept yes\n`);
 });
 
 Deno.test("a signal handler may ask while the call it interrupts waits", async () => {

@@ -326,6 +326,7 @@ export async function startUnderShim(app: string, args: string[], options: Optio
   const settings = settingsOf(directory, shim, options.settings);
   await Deno.writeFile(`${directory}/settings`, codec.encode({ type: "Settings", ...settings }, 0));
   const listener = options.isIntproxyGone ? undefined : Deno.listen({ transport: "unix", path: `${directory}/socket` });
+  if (listener) await Deno.chmod(`${directory}/socket`, 0o666);
   const command = new Deno.Command(program, {
     args,
     env: {

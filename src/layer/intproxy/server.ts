@@ -1,7 +1,8 @@
 /**
  * The Unix socket of a session, and what becomes of each request that comes over it.
  *
- * The directory is 0700 and the user's own, so nobody else reaches the socket; a Hello of another build is turned away. Requests
+ * The directory is 0700 and the user's own, so nobody else reaches the socket; a Hello of another build is turned away. The
+ * socket itself is open to all: a program of root's that goes on as another user holds it open (native/wire.c). Requests
  * are taken up as they come and answered as they end: none waits for another.
  */
 import { WireError } from "../../base/errors.ts";
@@ -31,6 +32,7 @@ export class Server {
   constructor(path: string, parts: ServerParts) {
     this.#parts = parts;
     this.#listener = Deno.listen({ transport: "unix", path });
+    Deno.chmodSync(path, 0o666);
     this.#accepting = this.#accept();
   }
 

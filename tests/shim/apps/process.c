@@ -264,6 +264,24 @@ static int run_several(const char *symbol, char **a)
 	return 0;
 }
 
+/* Gives up root as servers do, then forks workers. */
+static int run_other_user(const char *symbol, char **a)
+{
+	(void)symbol, (void)a;
+	printf("before %s\n", remote("/data/before"));
+	fflush(stdout);
+	if (setgid(65534) < 0 || setuid(65534) < 0)
+		return fail();
+	pid_t child = fork();
+	if (child == 0) {
+		printf("child %s\n", remote("/data/child"));
+		exit(0);
+	}
+	waitpid(child, NULL, 0);
+	printf("after %s\n", remote("/data/after"));
+	return 0;
+}
+
 static int run_exec_path(const char *symbol, char **a)
 {
 	(void)symbol;
@@ -280,6 +298,7 @@ static const struct command commands[] = {
 	{ "close", run_close }, { "close_range", run_close }, { "closefrom", run_close }, { "raw-close", run_close },
 	{ "dup2", run_dup }, { "dup3", run_dup }, { "raw-dup2", run_dup }, { "descriptors", run_descriptors },
 	{ "handler", run_handler }, { "several", run_several }, { "exec-path", run_exec_path },
+	{ "other-user", run_other_user },
 	{ NULL, NULL },
 };
 
