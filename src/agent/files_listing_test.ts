@@ -6,7 +6,7 @@ import { MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
 import { makeCodec } from "../proto/codec.ts";
 import { LAYER } from "../proto/layer.ts";
 import type { MessageNamed, Stat } from "../proto/schema.ts";
-import { closeFile, ENTRY_RECORD_BYTES, openRoot } from "../sys/files.ts";
+import { closeFile, ENTRY_RECORD_BYTES, openRoot, packRights } from "../sys/files.ts";
 import { cString } from "../sys/load.ts";
 import { Files, type Outlet } from "./files.ts";
 
@@ -193,4 +193,29 @@ Deno.test("what is no name of an entry is EINVAL, and so are more names than the
   }
   assert.equal((await world.statEntries("/d/one", "x\0")).errno, ERRNO.ENOTDIR);
   assert.equal((await world.statEntries("/none", "x\0")).errno, ERRNO.ENOENT);
+});
+
+const isRoot = Deno.uid() === 0;
+Deno.test({
+  name: `a directory that may be listed but not searched is not all there is${isRoot ? "" : " (needs root)"}`,
+  ignore: !isRoot,
+  async fn() {
+    await using world = new World();
+    world.make("/d", ["one"]);
+    Deno.chmodSync(world.directory, 0o755);
+    Deno.chmodSync(`${world.directory}/d`, 0o744);
+    for (const deadline = performance.now() + 10_000; !(await world.list("/d")).isAll;) {
+      assert.ok(performance.now() < deadline, "it stays unsure for root, too");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const root = openRoot(cString(world.directory));
+    const nobody = { uid: 65534, gid: 65534, groups: [] };
+    const files = new Files(root, packRights(nobody, { uid: 0, gid: 0, groups: [0] }));
+    const request = { type: "List", path: utf8("/d"), flags: 0, inlineBytes: 1 << 20, statEntries: 9 } as const;
+    const listing = await reply<Reply<"ListReply">>((outlet) => files.list(request, outlet));
+    assert.deepEqual([listing.errno, listing.isAll], [0, false]);
+    assert.deepEqual(recordsOf(listing.data.subarray(listing.entryBytes)).map(({ errno }) => errno), [ERRNO.EACCES]);
+    await files.close();
+    await closeFile(root);
+  },
 });
