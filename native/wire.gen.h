@@ -25,6 +25,8 @@ enum wire_type {
 	WIRE_READ_LINK = 18,
 	WIRE_REAL_PATH = 19,
 	WIRE_PATH_REPLY = 20,
+	WIRE_STAT_FS = 21,
+	WIRE_STAT_FS_REPLY = 22,
 	WIRE_RESOLVE = 30,
 	WIRE_RESOLVE_REPLY = 31,
 	WIRE_REVERSE_NAME = 32,
@@ -469,6 +471,45 @@ static inline bool wire_get_path_reply(struct wire_in *in, struct wire_path_repl
 {
 	return wire_get_i32(in, &message->error) &&
 	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* statfs(2) */
+struct wire_stat_fs {
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_stat_fs(uint8_t *frame, size_t room, uint32_t id, struct wire_stat_fs message)
+{
+	struct wire_out out = wire_begin(frame, room, 21, id);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_stat_fs(struct wire_in *in, struct wire_stat_fs *message)
+{
+	return wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* `words`: u64 each: type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags */
+struct wire_stat_fs_reply {
+	int32_t error;
+	struct wire_bytes words;
+};
+
+static inline size_t wire_put_stat_fs_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_stat_fs_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 22, id);
+	wire_put_i32(&out, message.error);
+	wire_put_bytes(&out, message.words);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_stat_fs_reply(struct wire_in *in, struct wire_stat_fs_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_tail(in, &message->words) &&
 	       wire_is_done(in);
 }
 

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -298,6 +299,31 @@ SYS int32_t files_access(int32_t root, const char *path, uint32_t mode, uint32_t
 	}
 	rights_lay_down(rights);
 	return (int32_t)status;
+}
+
+/* statfs(2) as words, in the order of StatFsReply of src/proto/agent.ts. 0 or -errno. */
+SYS int32_t files_stat_fs(int32_t root, const char *path, const uint32_t *rights, uint64_t *words)
+{
+	struct statfs fs;
+	rights_take(rights);
+	int64_t status = find_object(root, path, 0);
+	if (status >= 0) {
+		int found = (int)status;
+		status = fstatfs(found, &fs) < 0 ? -errno : 0;
+		close(found);
+	}
+	rights_lay_down(rights);
+	if (status < 0)
+		return (int32_t)status;
+	uint64_t fsid;
+	memcpy(&fsid, &fs.f_fsid, sizeof fsid);
+	const uint64_t told[] = {
+		(uint64_t)fs.f_type, (uint64_t)fs.f_bsize, fs.f_blocks,	  fs.f_bfree,		   fs.f_bavail,
+		fs.f_files,	     fs.f_ffree,	   fsid,	  (uint64_t)fs.f_namelen, (uint64_t)fs.f_frsize,
+		(uint64_t)fs.f_flags,
+	};
+	memcpy(words, told, sizeof told);
+	return 0;
 }
 
 static int64_t link_text(int found, char *into, uint32_t capacity)

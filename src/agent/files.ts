@@ -22,6 +22,7 @@ import {
   realPath,
   statEntries,
   statFile,
+  statFileSystem,
   type StatWords,
 } from "../sys/files.ts";
 import { MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
@@ -186,6 +187,14 @@ export class Files {
     const stat = await threads.spend(1, () => statFile(this.#root, path, flags, this.#rights));
     if (typeof stat === "number") return { type: "StatReply", errno: -stat, stat: NO_STAT };
     return { type: "StatReply", errno: 0, stat: unpackStat(stat) };
+  }
+
+  async statFs({ path: bytes }: Request<"StatFs">): Promise<AgentMessage> {
+    const failure = (errno: number): AgentMessage => ({ type: "StatFsReply", errno, words: new Uint8Array(0) });
+    const path = pathOf(bytes);
+    if (typeof path === "number") return failure(path);
+    const words = await threads.spend(1, () => statFileSystem(this.#root, path, this.#rights));
+    return typeof words === "number" ? failure(-words) : { type: "StatFsReply", errno: 0, words };
   }
 
   async access({ path: bytes, mode, flags }: Request<"Access">): Promise<AgentMessage> {

@@ -141,6 +141,8 @@ export class Session {
         return this.#run(id, this.#files.closeHandle(frame.handle));
       case "Stat":
         return this.#answer(id, this.#files.stat(frame));
+      case "StatFs":
+        return this.#answer(id, this.#files.statFs(frame));
       case "Access":
         return this.#answer(id, this.#files.access(frame));
       case "ReadLink":

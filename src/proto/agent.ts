@@ -108,6 +108,13 @@ export const AGENT = {
     fields: { errno: "i32", data: "bytes" },
   },
 
+  StatFs: { id: 36, doc: "statfs(2)", fields: { path: "bytes" } },
+  StatFsReply: {
+    id: 37,
+    doc: "`words`: u64 each: type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags",
+    fields: { errno: "i32", words: "bytes" },
+  },
+
   Resolve: {
     id: 40,
     doc: "the name part of getaddrinfo(3); `family` 0, 4 or 6; `flags` are AI_* of <netdb.h>",

@@ -88,6 +88,13 @@ export const LAYER = {
   RealPath: { id: 19, doc: "realpath(3)", fields: { path: "bytes" } },
   PathReply: { id: 20, doc: "", fields: { errno: "i32", path: "bytes" } },
 
+  StatFs: { id: 21, doc: "statfs(2)", fields: { path: "bytes" } },
+  StatFsReply: {
+    id: 22,
+    doc: "`words`: u64 each: type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags",
+    fields: { errno: "i32", words: "bytes" },
+  },
+
   Resolve: {
     id: 30,
     doc: "the name part of getaddrinfo(3); family 0, 4 or 6; AI_* flags",

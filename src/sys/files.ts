@@ -27,6 +27,7 @@ const sys = loadSys({
   files_read_at: { parameters: ["i32", "u64", "buffer", "u32"], result: "i32", nonblocking: true },
   files_close: { parameters: ["i32"], result: "i32", nonblocking: true },
   files_stat: { parameters: ["i32", "buffer", "u32", "buffer", "buffer"], result: "i32", nonblocking: true },
+  files_stat_fs: { parameters: ["i32", "buffer", "buffer", "buffer"], result: "i32", nonblocking: true },
   files_access: { parameters: ["i32", "buffer", "u32", "u32", "buffer"], result: "i32", nonblocking: true },
   files_read_link: { parameters: ["i32", "buffer", "buffer", "buffer", "u32"], result: "i32", nonblocking: true },
   files_real_path: { parameters: ["i32", "buffer", "buffer", "buffer", "u32"], result: "i32", nonblocking: true },
@@ -34,6 +35,8 @@ const sys = loadSys({
 
 /** Fields of C's struct file_stat, all of 64 bits. */
 const STAT_WORDS = 18;
+/** C's words of a struct statfs. */
+const STATFS_BYTES = 11 * 8;
 /** PATH_MAX, the NUL included. */
 const PATH_BYTES = 4096;
 
@@ -136,6 +139,17 @@ export function readFileAt(fd: number, offset: bigint, into: Uint8Array<ArrayBuf
 
 export function closeFile(fd: number): Promise<number> {
   return sys.files_close(fd);
+}
+
+/** statfs(2): words of 64 bits, little-endian, in the order of StatFsReply; or -errno. */
+export async function statFileSystem(
+  root: number,
+  path: Uint8Array<ArrayBuffer>,
+  rights: PackedRights,
+): Promise<Uint8Array<ArrayBuffer> | number> {
+  const words = new Uint8Array(STATFS_BYTES);
+  const status = await sys.files_stat_fs(root, path, rights, words);
+  return status < 0 ? status : words;
 }
 
 export async function statFile(
