@@ -15,6 +15,11 @@ _Static_assert(PREFIX_LENGTH + 2 * WIRE_STAT_BYTES <= NAME_BYTES, "a memfd's nam
 
 static _Atomic bool has_directories;
 
+bool fds_may_be_directory(void)
+{
+	return atomic_load_explicit(&has_directories, memory_order_relaxed);
+}
+
 void fds_start(void)
 {
 	/* Inherited descriptors are few and low. */
@@ -58,6 +63,12 @@ static const char *link_of(int fd, char into[32])
 	at -= sizeof prefix - 1;
 	memcpy(at, prefix, sizeof prefix - 1);
 	return at;
+}
+
+long fds_link(int fd, char *into, size_t room)
+{
+	char link[32];
+	return kernel(SYS_readlink, link_of(fd, link), into, room);
 }
 
 int fds_seal(int fd, int flags)

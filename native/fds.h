@@ -46,9 +46,15 @@ int fds_stat(int fd, struct wire_stat *stat);
 /* 0 and the footer of a directory of ours; -ENOTDIR when it is a file of ours; -EBADF when it is not ours. */
 int fds_directory(int fd, struct directory_footer *footer);
 
+/* Has this process opened, inherited or met a directory of ours? Those it got by SCM_RIGHTS are met when they are read. */
+bool fds_may_be_directory(void);
+
 /* The remote path of a directory of ours: its length (no NUL), or -1. Costs nothing in a process that has opened and
  * inherited none; one that came by SCM_RIGHTS into such a process is not seen until it is read as a directory. */
 ssize_t fds_directory_path(int fd, char *into, size_t room);
+
+/* What the kernel tells of any descriptor: the text of /proc/self/fd/N, cut at `room`; its length or -errno. */
+long fds_link(int fd, char *into, size_t room);
 
 /* A position in a directory as an offset into its entries: both countings are understood. */
 static inline uint64_t fds_entries_offset(int64_t position)

@@ -1,6 +1,7 @@
 /* files.c - hooks of calls that take a path: open, access, links. What is remote is for reading; see paths.c for who
  * decides and remote.c for what is asked.
  */
+#include "fds.h"
 #include "real.h"
 #include "remote.h"
 
@@ -53,7 +54,16 @@ FILE *hook_fopen(const char *path, const char *mode)
 		return real.fopen(path, mode);
 	if (edge(fd) < 0)
 		return NULL;
-	FILE *stream = fdopen((int)fd, mode);
+	FILE *stream;
+	struct directory_footer footer;
+	if (strstr(mode, ",ccs=") && fds_directory((int)fd, &footer) < 0) { /* which fdopen(3) does not know */
+		char link[32];
+		snprintf(link, sizeof link, "/proc/self/fd/%d", (int)fd);
+		stream = real.fopen(link, mode);
+		kernel(SYS_close, fd);
+		return stream;
+	}
+	stream = fdopen((int)fd, mode);
 	if (!stream)
 		kernel(SYS_close, fd);
 	return stream;
@@ -81,6 +91,8 @@ FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
 static long try_access(int dirfd, const char *path, int mode, int flags)
 {
 	struct place place;
+	if (unlikely(mode & ~(R_OK | W_OK | X_OK)))
+		return BYPASS; /* which refuses it */
 	switch (locate(dirfd, path, (mode & W_OK) != 0, &place)) {
 	case LOCAL:
 		return BYPASS;

@@ -15,7 +15,8 @@ enum { RECORD_BYTES = 17, NAME_BYTES = 1024, HOST_ADDRESSES = 256 };
 static bool is_numeric(const char *name)
 {
 	struct in_addr any;
-	return strchr(name, ':') || inet_aton(name, &any);
+	/* "*" is libc's own word for no name. */
+	return strchr(name, ':') || inet_aton(name, &any) || (name[0] == '*' && name[1] == '\0');
 }
 
 /* Bytes that follow the first one of a UTF-8 sequence, or -1. */
@@ -310,7 +311,7 @@ static int find_host(const char *name, int family, struct hostent *host, struct 
 	int saved = errno;
 	int code = resolve(name, family, AI_CANONNAME, &answer);
 	errno = saved;
-	*h_error = h_error_of(code);
+	h_errno = *h_error = h_error_of(code); /* both, as libc does */
 	if (code)
 		return code == EAI_AGAIN ? EAGAIN : 0;
 	struct wire_bytes canonical = answer.reply.canonical_name;
@@ -400,7 +401,7 @@ static int find_address(const void *address, socklen_t length, int family, struc
 	int saved = errno;
 	int code = reverse(address, length, name);
 	errno = saved;
-	*h_error = h_error_of(code);
+	h_errno = *h_error = h_error_of(code); /* both, as libc does */
 	if (code)
 		return code == EAI_AGAIN ? EAGAIN : 0;
 	int error = make_host(wire_text(name), family, record, 1, room, host);

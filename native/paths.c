@@ -229,6 +229,11 @@ static ssize_t base_of(int dirfd, const char *path, char *into, size_t room)
 			return -1;
 	} else {
 		length = fds_directory_path(dirfd, into, room);
+		/* A local directory: what is below "/" may be the target's all the same. */
+		if (length < 0 && (length = fds_link(dirfd, into, room)) >= (long)room)
+			length = -1;
+		if (length <= 0 || into[0] != '/' || (length > 7 && memcmp(into, "/memfd:", 7) == 0))
+			return -1;
 	}
 	return length == 1 ? 0 : length;
 }

@@ -16,7 +16,7 @@ enum outcome {
 
 /* In the order in which they are tried. */
 enum rule {
-	RULE_UNDECIDABLE, /* no path, too long, relative to a local descriptor, working directory unknown */
+	RULE_UNDECIDABLE, /* no path, too long, relative to a descriptor or working directory that is nowhere */
 	RULE_MODE_LOCAL, /* no session, or the run's files are all local */
 	RULE_MOUNT, /* on a volume of the target */
 	RULE_USER_CREDENTIALS, /* the user's own cloud credentials: a program in the target would not see them */

@@ -146,6 +146,25 @@ int remote_stat(struct wire_bytes path, int flags, struct wire_stat *stat)
 	return 0;
 }
 
+int remote_stat_fs(struct wire_bytes path, uint64_t words[FS_WORDS])
+{
+	struct wire_call call;
+	struct wire_stat_fs message = { .path = path };
+	size_t length = wire_put_stat_fs(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, length, WIRE_STAT_FS_REPLY);
+	if (error)
+		return error;
+	struct wire_stat_fs_reply reply = { 0 };
+	if (wire_finish(&call, wire_get_stat_fs_reply(&call.in, &reply)))
+		return -EIO;
+	if (reply.error)
+		return refused(reply.error);
+	if (reply.words.length != FS_WORDS * sizeof *words)
+		return -EIO;
+	memcpy(words, reply.words.at, reply.words.length);
+	return 0;
+}
+
 int remote_access(struct wire_bytes path, int mode, int flags)
 {
 	struct wire_call call;

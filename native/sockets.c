@@ -359,7 +359,7 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 		disconnect(fd);
 		return -failure;
 	}
-	if (peer.port == 0 || is_multicast_or_broadcast(&peer) || !local_endpoint(fd, &local))
+	if (is_multicast_or_broadcast(&peer) || !local_endpoint(fd, &local))
 		return BYPASS;
 	if (is_loopback(&peer) || is_zero(&peer)) {
 		int is_own = is_own_listener(&peer);
@@ -377,6 +377,32 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	long result = try_connect(fd, address, length);
 	return result == BYPASS ? real.connect(fd, address, length) : edge(result);
+}
+
+/* MSG_FASTOPEN: a connect that takes the first bytes along. Here the connect comes first, then the bytes. BYPASS: the real
+ * function runs with `*flags`; else its result is -errno. */
+static long connect_first(int fd, int *flags, const struct sockaddr *address, socklen_t length)
+{
+	if (likely(!(*flags & MSG_FASTOPEN)))
+		return BYPASS;
+	long result = try_connect(fd, address, length);
+	if (result == BYPASS || result < 0)
+		return result;
+	*flags &= ~MSG_FASTOPEN;
+	return BYPASS;
+}
+
+ssize_t hook_sendto(int fd, const void *from, size_t length, int flags, const struct sockaddr *address,
+		    socklen_t address_length)
+{
+	long result = connect_first(fd, &flags, address, address_length);
+	return result == BYPASS ? real.sendto(fd, from, length, flags, address, address_length) : edge(result);
+}
+
+ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	long result = message ? connect_first(fd, &flags, message->msg_name, message->msg_namelen) : BYPASS;
+	return result == BYPASS ? real.sendmsg(fd, message, flags) : edge(result);
 }
 
 int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)

@@ -25,9 +25,16 @@ static void show(const struct wire_stat *from, struct stat *st)
 	};
 }
 
-static void show_extended(const struct wire_stat *from, struct statx *stx)
+/* What the kernel does not know of is an error, as it is there. */
+enum {
+	STAT_FLAGS = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH,
+	STATX_FLAGS = STAT_FLAGS | AT_STATX_SYNC_TYPE,
+};
+
+/* File systems fill in all but the time of birth, asked or not. */
+static void show_extended(const struct wire_stat *from, unsigned mask, struct statx *stx)
 {
-	bool has_birth = from->btime_sec != 0;
+	bool has_birth = (mask & STATX_BTIME) && from->btime_sec != 0;
 	*stx = (struct statx){
 		.stx_mask = STATX_BASIC_STATS | (has_birth ? STATX_BTIME : 0),
 		.stx_blksize = from->blksize,
@@ -39,7 +46,7 @@ static void show_extended(const struct wire_stat *from, struct statx *stx)
 		.stx_size = (uint64_t)from->size,
 		.stx_blocks = from->blocks,
 		.stx_atime = { .tv_sec = from->atime_sec, .tv_nsec = from->atime_nsec },
-		.stx_btime = { .tv_sec = from->btime_sec, .tv_nsec = from->btime_nsec },
+		.stx_btime = { .tv_sec = has_birth ? from->btime_sec : 0, .tv_nsec = has_birth ? from->btime_nsec : 0 },
 		.stx_ctime = { .tv_sec = from->ctime_sec, .tv_nsec = from->ctime_nsec },
 		.stx_mtime = { .tv_sec = from->mtime_sec, .tv_nsec = from->mtime_nsec },
 		.stx_rdev_major = major(from->rdev),
@@ -62,6 +69,8 @@ static int shown(int result, int fd, struct stat *st)
 static long stat_at(int dirfd, const char *path, struct stat *st, int flags)
 {
 	struct wire_stat remote;
+	if (unlikely(flags & ~STAT_FLAGS))
+		return BYPASS;
 	long result = try_stat(dirfd, path, flags, &remote);
 	if (result == 0)
 		show(&remote, st);
@@ -140,13 +149,14 @@ int hook_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
 	if (is_of_descriptor(path, flags)) {
 		int result = real.statx(dirfd, path, flags, mask, stx);
 		if (result == 0 && fds_is_ours(stx->stx_mode, stx->stx_nlink) && fds_stat(dirfd, &remote) == 0)
-			show_extended(&remote, stx);
+			show_extended(&remote, mask, stx);
 		return result;
 	}
-	long result = try_stat(dirfd, path, flags, &remote);
+	bool is_wrong = (flags & ~STATX_FLAGS) || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (mask & STATX__RESERVED);
+	long result = is_wrong ? BYPASS : try_stat(dirfd, path, flags, &remote);
 	if (result == BYPASS)
 		return real.statx(dirfd, path, flags, mask, stx);
 	if (result == 0)
-		show_extended(&remote, stx);
+		show_extended(&remote, mask, stx);
 	return edge(result);
 }

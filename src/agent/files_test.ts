@@ -381,3 +381,15 @@ Deno.test("answers that do not leave hold up further reading, in their turn and 
   await Promise.all(opens);
   assert.equal(answered, 50);
 });
+
+Deno.test("statfs() tells of the file system that a path below the root lies on", async () => {
+  await using world = new World();
+  world.write("/file", "text");
+  const told = async (path: string) =>
+    await world.files.statFs({ type: "StatFs", path: utf8(path) }) as Reply<"StatFsReply">;
+  const { errno, words } = await told("/file");
+  assert.equal(errno, 0);
+  const NAMELEN_AT = 8 * 8;
+  assert.equal(new DataView(words.buffer).getBigUint64(NAMELEN_AT, true), 255n);
+  assert.equal((await told("/none")).errno, ERRNO.ENOENT);
+});

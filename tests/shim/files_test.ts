@@ -260,3 +260,24 @@ function sumOf(bytes: Uint8Array): string {
   for (const byte of bytes) sum = (sum * 31n + BigInt(byte)) & 0xffff_ffff_ffff_ffffn;
   return sum.toString(16);
 }
+
+const FILE_SYSTEMS = {
+  statfs: "type ef53 files 6 names 99",
+  statvfs: "fragments 512 files 6 names 99",
+  pathconf: "names 99",
+};
+for (const [name, told] of Object.entries(FILE_SYSTEMS)) {
+  for (const symbol of name === "pathconf" ? [name] : [name, `${name}64`]) {
+    Deno.test(`${symbol}() tells of the target's file system when the path is remote, with one message`, async () => {
+      assert.deepEqual(await call(symbol, ["/data/file"]), { output: told, asked: ["StatFs /data/file"] });
+      assert.equal((await call(symbol, ["/data/none"])).output, "ENOENT");
+    });
+
+    Deno.test(`${symbol}() tells of this machine's without a message when the path is local`, async () => {
+      using local = await localFile();
+      const { output, asked } = await call(symbol, [local.path]);
+      assert.match(output, /names 255$/);
+      assert.deepEqual(asked, []);
+    });
+  }
+}

@@ -334,6 +334,16 @@ Deno.test("connect() with TCP_FASTOPEN_CONNECT begins at once", async () => {
   assert.match(await app.output(), /^connect EINPROGRESS\npoll .*\nerror ECONNREFUSED\n$/);
 });
 
+for (const symbol of ["sendto", "sendmsg"]) {
+  Deno.test(`${symbol}() with MSG_FASTOPEN connects through the agent first`, async () => {
+    using relays = new TestRelays();
+    await using app = await start(relays, ["tcp4", `${symbol}/10.1.2.3/80`]);
+    await app.reply(await app.expect("Connect"), { type: "ConnectReply", errno: ERRNO.ECONNREFUSED });
+    assert.equal(await app.output(), "fast ECONNREFUSED\n");
+    assert.equal(app.count(), 1);
+  });
+}
+
 Deno.test("connect() is ENETUNREACH when the intproxy is gone", async () => {
   using relays = new TestRelays();
   const words = [

@@ -60,6 +60,8 @@ function errnoOf(node: Node | undefined): number {
   return node === undefined ? ERRNO.ENOENT : node.kind === "error" ? node.errno : 0;
 }
 
+/** As StatFsReply has them: type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags. */
+const FILE_SYSTEM = new BigUint64Array([0xef53n, 4096n, 3n, 4n, 5n, 6n, 7n, 8n, 99n, 512n, 0n]);
 const O_DIRECTORY = 0o200000;
 
 function open(node: Node | undefined, flags: number): LayerMessage {
@@ -94,6 +96,8 @@ export function answerFrom(tree: Tree): (request: LayerFrame) => LayerMessage | 
         return { type: "StatReply", errno: errnoOf(node), stat: node ? statOf(node) : NO_STAT };
       case "Access":
         return { type: "Done", errno: errnoOf(node) };
+      case "StatFs":
+        return { type: "StatFsReply", errno: errnoOf(node), words: new Uint8Array(FILE_SYSTEM.buffer) };
       case "ReadLink":
         return path(node?.kind === "link" ? node.to : undefined, node ? ERRNO.EINVAL : ERRNO.ENOENT);
       case "RealPath":

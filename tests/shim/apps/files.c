@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -239,8 +241,38 @@ static int run_statx(const char *symbol, char **a)
 {
 	struct statx stx;
 	int (*stat_it)(int, const char *, int, unsigned, struct statx *) = function(symbol);
-	show_statx(stat_it(AT_FDCWD, a[0], 0, STATX_BASIC_STATS, &stx), &stx);
-	return show_statx(stat_it(open(a[0], O_RDONLY), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &stx), &stx);
+	show_statx(stat_it(AT_FDCWD, a[0], 0, STATX_BASIC_STATS | STATX_BTIME, &stx), &stx);
+	return show_statx(stat_it(open(a[0], O_RDONLY), "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx), &stx);
+}
+
+static int run_statfs(const char *symbol, char **a)
+{
+	struct statfs fs;
+	int (*stat_it)(const char *, struct statfs *) = function(symbol);
+	if (stat_it(a[0], &fs) < 0)
+		return fail();
+	printf("type %lx files %lu names %ld\n", (unsigned long)fs.f_type, fs.f_files, (long)fs.f_namelen);
+	return 0;
+}
+
+static int run_statvfs(const char *symbol, char **a)
+{
+	struct statvfs fs;
+	int (*stat_it)(const char *, struct statvfs *) = function(symbol);
+	if (stat_it(a[0], &fs) < 0)
+		return fail();
+	printf("fragments %lu files %lu names %lu\n", fs.f_frsize, fs.f_files, fs.f_namemax);
+	return 0;
+}
+
+static int run_pathconf(const char *symbol, char **a)
+{
+	long (*ask)(const char *, int) = function(symbol);
+	long limit = ask(a[0], _PC_NAME_MAX);
+	if (limit < 0)
+		return fail();
+	printf("names %ld\n", limit);
+	return 0;
 }
 
 /* ---- directories ---- */
@@ -442,7 +474,7 @@ static int run_raw(const char *symbol, char **a)
 	show_stat((int)syscall(SYS_lstat, a[0], &st), &st);
 	show_stat((int)syscall(SYS_newfstatat, AT_FDCWD, a[0], &st, 0), &st);
 	show_stat((int)syscall(SYS_fstat, open(a[0], O_RDONLY), &st), &st);
-	show_statx((int)syscall(SYS_statx, AT_FDCWD, a[0], 0, STATX_BASIC_STATS, &stx), &stx);
+	show_statx((int)syscall(SYS_statx, AT_FDCWD, a[0], 0, STATX_BASIC_STATS | STATX_BTIME, &stx), &stx);
 	say(syscall(SYS_access, a[0], R_OK));
 	say(syscall(SYS_faccessat, AT_FDCWD, a[0], R_OK));
 	say(syscall(SYS_faccessat2, AT_FDCWD, a[0], R_OK, 0));
@@ -484,6 +516,8 @@ static const struct command commands[] = {
 	{ "__xstat", run_xstat }, { "__xstat64", run_xstat }, { "__lxstat", run_xstat }, { "__lxstat64", run_xstat },
 	{ "__fxstat", run_fxstat }, { "__fxstat64", run_fxstat },
 	{ "__fxstatat", run_fxstatat }, { "__fxstatat64", run_fxstatat }, { "statx", run_statx },
+	{ "statfs", run_statfs }, { "statfs64", run_statfs }, { "statvfs", run_statvfs }, { "statvfs64", run_statvfs },
+	{ "pathconf", run_pathconf },
 	{ "opendir", run_opendir }, { "fdopendir", run_fdopendir }, { "readdir", run_readdir }, { "readdir64", run_readdir },
 	{ "readdir_r", run_readdir_r }, { "readdir64_r", run_readdir_r }, { "closedir", run_closedir },
 	{ "rewinddir", run_rewinddir }, { "telldir", run_position }, { "seekdir", run_position }, { "dirfd", run_dirfd },

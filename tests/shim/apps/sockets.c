@@ -77,6 +77,19 @@ static void do_connect(char *argument, int is_raw)
 				 connect(fd, (struct sockaddr *)&address, length));
 }
 
+/* Connects by sending. */
+static void do_fast(char *argument, int is_message)
+{
+	struct sockaddr_storage address;
+	socklen_t length = parse(argument, &address);
+	struct iovec part = { "fast", 4 };
+	struct msghdr message = { .msg_name = &address, .msg_namelen = length, .msg_iov = &part, .msg_iovlen = 1 };
+	errno = 0;
+	ssize_t sent = is_message ? sendmsg(fd, &message, MSG_FASTOPEN) :
+				    sendto(fd, "fast", 4, MSG_FASTOPEN, (struct sockaddr *)&address, length);
+	show("fast", sent == 4 ? 0 : -1);
+}
+
 static void do_socket(int family, int type)
 {
 	int one = 1;
@@ -177,6 +190,8 @@ static void do_word(char *word)
 		set_alarm(atoi(argument), SA_RESTART);
 	else if (!strcmp(word, "connect"))
 		do_connect(argument, 0);
+	else if (!strcmp(word, "sendto") || !strcmp(word, "sendmsg"))
+		do_fast(argument, !strcmp(word, "sendmsg"));
 	else if (!strcmp(word, "raw-connect"))
 		do_connect(argument, 1);
 	else if (!strcmp(word, "ask")) /* the test sees how far we are */

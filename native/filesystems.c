@@ -1,0 +1,83 @@
+/* filesystems.c - hooks of calls that ask what file system a path lies on. Descriptors are not asked about: that of a remote
+ * file does not know its path, and the kernel tells of the memory it is in.
+ */
+#include "real.h"
+#include "remote.h"
+
+#include <fcntl.h>
+
+
+/* BYPASS, or 0 and the words, or -errno. */
+static long try_stat_fs(const char *path, uint64_t words[FS_WORDS])
+{
+	struct place place;
+	switch (locate(AT_FDCWD, path, false, &place)) {
+	case LOCAL:
+		return BYPASS;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return remote_stat_fs(place.path, words);
+	}
+}
+
+int hook_statfs(const char *path, struct statfs *fs)
+{
+	uint64_t words[FS_WORDS];
+	long result = try_stat_fs(path, words);
+	if (result == BYPASS)
+		return real.statfs(path, fs);
+	if (result < 0)
+		return edge(result);
+	*fs = (struct statfs){
+		.f_type = (__fsword_t)words[FS_TYPE],
+		.f_bsize = (__fsword_t)words[FS_BSIZE],
+		.f_blocks = words[FS_BLOCKS],
+		.f_bfree = words[FS_BFREE],
+		.f_bavail = words[FS_BAVAIL],
+		.f_files = words[FS_FILES],
+		.f_ffree = words[FS_FFREE],
+		.f_namelen = (__fsword_t)words[FS_NAMELEN],
+		.f_frsize = (__fsword_t)words[FS_FRSIZE],
+		.f_flags = (__fsword_t)words[FS_FLAGS],
+	};
+	memcpy(&fs->f_fsid, &words[FS_ID], sizeof fs->f_fsid);
+	return 0;
+}
+
+int hook_statvfs(const char *path, struct statvfs *fs)
+{
+	enum { ST_VALID = 0x20 }; /* the kernel's own mark, not for programs */
+	uint64_t words[FS_WORDS];
+	long result = try_stat_fs(path, words);
+	if (result == BYPASS)
+		return real.statvfs(path, fs);
+	if (result < 0)
+		return edge(result);
+	*fs = (struct statvfs){
+		.f_bsize = words[FS_BSIZE],
+		.f_frsize = words[FS_FRSIZE] ? words[FS_FRSIZE] : words[FS_BSIZE],
+		.f_blocks = words[FS_BLOCKS],
+		.f_bfree = words[FS_BFREE],
+		.f_bavail = words[FS_BAVAIL],
+		.f_files = words[FS_FILES],
+		.f_ffree = words[FS_FFREE],
+		.f_favail = words[FS_FFREE],
+		.f_fsid = words[FS_ID],
+		.f_flag = words[FS_FLAGS] & ~(unsigned long)ST_VALID,
+		.f_namemax = words[FS_NAMELEN],
+	};
+	return 0;
+}
+
+/* Of the target's file systems the length of names is told; the other limits are those of this machine's root. */
+long hook_pathconf(const char *path, int name)
+{
+	uint64_t words[FS_WORDS];
+	long result = try_stat_fs(path, words);
+	if (result == BYPASS)
+		return real.pathconf(path, name);
+	if (result < 0)
+		return edge(result);
+	return name == _PC_NAME_MAX ? (long)words[FS_NAMELEN] : real.pathconf("/", name);
+}

@@ -1,0 +1,182 @@
+/**
+ * Judged by difference: programs run twice, as a plain process inside a target and under `mirrord exec` outside, and what
+ * they say must be the same, line by line. What differs on purpose stands in INTENDED, with its reason.
+ */
+import assert from "node:assert/strict";
+import { exec, testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { type Sandbox, SANDBOX_ENVIRONMENT, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
+
+/** Lines that may differ: the topic, how the line begins, and why. */
+const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
+  {
+    topic: "paths",
+    line: /^(f?open|openat)[ \w]* b'null'/,
+    why: "device files are not opened: they are no bytes to fetch",
+  },
+  { topic: "paths", line: /^chdir: /, why: "the working directory is this machine's, where there is no such path" },
+  { topic: "descriptors", line: /^fchdir|^sendfile directory/, why: "a directory is a memfd: it can only be read" },
+  {
+    topic: "libc",
+    line: /^fgets [^:]*: (-1 EISDIR|1 $)|^ \|(0|1099511627776)\|/,
+    why: "stdio's own read(2) is not ours",
+  },
+  { topic: "tools", line: /^10.99.7.1 +sandbox/, why: "aliases are not carried" },
+  {
+    topic: "sockets",
+    line: /^(wait|so_error again) \w+ (?!echo|loopback|six|mapped)/,
+    why: "writable a moment before it fails",
+  },
+  { topic: "descriptors", line: /^lseek [34] \d+ sparse/, why: "holes arrive as zeros" },
+  { topic: "descriptors", line: /^p?readv? .*sub: |^preadv sub: /, why: "only read(2) is looked at for directories" },
+  { topic: "names", line: /^(getaddrinfo|gethost\w+|flag|mapped all) '?[\w.]*localhost/i, why: "RFC 6761" },
+  {
+    topic: "names",
+    line: /^flag (127.0.0.1|::1|None) AI_ADDRCONFIG/,
+    why: "without a name the answer is this machine's",
+  },
+  { topic: "names", line: /in-hosts-only|^gethostby\w+ .*\('sandbox-7d4b9', \[\]/, why: "aliases are not carried" },
+  { topic: "names", line: /^gethostbyname_ex '(|::ffff:1.2.3.4)'/, why: "which of two codes for a name that is none" },
+  { topic: "names", line: /^.proc.sys/, why: "/proc is this machine's" },
+  {
+    topic: "sockets",
+    line: /^(begin|wait|so_error|second) \w+ (unreachable|link|multicast|broadcast)/,
+    why: "a non-blocking connect learns by its answer, a round trip later, what the kernel knows at once",
+  },
+  { topic: "sockets", line: /^send to closed/, why: "the reset of a peer that had ended shows one write later" },
+];
+
+/** Somebody without rights of its own: what is root's is closed to it, a group's file is open. */
+const NOBODY = ["setpriv", "--reuid", "4241", "--regid", "4241", "--groups", "4242"];
+const PROGRAMS = new URL("./programs/", import.meta.url).pathname;
+
+interface Judge extends AsyncDisposable {
+  /** Runs the program at both places; resolves with the lines that are not the same. */
+  readonly differences: (topic: string, command: readonly string[], isNobody?: boolean) => Promise<string[]>;
+}
+
+async function startJudge(): Promise<Judge> {
+  await using undo = new AsyncDisposableStack();
+  const sandbox = undo.use(await startSandbox());
+  const scratch = await Deno.makeTempDir({ prefix: "mirrord-difference-" });
+  undo.defer(() => Deno.remove(scratch, { recursive: true }));
+  await furnish(sandbox, scratch);
+  undo.adopt(await startResetting(sandbox), end);
+  const nobody = undo.adopt(spawnInside(sandbox, "/", [...NOBODY, "cat"]), end);
+  const kept = undo.move();
+  return {
+    differences: async (topic, command, isNobody = false) => {
+      const inside = await runInside(sandbox, scratch, [...isNobody ? NOBODY : [], ...command]);
+      const target = `process/${isNobody ? nobody.pid : sandbox.pid}`;
+      const env = { PYTHONDONTWRITEBYTECODE: "1" };
+      const outside = await exec(["-t", target, "--", ...command], { cwd: scratch, env });
+      if (inside.split("\n").length < 10) throw new Error(`Inside it said only ${inside}`);
+      return await compare(topic, inside, outside.stdout + outside.stderr);
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+/** The programs at both places, the tree at the target; reading it leaves no trace in its times. */
+async function furnish(sandbox: Sandbox, scratch: string): Promise<void> {
+  const { root, pid } = sandbox;
+  await run("gcc", ["-O1", "-w", "-o", `${scratch}/libc`, `${PROGRAMS}/libc.c`]);
+  await run("sh", ["-c", `cp ${PROGRAMS}/* ${scratch}; chmod 755 ${scratch}; cp -r ${scratch} ${root}${scratch}`]);
+  await run("cp", ["/etc/services", "/etc/protocols", "/etc/group", `${root}/etc/`]);
+  await Deno.writeTextFile(`${root}/etc/nsswitch.conf`, "hosts: files dns\n");
+  await run("sh", [`${PROGRAMS}/fixture.sh`, `${root}/data`]);
+  await Deno.writeTextFile(`${root}/etc/host.conf`, "multi on\n");
+  const inMounts = ["--target", String(pid), "--mount", "--"];
+  await run("nsenter", [...inMounts, "mount", "--rbind", "/dev", `${root}/dev`]);
+  for (const directory of ["data", "app", "var", "etc"]) {
+    const path = `${root}/${directory}`;
+    await run("nsenter", [...inMounts, "mount", "--bind", path, path]);
+    await run("nsenter", [...inMounts, "mount", "-o", "remount,bind,noatime", path]);
+  }
+}
+
+/** Says "hello" and resets each connection to port 7002. */
+async function startResetting(sandbox: Sandbox): Promise<Deno.ChildProcess> {
+  const program = `import socket, struct, time
+it = socket.create_server(("${sandbox.address}", 7002))
+print(flush=True)
+while True:
+    peer = it.accept()[0]
+    peer.send(b"hello")
+    time.sleep(0.05)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()`;
+  const child = spawnInside(sandbox, "/", ["/usr/bin/python3", "-c", program]);
+  const reader = child.stdout.getReader();
+  await reader.read();
+  reader.releaseLock();
+  return child;
+}
+
+function spawnInside(sandbox: Sandbox, directory: string, command: readonly string[]): Deno.ChildProcess {
+  const there = ["--target", String(sandbox.pid), "--net", "--uts", "--mount", "--root", `--wdns=${directory}`, "--"];
+  return new Deno.Command("nsenter", {
+    args: [...there, ...command],
+    clearEnv: true,
+    env: { ...SANDBOX_ENVIRONMENT, LC_ALL: "C.UTF-8", PYTHONDONTWRITEBYTECODE: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function runInside(sandbox: Sandbox, directory: string, command: readonly string[]): Promise<string> {
+  const child = spawnInside(sandbox, directory, command);
+  await child.stdin.close();
+  const { stdout, stderr } = await child.output();
+  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+}
+
+async function end(child: Deno.ChildProcess): Promise<void> {
+  child.kill("SIGKILL");
+  await child.stdin.close().catch(() => {});
+  await child.output();
+}
+
+async function run(program: string, args: readonly string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command(program, { args: [...args] }).output();
+  if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** The lines that only one of them says and that are not meant to differ. */
+async function compare(topic: string, inside: string, outside: string): Promise<string[]> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${directory}/inside`, inside);
+    await Deno.writeTextFile(`${directory}/mirrord`, outside);
+    const formats = ["old=inside:  %L", "new=mirrord: %L", "unchanged="].map((it) =>
+      `--${it.replace("=", "-line-format=")}`
+    );
+    const command = new Deno.Command("diff", { args: [...formats, `${directory}/inside`, `${directory}/mirrord`] });
+    const lines = new TextDecoder().decode((await command.output()).stdout).split("\n");
+    const intended = INTENDED.filter((it) => it.topic === topic);
+    return lines.filter((it) => it !== "" && !intended.some(({ line }) => line.test(it.slice(9))));
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const PYTHON = "/usr/bin/python3";
+const TOPICS: readonly [topic: string, title: string, command: readonly string[], isNobody?: boolean][] = [
+  ["paths", "every path, by every call that takes one", [PYTHON, "paths.py"]],
+  ["paths", "every path as a user without rights has it", [PYTHON, "paths.py"], true],
+  ["descriptors", "what a descriptor can do", [PYTHON, "descriptors.py"]],
+  ["trees", "Python's libraries over a tree", [PYTHON, "trees.py"]],
+  ["libc", "libc's own functions over a tree", ["./libc"]],
+  ["libc", "libc's own functions as a user without rights has them", ["./libc"], true],
+  ["tools", "everyday tools over a tree", ["sh", "tools.sh"]],
+  ["names", "names", [PYTHON, "names.py"]],
+  ["sockets", "connections", [PYTHON, "sockets.py"]],
+  ["processes", "children", [PYTHON, "processes.py"]],
+];
+
+testUnless(whyNotBuilt() ?? whyNoSandbox(), "programs say the same inside a target and under mirrord", async () => {
+  await using judge = await startJudge();
+  for (const [topic, title, command, isNobody] of TOPICS) {
+    assert.deepEqual(await judge.differences(topic, command, isNobody), [], title);
+  }
+});
