@@ -4,13 +4,15 @@
  * mirrord.runtime/ beside it (in the image, which must not unpack at start). Nothing stays of us: execve(2).
  *
  * The program that the user wants to run must see the environment and the limits that *they* had. So variables that mean
- * something to our runtime are set aside under MIRRORD_KEPT_, and MIRRORD_LAUNCHER holds the rest: "soft:hard:sigpipe:path"
- * (RLIMIT_NOFILE, whether SIGPIPE was ignored, where we are). src/cli/self.ts reads both and hides them.
+ * something to our runtime are set aside under MIRRORD_KEPT_, and MIRRORD_LAUNCHER holds the rest:
+ * "soft:hard:sigpipe:closed:path" (RLIMIT_NOFILE, whether SIGPIPE was ignored, which of the descriptors 0 to 2 were
+ * closed, bit N for N, where we are). src/cli/self.ts reads both and hides them.
  */
 #define _GNU_SOURCE
 #include "payload.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -53,6 +55,17 @@ static char *joined(const char *start, const char *rest)
 	return strcat(strcpy(text, start), rest);
 }
 
+/* Our runtime opens /dev/null in their place. */
+static unsigned closed_standard_descriptors(void)
+{
+	unsigned closed = 0;
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0) closed |= 1u << fd;
+	return closed;
+}
+
+static unsigned closed; /* before we opened anything */
+
 static char *describe_start(const char *own_path)
 {
 	char text[PATH_MAX + 128];
@@ -60,8 +73,8 @@ static char *describe_start(const char *own_path)
 	struct sigaction action;
 	getrlimit(RLIMIT_NOFILE, &limit);
 	bool is_ignored = sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
-	snprintf(text, sizeof text, LAUNCHER "%llu:%llu:%d:%s", (unsigned long long)limit.rlim_cur,
-		 (unsigned long long)limit.rlim_max, is_ignored, own_path);
+	snprintf(text, sizeof text, LAUNCHER "%llu:%llu:%d:%u:%s", (unsigned long long)limit.rlim_cur,
+		 (unsigned long long)limit.rlim_max, is_ignored, closed, own_path);
 	return strdup(text);
 }
 
@@ -142,6 +155,7 @@ int main(int argc, char **argv)
 	static struct payload payload;
 	static struct runtime at;
 	char own_path[PATH_MAX];
+	closed = closed_standard_descriptors();
 	ssize_t length = readlink("/proc/self/exe", own_path, sizeof own_path - 1);
 	if (length < 0) return fail(-errno, "/proc/self/exe", "mount /proc");
 	own_path[length] = 0;

@@ -30,10 +30,12 @@ static char **vector_of(char *block, uint32_t count)
 /* Replaces this process: same PID, same descriptors but those that close on exec. Returns only -errno.
  *
  * Should be called on the main thread. What our runtime changed is put back: the soft limit of open files, and which
- * signals are ignored (bit N-1 of `ignored`: signal N). Handlers go with exec; what the user blocks stays so.
+ * signals are ignored (bit N-1 of `ignored`: signal N), which of the descriptors 0 to 2 are closed (bit N of `closed`).
+ * Handlers go with exec; what the user blocks stays so.
  */
 SYS int32_t process_become(const char *path, char *arguments, uint32_t argument_count, char *environment,
-			   uint32_t variable_count, uint64_t soft_files, uint64_t hard_files, uint64_t ignored)
+			   uint32_t variable_count, uint64_t soft_files, uint64_t hard_files, uint64_t ignored,
+			   uint32_t closed)
 {
 	char **argv = vector_of(arguments, argument_count), **envp = vector_of(environment, variable_count);
 	struct rlimit before, limit = { soft_files, hard_files };
@@ -41,6 +43,8 @@ SYS int32_t process_become(const char *path, char *arguments, uint32_t argument_
 	getrlimit(RLIMIT_NOFILE, &before);
 	if (hard_files > 0) setrlimit(RLIMIT_NOFILE, &limit);
 	for (int number = 1; number < NSIG; number++) signal(number, ignored >> (number - 1) & 1 ? SIG_IGN : SIG_DFL);
+	for (int fd = 0; fd < 3; fd++)
+		if (closed >> fd & 1) fcntl(fd, F_SETFD, FD_CLOEXEC);
 	execve(path, argv, envp);
 	int error = errno;
 	signal(SIGPIPE, SIG_IGN);

@@ -19,18 +19,25 @@ interface Launch {
   readonly softFiles: bigint;
   readonly hardFiles: bigint;
   readonly isPipeIgnored: boolean;
+  readonly closedDescriptors: number;
   readonly path: string;
 }
 
 let launch: Launch | undefined | null = null;
 
-/** "soft:hard:sigpipe:path"; undefined when we run from source. */
+/** "soft:hard:sigpipe:closed:path"; undefined when we run from source. */
 function launchOf(): Launch | undefined {
   if (launch !== null) return launch;
-  const match = /^([0-9]+):([0-9]+):([01]):(.*)$/s.exec(Deno.env.get(LAUNCHER) ?? "");
-  const [, soft, hard, sigpipe, path] = match ?? [];
+  const match = /^([0-9]+):([0-9]+):([01]):([0-7]):(.*)$/s.exec(Deno.env.get(LAUNCHER) ?? "");
+  const [, soft, hard, sigpipe, closed, path] = match ?? [];
   if (soft === undefined) return launch = undefined;
-  return launch = { softFiles: BigInt(soft), hardFiles: BigInt(hard!), isPipeIgnored: sigpipe === "1", path: path! };
+  return launch = {
+    softFiles: BigInt(soft),
+    hardFiles: BigInt(hard!),
+    isPipeIgnored: sigpipe === "1",
+    closedDescriptors: Number(closed),
+    path: path!,
+  };
 }
 
 /** What to put back before the user's program starts. To be asked before anybody listens to signals. */
@@ -41,6 +48,7 @@ export function startingLimits(): StartingLimits {
     softFiles: launch?.softFiles ?? 0n,
     hardFiles: launch?.hardFiles ?? 0n,
     ignoredSignals: BigInt(`0x${ignored}`) & ~PIPE_BIT | (launch?.isPipeIgnored ? PIPE_BIT : 0n),
+    closedDescriptors: launch?.closedDescriptors ?? 0,
   };
 }
 

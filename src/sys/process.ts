@@ -4,7 +4,7 @@ import { cString, loadSys } from "./load.ts";
 
 const sys = loadSys({
   process_become: {
-    parameters: ["buffer", "buffer", "u32", "buffer", "u32", "u64", "u64", "u64"],
+    parameters: ["buffer", "buffer", "u32", "buffer", "u32", "u64", "u64", "u64", "u32"],
     result: "i32",
   },
   process_spawn_detached: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
@@ -19,6 +19,8 @@ export interface StartingLimits {
   readonly hardFiles: bigint;
   /** Signals that are ignored (nohup): bit N-1 stands for signal N. */
   readonly ignoredSignals: bigint;
+  /** Which of standard input, output and error are closed: bit N stands for descriptor N. */
+  readonly closedDescriptors: number;
 }
 
 /**
@@ -40,6 +42,7 @@ export function becomeProgram(
     limits.softFiles,
     limits.hardFiles,
     limits.ignoredSignals,
+    limits.closedDescriptors,
   );
 }
 

@@ -35,6 +35,16 @@ test("standard input is the program's", async (target) => {
   assert.equal(stdout, "THROUGH A PIPE");
 });
 
+test("standard descriptors that were closed are closed in the program", async (target) => {
+  const script = 'for fd in 0 1 2; do test -e /proc/$$/fd/$fd && echo "$fd is open" >&9; done';
+  const typed = `exec 9>&1; "$0" exec ${target.join(" ")} sh -c '${script}'`;
+  for (const [closed, open] of [["<&-", "1 is open\n2 is open\n"], [">&-", "0 is open\n2 is open\n"]] as const) {
+    const args = ["-c", `${typed} ${closed}`, MIRRORD];
+    const { stdout } = await new Deno.Command("sh", { args, env: QUIET, stdin: "null" }).output();
+    assert.equal(DECODER.decode(stdout), open);
+  }
+});
+
 test("the working directory and the name in argv[0] are kept", async (target) => {
   const { stdout } = await exec([...target, "sh", "-c", 'pwd; echo "$0"'], { cwd: "/var/log" });
   assert.equal(stdout, "/var/log\nsh\n");
