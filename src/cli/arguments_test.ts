@@ -5,6 +5,7 @@ import { parseArguments } from "./arguments.ts";
 const TABLE = [
   { flag: "--target", short: "-t", value: "PATH" },
   { flag: "--accept", short: "-c", value: "BOOL", isValueOptional: true },
+  { flag: "--config", short: "-f", value: "PATH", isValueOptional: true, takesNextWord: true },
   { flag: "--no-outgoing" },
 ] as const;
 
@@ -53,4 +54,12 @@ Deno.test("nearest() finds typing errors and beginnings, and nothing where nothi
   assert.equal(nearest("--tagret", words), "--target");
   assert.equal(nearest("--no-outgo", words), "--no-outgoing");
   assert.equal(nearest("--frobnicate", words), undefined);
+});
+
+Deno.test("parseArguments() takes the next word for an option that says so, unless it is an option", () => {
+  assert.deepEqual(parse("-f", "x.json", "run"), { said: [["--config", "x.json"]], rest: ["run"] });
+  assert.deepEqual(parse("--config", "-", "run"), { said: [["--config", "-"]], rest: ["run"] });
+  assert.deepEqual(parse("-f", "--", "run"), { said: [["--config", undefined]], rest: ["run"] });
+  assert.deepEqual(parse("-f", "-t", "a").said, [["--config", undefined], ["--target", "a"]]);
+  assert.deepEqual(parse("-f").said, [["--config", undefined]]);
 });

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../base/bytes.ts";
-import { EXCLUDED_BY_DEFAULT, formatEnvironment, parseEnvironment, selectVariables, textOf } from "./environment.ts";
+import {
+  composeEnvironment,
+  EXCLUDED_BY_DEFAULT,
+  formatEnvironment,
+  parseEnvironment,
+  selectVariables,
+  textOf,
+} from "./environment.ts";
 
 function environmentOf(names: readonly string[]): Map<string, Uint8Array> {
   return new Map(names.map((name) => [name, utf8("x")]));
@@ -49,3 +56,38 @@ Deno.test("selectVariables() leaves out what is excluded; a star alone is everyt
   assert.deepEqual(selected(["A.B", "AxB", "C"], { exclude: ["A.B"] }), ["AxB", "C"]);
   assert.deepEqual(selected(["A", "B"], { exclude: ["*"] }), []);
 });
+
+Deno.test("composeEnvironment() lets the target win over the user, then file, mapping, override, each over the one before", () => {
+  const of = (variables: Record<string, string>) => parseEnvironment(utf8(formatted(variables)));
+  const composed = composeEnvironment(
+    of({ ALL: "user", HOME: "/root", Aws_Profile: "mine", AWS_REGION: "mine", MAPPED: "user" }),
+    of({ ALL: "target", FILE: "target", MAPPED: "target", AWS_PROFILE: "the pod's", SKIPPED: "target" }),
+    of({ ALL: "file", FILE: "file", MAPPED_2: "file" }),
+    {
+      include: undefined,
+      exclude: ["SKIPPED"],
+      unset: ["aws_profile", "AWS_REGION"],
+      mapping: { "^MAPPED": "mapped", "(?i)_2$": "too late" },
+      override: { ALL: "override", "GRÖSSE": "ü" },
+    },
+  );
+  assert.deepEqual(formatEnvironment(composed).map((it) => new TextDecoder().decode(it)).sort(), [
+    "ALL=override",
+    "AWS_PROFILE=the pod's",
+    "FILE=file",
+    "GRÖSSE=ü",
+    "HOME=/root",
+    "MAPPED=mapped",
+    "MAPPED_2=mapped",
+  ]);
+});
+
+Deno.test("composeEnvironment() does not map what is only the user's", () => {
+  const user = environmentOf(["MINE"]);
+  const rules = { include: undefined, exclude: [], unset: [], mapping: { ".*": "mapped" }, override: {} };
+  assert.equal(textOf(composeEnvironment(user, environmentOf([]), environmentOf([]), rules), "MINE"), "x");
+});
+
+function formatted(variables: Record<string, string>): string {
+  return Object.entries(variables).map(([name, value]) => `${name}=${value}\0`).join("");
+}
