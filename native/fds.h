@@ -46,7 +46,7 @@ int fds_stat(int fd, struct wire_stat *stat);
 /* 0 and the footer of a directory of ours; -ENOTDIR when it is a file of ours; -EBADF when it is not ours. */
 int fds_directory(int fd, struct directory_footer *footer);
 
-/* Has this process opened, inherited or met a directory of ours? Those it got by SCM_RIGHTS are met when they are read. */
+/* Has this process opened, inherited or met a directory of ours? What came by SCM_RIGHTS is met when it is read. */
 bool fds_may_be_directory(void);
 
 /* The remote path of a directory of ours: its length (no NUL), or -1. Costs nothing in a process that has opened and

@@ -1,5 +1,5 @@
-/* filesystems.c - hooks of calls that ask what file system a path lies on. Descriptors are not asked about: that of a remote
- * file does not know its path, and the kernel tells of the memory it is in.
+/* filesystems.c - hooks of calls that ask what file system a path lies on. Descriptors are not asked about: that of a
+ * remote file does not know its path, and the kernel tells of the memory it is in.
  */
 #include "real.h"
 #include "remote.h"

@@ -18,7 +18,11 @@
 int remote_open(struct wire_bytes path, int flags);
 int remote_stat(struct wire_bytes path, int flags, struct wire_stat *stat);
 int remote_access(struct wire_bytes path, int mode, int flags);
-enum { FS_TYPE, FS_BSIZE, FS_BLOCKS, FS_BFREE, FS_BAVAIL, FS_FILES, FS_FFREE, FS_ID, FS_NAMELEN, FS_FRSIZE, FS_FLAGS, FS_WORDS };
+/* The words of StatFsReply. */
+enum {
+	FS_TYPE, FS_BSIZE, FS_BLOCKS, FS_BFREE, FS_BAVAIL, FS_FILES, FS_FFREE, FS_ID, FS_NAMELEN, FS_FRSIZE, FS_FLAGS,
+	FS_WORDS,
+};
 int remote_stat_fs(struct wire_bytes path, uint64_t words[FS_WORDS]);
 /* The text of the link, or the resolved path, cut at `room`; its length. */
 ssize_t remote_readlink(struct wire_bytes path, char *into, size_t room);

@@ -379,8 +379,8 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 	return result == BYPASS ? real.connect(fd, address, length) : edge(result);
 }
 
-/* MSG_FASTOPEN: a connect that takes the first bytes along. Here the connect comes first, then the bytes. BYPASS: the real
- * function runs with `*flags`; else its result is -errno. */
+/* MSG_FASTOPEN: a connect that takes the first bytes along. Here the connect comes first, then the bytes. BYPASS: the
+ * real function runs with `*flags`; else the result is -errno. */
 static long connect_first(int fd, int *flags, const struct sockaddr *address, socklen_t length)
 {
 	if (likely(!(*flags & MSG_FASTOPEN)))

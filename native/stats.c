@@ -152,7 +152,8 @@ int hook_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
 			show_extended(&remote, mask, stx);
 		return result;
 	}
-	bool is_wrong = (flags & ~STATX_FLAGS) || (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || (mask & STATX__RESERVED);
+	int sync = flags & AT_STATX_SYNC_TYPE;
+	bool is_wrong = (flags & ~STATX_FLAGS) || sync == AT_STATX_SYNC_TYPE || (mask & STATX__RESERVED);
 	long result = is_wrong ? BYPASS : try_stat(dirfd, path, flags, &remote);
 	if (result == BYPASS)
 		return real.statx(dirfd, path, flags, mask, stx);
