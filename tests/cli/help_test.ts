@@ -16,6 +16,8 @@ for (
     { args: ["--help"], golden: "help.txt" },
     { args: ["exec", "--help"], golden: "exec_help.txt" },
     { args: ["agent", "--help"], golden: "agent_help.txt" },
+    { args: ["ls", "--help"], golden: "ls_help.txt" },
+    { args: ["verify-config", "--help"], golden: "verify_config_help.txt" },
   ]
 ) {
   testUnless(REASON, `mirrord ${args.join(" ")} prints what ${golden} holds, on standard output`, async () => {

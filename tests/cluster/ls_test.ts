@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { clusterTest, eventually } from "./namespace.ts";
+import { deployment, pod } from "./objects.ts";
+
+const TOKEN = {
+  apiVersion: "v1",
+  kind: "Secret",
+  type: "kubernetes.io/service-account-token",
+  metadata: { name: "token", annotations: { "kubernetes.io/service-account.name": "nobody" } },
+};
+
+clusterTest("mirrord ls lists what can be a target", async (namespace, test) => {
+  const script = "exec sleep 1000";
+  await namespace.apply(
+    deployment({ name: "web", script }),
+    deployment({ name: "asleep", script }, 0),
+    pod({ name: "db", script, others: ["beside"] }),
+    pod({ name: "agent", script, labels: { app: "mirrord" } }),
+    pod({ name: "ended", script: "exit 1" }),
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "nobody" } },
+    TOKEN,
+  );
+  await namespace.kubectl("rollout", "status", "deployment/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/db", "pod/agent", "--timeout", "60s");
+  const { stdout: json, stderr } = await namespace.mirrord(["ls"]);
+  const paths: string[] = JSON.parse(json);
+
+  await test.step("deployments that run and pods that are ready, as JSON, without agents", () => {
+    assert.deepEqual(paths.map((it) => it.replace(/web-[a-z0-9-]+$/, "web-*")), [
+      "deployment/web",
+      "pod/db/container/app",
+      "pod/db/container/beside",
+      "pod/web-*",
+    ], stderr);
+  });
+  await test.step("of one type, as names", async () => {
+    const { stdout } = await namespace.mirrord(["ls", "--type", "deployment", "-o", "name"]);
+    assert.equal(stdout, "deployment/web\n");
+  });
+  await test.step("of all namespaces, as a table", async () => {
+    const { stdout } = await namespace.mirrord(["ls", "-A", "-o", "table"]);
+    const rows = stdout.trimEnd().split("\n").map((it) => it.split(/ +/));
+    assert.deepEqual(rows[0], ["NAMESPACE", "TARGET"]);
+    const ours = rows.filter(([name]) => name === namespace.name).map(([, path]) => path!);
+    assert.deepEqual(ours.sort(), paths.toSorted());
+  });
+  await test.step("nothing, where nothing runs", async () => {
+    assert.equal((await namespace.mirrord(["ls", "-n", "no-such-namespace"])).stdout, "[]\n");
+  });
+  await test.step("a target of the list is one for exec", async () => {
+    const { stdout, stderr } = await namespace.exec(["-t", paths[0]!, "--", "hostname"]);
+    assert.match(stdout, /^web-/, stderr);
+  });
+  await test.step("who may not list is told so", async () => {
+    const kubeconfig = `${namespace.folder}/nobody`;
+    await Deno.copyFile(namespace.kubeconfig, kubeconfig);
+    const config = (...args: string[]) => namespace.kubectl("config", "--kubeconfig", kubeconfig, ...args);
+    const read = () => namespace.kubectl("get", "secret", "token", "--output", "jsonpath={.data.token}");
+    await eventually(async () => await read() !== "");
+    await config("set-credentials", "nobody", "--token", atob(await read()));
+    await config("set-context", "--current", "--user", "nobody");
+    const { code, stdout, stderr } = await namespace.mirrord(["ls", "--kubeconfig", kubeconfig, "-t", "pod"]);
+    assert.match(stderr, /^error: Cannot list pods in namespace .*cannot list resource "pods"/);
+    assert.match(stderr, /can-i list pods .*KUBE_FORBIDDEN/);
+    assert.deepEqual({ code, stdout }, { code: 125, stdout: "" });
+  });
+});
