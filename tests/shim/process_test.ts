@@ -184,7 +184,9 @@ Deno.test("a process that is skipped by its name or by argv[0] stays local, but 
   }
 });
 
-function notesOf(app: AppUnderShim): string[] {
+/** The notes of a program that is over and has written one, or more. */
+async function notesOf(app: AppUnderShim): Promise<string[]> {
+  await app.untilCount("Note", 1);
   return app.frames.flatMap((it) => it.type === "Note" ? [it.text] : []);
 }
 
@@ -192,7 +194,7 @@ Deno.test("a program that the shim cannot enter is noted by name before it runs"
   const still = await builtApp("still", ["-static"]);
   await using app = await start(["exec-path", still]);
   assert.equal(await app.output(), "still here\n");
-  assert.deepEqual(notesOf(app), [`Runs without mirrord "${still}": it is statically linked`]);
+  assert.deepEqual(await notesOf(app), [`Runs without mirrord "${still}": it is statically linked`]);
 });
 
 Deno.test("a program that is found in PATH is noted by the name of its file", async () => {
@@ -201,7 +203,7 @@ Deno.test("a program that is found in PATH is noted by the name of its file", as
   const PATH = `/nowhere:${still.slice(0, slash)}:/usr/bin`;
   await using app = await startUnderShim("/usr/bin/env", [still.slice(slash + 1)], { env: { PATH } });
   assert.equal(await app.output(), "still here\n");
-  assert.deepEqual(notesOf(app), [`Runs without mirrord "${still}": it is statically linked`]);
+  assert.deepEqual(await notesOf(app), [`Runs without mirrord "${still}": it is statically linked`]);
 });
 
 Deno.test("a program linked against musl runs without our library, which its loader could not take", async () => {
@@ -216,7 +218,7 @@ Deno.test("a program linked against musl runs without our library, which its loa
     assert.ok(built.success);
     await using app = await start(["exec-path", show, "show"]);
     assert.equal(await app.output(), "keep none, preload none, session there, file ENOENT\n");
-    assert.deepEqual(notesOf(app), [`Runs without mirrord "${show}": it is linked against musl`]);
+    assert.deepEqual(await notesOf(app), [`Runs without mirrord "${show}": it is linked against musl`]);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

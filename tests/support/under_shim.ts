@@ -141,6 +141,11 @@ export class AppUnderShim implements AsyncDisposable {
     await this.#until(() => this.hellos.length > 0, "a Hello");
   }
 
+  /** Messages that nobody answers may be read after the program is over. */
+  async untilCount(type: LayerMessage["type"], count: number): Promise<void> {
+    await this.#until(() => this.count(type) >= count, `${count} of ${type}`);
+  }
+
   async #until(condition: () => boolean, what: string): Promise<void> {
     const deadline = Date.now() + DEADLINE_MS;
     while (!condition()) {
