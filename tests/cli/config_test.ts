@@ -1,5 +1,6 @@
 /** Configuration files as somebody uses them: named, found, from standard input; checked; refused with a sentence. */
 import assert from "node:assert/strict";
+import { assertGolden } from "../support/golden.ts";
 import { exec, mirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
@@ -16,13 +17,6 @@ async function withFiles(files: Record<string, string>, use: (folder: string) =>
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-}
-
-/** Compares with a file; MIRRORD_UPDATE_GOLDEN=1 writes it instead. */
-async function assertGolden(name: string, text: string): Promise<void> {
-  const file = new URL(`./golden/${name}`, import.meta.url);
-  if (Deno.env.get("MIRRORD_UPDATE_GOLDEN")) await Deno.writeTextFile(file, text);
-  assert.equal(text, await Deno.readTextFile(file));
 }
 
 const FILES = {
@@ -91,7 +85,6 @@ testUnless(REASON, "ls refuses formats and types that it does not know", async (
   }
 });
 
-/** What a run says of itself, and the program's answer. */
 testUnless(
   SANDBOX_REASON,
   "exec reads the file that is named, the variable's, or the one that lies there",

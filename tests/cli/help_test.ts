@@ -1,15 +1,10 @@
 /** What is printed when somebody asks: help and version. */
 import assert from "node:assert/strict";
 import { EXEC_OPTIONS } from "../../src/config/options.ts";
+import { assertGolden } from "../support/golden.ts";
 import { mirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 
 const REASON = whyNotBuilt();
-/** Compares with a file; MIRRORD_UPDATE_GOLDEN=1 writes it instead. */
-async function assertGolden(name: string, text: string): Promise<void> {
-  const file = new URL(`./golden/${name}`, import.meta.url);
-  if (Deno.env.get("MIRRORD_UPDATE_GOLDEN")) await Deno.writeTextFile(file, text);
-  assert.equal(text, await Deno.readTextFile(file));
-}
 
 for (
   const { args, golden } of [
