@@ -200,14 +200,15 @@ static int dial(bool is_lifeline)
 	return fd;
 }
 
-static bool open_slot(struct connection *connection, bool is_lifeline)
+/* 0 or -errno. */
+static int open_slot(struct connection *connection, bool is_lifeline)
 {
 	int fd = dial(is_lifeline);
 	if (fd < 0)
-		return false;
+		return fd;
 	connection->inode = inode_of(fd);
 	atomic_store(&connection->fd, lower_guard_to(fd));
-	return true;
+	return 0;
 }
 
 /* In a forked child: the parent's conversations are not ours. */
@@ -253,8 +254,8 @@ void wire_start(void)
 	pthread_atfork(NULL, NULL, after_fork_in_child);
 	open_door();
 	atomic_store(&pool[LIFELINE].state, BUSY);
-	bool is_open = open_slot(&pool[LIFELINE], true);
-	atomic_store(&pool[LIFELINE].state, is_open ? IDLE : EMPTY);
+	int error = open_slot(&pool[LIFELINE], true);
+	atomic_store(&pool[LIFELINE].state, error ? EMPTY : IDLE);
 }
 
 /* ---- one call ---- */
@@ -265,7 +266,18 @@ static bool claim(struct connection *connection, int from)
 	       atomic_compare_exchange_strong(&connection->state, &from, BUSY);
 }
 
-/* Takes a connection for this call; on failure nothing is taken. A call that may be broken off half-way never takes the
+/* Connects a slot that was claimed for this call. 0 or -errno. */
+static int fill_slot(struct wire_call *call, int at)
+{
+	int error = open_slot(&pool[at], at == LIFELINE);
+	if (error)
+		atomic_store(&pool[at].state, EMPTY);
+	else
+		call->slot = at;
+	return error;
+}
+
+/* Takes a connection for this call; on failure (-EIO, or -EMFILE and the like) nothing is taken. A call that may be broken off half-way never takes the
  * lifeline, whose end means more. */
 static int take(struct wire_call *call, bool may_break)
 {
@@ -273,35 +285,27 @@ static int take(struct wire_call *call, bool may_break)
 	call->is_fresh = true;
 	if (wire_is_in_borrowed_memory()) {
 		call->fd = dial(false);
-		return call->fd < 0 ? -EIO : 0;
+		return call->fd < 0 ? call->fd : 0;
 	}
 	int first = may_break ? LIFELINE + 1 : LIFELINE;
 	for (int at = first; at < SLOTS; at++) {
 		if (!claim(&pool[at], IDLE))
 			continue;
+		if (!is_still_ours(&pool[at], atomic_load(&pool[at].fd)))
+			return fill_slot(call, at);
 		call->slot = at;
-		if (is_still_ours(&pool[at], atomic_load(&pool[at].fd))) {
-			call->is_fresh = false;
-			return 0;
-		}
-		if (open_slot(&pool[at], at == LIFELINE))
-			return 0;
-		atomic_store(&pool[at].state, EMPTY);
-		return -EIO;
+		call->is_fresh = false;
+		return 0;
 	}
 	for (int at = first; at < SLOTS; at++) {
 		if (!claim(&pool[at], EMPTY))
 			continue;
-		call->slot = at;
-		if (open_slot(&pool[at], at == LIFELINE))
-			return 0;
-		atomic_store(&pool[at].state, EMPTY);
-		return -EIO;
+		return fill_slot(call, at);
 	}
 	/* Everything is taken (or was leaked by calls that a longjmp left): one for this call alone. */
 	call->slot = -1;
 	call->fd = dial(false);
-	return call->fd < 0 ? -EIO : 0;
+	return call->fd < 0 ? call->fd : 0;
 }
 
 /* Read at each use: the guard may have moved it meanwhile. */

@@ -35,7 +35,8 @@ struct wire_call {
 void wire_start(void);
 
 /* Sends the request of `length` bytes in call->buffer and reads the head of the answer. Returns 0 and call->in stands
- * at the first field; or -errno (-EIO: no intproxy, or it broke the rules) and the call is finished already.
+ * at the first field; or -errno (-EIO: no intproxy, or it broke the rules;
+ * -EMFILE: no descriptor left for a connection) and the call is finished already.
  * With `is_interruptible` a signal whose handler does not ask for SA_RESTART ends it with -EINTR; and `timeout_us`,
  * when not 0, with -ETIMEDOUT. */
 int wire_ask(struct wire_call *call, size_t length, enum wire_type reply);

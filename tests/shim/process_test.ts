@@ -86,6 +86,11 @@ Deno.test({
   },
 });
 
+Deno.test("open() says EMFILE when no descriptor is left for a connection either", async () => {
+  await using app = await start(["no-descriptors"]);
+  assert.equal(await app.output(), "before bytes of before\nchild EMFILE\n");
+});
+
 Deno.test("a descriptor of a remote file tells its stat in a program that was exec'ed", async () => {
   await using app = await start(["inherit"]);
   assert.equal(await app.output(), "inherited 0 ino 4242\n");

@@ -282,6 +282,25 @@ static int run_other_user(const char *symbol, char **a)
 	return 0;
 }
 
+/* A forked child has no connection of its own yet, and here no descriptor left for one. */
+static int run_no_descriptors(const char *symbol, char **a)
+{
+	(void)symbol, (void)a;
+	printf("before %s\n", remote("/data/before"));
+	fflush(stdout);
+	struct rlimit few = { 64, 64 };
+	setrlimit(RLIMIT_NOFILE, &few);
+	while (dup(0) >= 0)
+		;
+	pid_t child = fork();
+	if (child == 0) {
+		printf("child %s\n", open("/data/child", O_RDONLY) < 0 ? strerrorname_np(errno) : "open");
+		exit(0);
+	}
+	waitpid(child, NULL, 0);
+	return 0;
+}
+
 static int run_exec_path(const char *symbol, char **a)
 {
 	(void)symbol;
@@ -299,6 +318,7 @@ static const struct command commands[] = {
 	{ "dup2", run_dup }, { "dup3", run_dup }, { "raw-dup2", run_dup }, { "descriptors", run_descriptors },
 	{ "handler", run_handler }, { "several", run_several }, { "exec-path", run_exec_path },
 	{ "other-user", run_other_user },
+	{ "no-descriptors", run_no_descriptors },
 	{ NULL, NULL },
 };
 
