@@ -110,6 +110,12 @@ SYS int32_t process_spawn_detached(char *arguments, uint32_t argument_count, cha
 	return outcome;
 }
 
+/* The working directory as the kernel has it, which need not be text. Its length, or -errno. */
+SYS int32_t process_working_directory(char *into, uint32_t room)
+{
+	return getcwd(into, room) ? (int32_t)strlen(into) : -errno;
+}
+
 /* May this process run the file? 0 or -errno, by its effective ids as execve(2) judges. */
 SYS int32_t process_may_execute(const char *path)
 {

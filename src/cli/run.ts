@@ -16,7 +16,7 @@ import { FS_MODES } from "../config/options.ts";
 import type { Config } from "../config/resolve.ts";
 import { environmentFor, unpackShim } from "../layer/inject.ts";
 import { holdSession, makeSessionDirectory } from "../layer/session_directory.ts";
-import { becomeProgram, type StartingLimits } from "../sys/process.ts";
+import { becomeProgram, type StartingLimits, workingDirectory } from "../sys/process.ts";
 import { announce } from "./announce.ts";
 import type { ReachableAgent } from "./cluster.ts";
 import type { RunSettings } from "./control.ts";
@@ -176,7 +176,7 @@ function runSettings(
     isDnsRemote: config.isDnsRemote,
     isHostnameRemote: config.isHostnameRemote,
     isTcpRemote: config.isTcpRemote,
-    launchDirectory: base64(utf8(Deno.cwd())),
+    launchDirectory: base64(workingDirectory()),
     home: base64(environment.get("HOME")),
     temporaryDirectory: base64(environment.get("TMPDIR")),
     program: base64(utf8(Deno.realPathSync(program.path))),

@@ -2,9 +2,9 @@
  * The CLI's side of a session: starts the intproxy early, hands it the agent once there is one, and lets go of it when
  * the program starts.
  */
-import { utf8 } from "../base/bytes.ts";
+import { concatBytes, utf8 } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
-import { spawnDetached } from "../sys/process.ts";
+import { spawnDetached, workingDirectory } from "../sys/process.ts";
 import { CONTROL_SOCKET, controlMessages, type FromIntproxy, sendControl, type Start } from "./control.ts";
 import { type Environment, formatEnvironment, textOf } from "./environment.ts";
 import { ownCommand } from "./self.ts";
@@ -44,7 +44,7 @@ export function startSession(directory: string, environment: Environment): Sessi
 function withAbsoluteLog(environment: Environment): Environment {
   const log = textOf(environment, "MIRRORD_LOG");
   if (!log || log.startsWith("/")) return environment;
-  return new Map([...environment, ["MIRRORD_LOG", utf8(`${Deno.cwd()}/${log}`)]]);
+  return new Map([...environment, ["MIRRORD_LOG", concatBytes([workingDirectory(), utf8(`/${log}`)])]]);
 }
 
 class StartedSession implements Session {

@@ -8,6 +8,7 @@ const sys = loadSys({
     result: "i32",
   },
   process_spawn_detached: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
+  process_working_directory: { parameters: ["buffer", "u32"], result: "i32" },
   process_may_execute: { parameters: ["buffer"], result: "i32" },
   process_gains_rights: { parameters: ["buffer"], result: "i32" },
 });
@@ -52,6 +53,17 @@ export function becomeProgram(
  */
 export function spawnDetached(argv: readonly Uint8Array[], environment: readonly Uint8Array[]): number {
   return sys.process_spawn_detached(joinNul(argv), argv.length, joinNul(environment), environment.length);
+}
+
+/** linux/limits.h; getcwd(2) knows no longer ones. */
+const PATH_MAX = 4096;
+
+/** The working directory, as bytes: Deno.cwd() refuses what is not UTF-8. */
+export function workingDirectory(): Uint8Array<ArrayBuffer> {
+  const path = new Uint8Array(PATH_MAX);
+  const length = sys.process_working_directory(path, path.length);
+  if (length < 0) throw new Error(`Cannot tell the working directory: error ${-length} of the system`);
+  return path.slice(0, length);
 }
 
 /** 0, or the -errno with which execve(2) would refuse. */

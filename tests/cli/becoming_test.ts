@@ -50,6 +50,14 @@ test("the working directory and the name in argv[0] are kept", async (target) =>
   assert.equal(stdout, "/var/log\nsh\n");
 });
 
+test("a working directory whose name is no UTF-8 is kept, and local", async (target) => {
+  const script = 'd=$(mktemp -d)/$(printf "\\377"); mkdir "$d"; cd "$d"; echo local > here; ' +
+    `"$0" exec ${target.join(" ")} sh -c 'cat here "$PWD/here"'; rm -r "\${d%/*}"`;
+  const { stdout } = await new Deno.Command("sh", { args: ["-c", script, MIRRORD], env: QUIET, stdin: "null" })
+    .output();
+  assert.equal(DECODER.decode(stdout), "local\nlocal\n");
+});
+
 test("the terminal is the program's", async (target) => {
   const typed = `${MIRRORD} exec ${
     target.join(" ")
