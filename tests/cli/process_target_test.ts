@@ -1,6 +1,6 @@
 /** `mirrord exec --target process/PID`: programs of this machine in the context of another process, end to end. */
 import assert from "node:assert/strict";
-import { type Ended, exec, type RunOptions, testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { type Ended, exec, MIRRORD, type RunOptions, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, SANDBOX_ENVIRONMENT, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
@@ -124,8 +124,11 @@ test("without root a process is refused, and sudo is named", async (sandbox) => 
   const cache = await Deno.makeTempDir();
   try {
     await Deno.chown(cache, NOBODY, NOBODY);
+    // dist/ may lie in a home directory that is closed to others.
+    const executable = `${cache}/mirrord`;
+    await Deno.copyFile(MIRRORD, executable);
     const env = { XDG_CACHE_HOME: cache, XDG_RUNTIME_DIR: cache };
-    const { code, stderr } = await run(sandbox, ["true"], { env, uid: NOBODY });
+    const { code, stderr } = await run(sandbox, ["true"], { env, executable, uid: NOBODY, cwd: "/" });
     assert.match(stderr, /entering a process needs root\n hint: .* sudo/);
     assert.equal(code, 125);
   } finally {
