@@ -80,6 +80,8 @@ function dataHead(): Uint8Array {
  * CBOR map or a field is missing or of the wrong kind; returns `{ unknownType, id }` for a type this build does not know.
  */
 export function decodeAgentFrame(frame: Uint8Array): AgentFrame | { unknownType: string; id: number } {
+  const data = decodeData(frame);
+  if (data) return data;
   let raw: unknown;
   try {
     raw = cbor.decode(frame);
@@ -95,6 +97,19 @@ export function decodeAgentFrame(frame: Uint8Array): AgentFrame | { unknownType:
   const message: Record<string, unknown> = { type, id };
   for (const [name, kind] of Object.entries(decl.fields)) message[name] = check(map[name], kind, `${type}.${name}`);
   return message as AgentFrame;
+}
+
+/** The commonest message, known by its first bytes as writeDataHead() makes them; undefined for all others. */
+function decodeData(frame: Uint8Array): AgentFrame | undefined {
+  const headBytes = DATA_HEAD_BYTES - 4; // without the length word
+  if (frame.length < headBytes) return undefined;
+  for (let at = 0; at < headBytes - 4; at++) {
+    const isStream = at >= DATA_STREAM_AT - 4 && at < DATA_STREAM_AT;
+    if (!isStream && frame[at] !== DATA_HEAD[at + 4]) return undefined;
+  }
+  const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
+  if (view.getUint32(headBytes - 4) !== frame.length - headBytes) return undefined;
+  return { type: "Data", id: 0, stream: view.getUint32(DATA_STREAM_AT - 4), data: frame.subarray(headBytes) };
 }
 
 const INTEGER_RANGES = {

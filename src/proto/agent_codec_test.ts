@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Encoder } from "cbor-x";
 import { WireError } from "../base/errors.ts";
 import { AGENT, type AgentFrame } from "./agent.ts";
-import { decodeAgentFrame, encodeAgentFrame } from "./agent_codec.ts";
+import { DATA_HEAD_BYTES, decodeAgentFrame, encodeAgentFrame, writeDataHead } from "./agent_codec.ts";
 import { NO_STAT } from "./schema.ts";
 
 const cbor = new Encoder({ useRecords: false, tagUint8Array: false });
@@ -95,5 +95,19 @@ Deno.test("an agent message with many bytes of data is the same message as with 
     const frame = encodeAgentFrame(message);
     assert.equal(new DataView(frame.buffer, frame.byteOffset).getUint32(0, true), frame.length - 4);
     assert.deepEqual(decodeAgentFrame(frame.subarray(4)), message);
+  }
+});
+
+Deno.test("a Data frame is read the same by its first bytes as by CBOR, and a damaged one is not taken for one", () => {
+  const bytes = new Uint8Array(100).map((_, at) => at);
+  const frame = new Uint8Array(DATA_HEAD_BYTES + bytes.length);
+  frame.set(bytes, DATA_HEAD_BYTES);
+  writeDataHead(frame, 0xfedcba98);
+  const expected = { type: "Data", id: 0, stream: 0xfedcba98, data: bytes };
+  assert.deepEqual(decodeAgentFrame(frame.subarray(4)), expected);
+  assert.deepEqual(cbor.decode(frame.subarray(4)), expected);
+  assert.deepEqual(decodeAgentFrame(encodeAgentFrame({ ...expected, type: "Data" }).subarray(4)), expected);
+  for (const length of [0, 1, DATA_HEAD_BYTES - 5, DATA_HEAD_BYTES - 4, frame.length - 5]) {
+    assert.throws(() => decodeAgentFrame(frame.subarray(4, 4 + length)), WireError, `${length}`);
   }
 });
