@@ -22,8 +22,8 @@ const FLAG_FIN = 1;
 /** A client's streams have odd numbers, rising. */
 const STREAM = { error: 1, data: 3 } as const;
 const HEAD_BYTES = 8;
-/** Payload of the frames that we send, at most: the server makes room for a whole frame at once. */
-const SENT_FRAME_BYTES = 64 << 10;
+/** Payload of the frames that we send, at most; room for a Data frame of the agent wire. More than 64 KiB moved a little more. */
+const SENT_FRAME_BYTES = 512 << 10;
 /** Control frames that are read are far smaller, and an error in words that is longer is cut. */
 const MOST_CONTROL_BYTES = 16 << 10;
 

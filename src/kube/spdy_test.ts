@@ -149,7 +149,7 @@ Deno.test("bytes pass both ways, whatever frames come in between, and a ping is 
   }));
 
 Deno.test("a big write leaves in several frames, in order", () => {
-  const bytes = new Uint8Array(200_000).map((_, at) => at % 251);
+  const bytes = new Uint8Array(1_200_000).map((_, at) => at % 251);
   return joined(async (peer) => {
     let received: Uint8Array = new Uint8Array();
     while (received.length < bytes.length) received = concatBytes([received, (await peer.takeFrame()).payload]);
