@@ -70,6 +70,15 @@ export class Namespace implements AsyncDisposable {
   }
 
   /** Resolves once neither Jobs nor pods of agents are left. */
+  /** Waits until the API server knows that a pod is in this phase. */
+  async phase(pod: string, phase: string): Promise<void> {
+    await eventually(async () => {
+      const now = await this.kubectl("get", "pod", pod, "--output", "jsonpath={.status.phase}");
+      if (now !== phase) throw new Error(`pod/${pod} is ${now}`);
+      return true;
+    }, 60_000);
+  }
+
   async noAgents(): Promise<void> {
     await eventually(async () => {
       const left = await this.kubectl("get", "jobs,pods", "--selector", "app=mirrord", "--output", "name");

@@ -25,6 +25,7 @@ clusterTest("mirrord exec says what is wrong with a target, and what there is", 
     }),
   );
   await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.phase("ended", "Succeeded"); // the kubelet says so some seconds after the fact
   const target = async (text: string) => await namespace.exec(["--target", text, ...PROGRAM]);
   await test.step("no such pod", async () =>
     assertRefused(await target("pod/wep"), "TARGET_NOT_FOUND", /no such pod in namespace "mirrord-test-/, /pod\/web/));
