@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { clusterTest, eventually } from "./namespace.ts";
-import { deployment, pod } from "./objects.ts";
+import { deployment, endingPod, pod } from "./objects.ts";
 
 const TOKEN = {
   apiVersion: "v1",
@@ -16,7 +16,7 @@ clusterTest("mirrord ls lists what can be a target", async (namespace, test) => 
     deployment({ name: "asleep", script }, 0),
     pod({ name: "db", script, others: ["beside"] }),
     pod({ name: "agent", script, labels: { app: "mirrord" } }),
-    pod({ name: "ended", script: "exit 1" }),
+    endingPod("ended", 1),
     { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "nobody" } },
     TOKEN,
   );

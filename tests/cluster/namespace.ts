@@ -69,7 +69,6 @@ export class Namespace implements AsyncDisposable {
     return names.split("\n").filter(Boolean);
   }
 
-  /** Resolves once neither Jobs nor pods of agents are left. */
   /** Waits until the API server knows that a pod is in this phase. */
   async phase(pod: string, phase: string): Promise<void> {
     await eventually(async () => {
@@ -79,6 +78,7 @@ export class Namespace implements AsyncDisposable {
     }, 60_000);
   }
 
+  /** Resolves once neither Jobs nor pods of agents are left. */
   async noAgents(): Promise<void> {
     await eventually(async () => {
       const left = await this.kubectl("get", "jobs,pods", "--selector", "app=mirrord", "--output", "name");

@@ -17,6 +17,12 @@ export function pod({ name, labels = {}, ...options }: PodOptions): object {
   return { apiVersion: "v1", kind: "Pod", metadata: { name, labels }, spec: podSpec({ name, ...options }) };
 }
 
+/** A pod whose container ends, once: it is not started again. */
+export function endingPod(name: string, exitCode: number): object {
+  const spec = { ...podSpec({ name, script: `exit ${exitCode}` }), restartPolicy: "Never" };
+  return { apiVersion: "v1", kind: "Pod", metadata: { name }, spec };
+}
+
 function podSpec({ script, env = {}, securityContext = {}, volumes = [], others = [] }: PodOptions): object {
   const idle = { image: BUSYBOX, command: ["sleep", "100000"] };
   return {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Ended } from "../support/mirrord.ts";
 import { clusterTest, eventually } from "./namespace.ts";
-import { pod } from "./objects.ts";
+import { endingPod, pod } from "./objects.ts";
 
 /** One error, with its code, and no program was started. */
 function assertRefused({ code, stdout, stderr }: Ended, errorCode: string, ...words: RegExp[]): void {
@@ -17,7 +17,7 @@ const PROGRAM = ["--", "echo", "started after all"];
 clusterTest("mirrord exec says what is wrong with a target, and what there is", async (namespace, test) => {
   await namespace.apply(
     pod({ name: "web", script: "exec sleep 100000" }),
-    pod({ name: "ended", script: "exit 0" }),
+    endingPod("ended", 0),
     pod({
       name: "unplaced",
       script: "true",
