@@ -173,22 +173,27 @@ export function accessFile(
   return sys.files_access(root, path, mode, flags, rights);
 }
 
-export async function readLink(
+export function readLink(
   root: number,
   path: Uint8Array<ArrayBuffer>,
   rights: PackedRights,
 ): Promise<Uint8Array | number> {
-  const text = new Uint8Array(PATH_BYTES);
-  const length = await sys.files_read_link(root, path, rights, text, text.length);
-  return length < 0 ? length : text.subarray(0, length);
+  return pathFrom((into, room) => sys.files_read_link(root, path, rights, into, room));
 }
 
-export async function realPath(
+export function realPath(
   root: number,
   path: Uint8Array<ArrayBuffer>,
   rights: PackedRights,
 ): Promise<Uint8Array | number> {
+  return pathFrom((into, room) => sys.files_real_path(root, path, rights, into, room));
+}
+
+/** The path that a call writes, or its -errno. */
+async function pathFrom(
+  call: (into: Uint8Array<ArrayBuffer>, room: number) => Promise<number>,
+): Promise<Uint8Array | number> {
   const text = new Uint8Array(PATH_BYTES);
-  const length = await sys.files_real_path(root, path, rights, text, text.length);
+  const length = await call(text, text.length);
   return length < 0 ? length : text.subarray(0, length);
 }
