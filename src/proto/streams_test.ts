@@ -7,6 +7,7 @@ import { SocketEnd, type StreamEnd } from "../base/socket_end.ts";
 import { AGENT_LIMITS, type AgentFrame } from "./agent.ts";
 import { AgentLink } from "./agent_link.ts";
 import { type StreamMessage, Streams } from "./streams.ts";
+import { eventually } from "../../tests/support/eventually.ts";
 
 const WINDOW = AGENT_LIMITS.streamWindowBytes;
 
@@ -79,13 +80,6 @@ async function readSome(conn: Deno.Conn): Promise<string> {
 
 async function writeAll(conn: Deno.Conn, bytes: Uint8Array): Promise<void> {
   for (let sent = 0; sent < bytes.length;) sent += await conn.write(bytes.subarray(sent));
-}
-
-async function eventually(holds: () => boolean): Promise<void> {
-  for (const end = Date.now() + 5000; !holds();) {
-    if (Date.now() > end) throw new Error(`gave up waiting for ${holds}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
 }
 
 Deno.test("bytes go through a stream both ways at once, unchanged, far beyond the window", async () => {

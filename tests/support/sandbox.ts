@@ -5,6 +5,9 @@
  * Needs root, util-linux (unshare, nsenter) and iproute2. It ends when it is disposed, and when the process that started it
  * dies in any way: its standard input ends then.
  */
+import { eventually } from "./eventually.ts";
+
+export { eventually };
 export interface Sandbox extends AsyncDisposable {
   readonly pid: number;
   readonly hostname: string;
@@ -138,20 +141,6 @@ async function end(child: Deno.ChildProcess): Promise<void> {
     // It has ended by itself.
   }
   await child.status;
-}
-
-/** Polls until it holds; a condition that throws does not hold yet. */
-export async function eventually(holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
-  const deadline = Date.now() + withinMs;
-  for (let last: unknown = "it did not hold"; Date.now() < deadline;) {
-    try {
-      if (await holds()) return;
-    } catch (error) {
-      last = error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    if (Date.now() >= deadline) throw new Error(`Gave up after ${withinMs} ms: ${last}`);
-  }
 }
 
 function exists(path: string): boolean {

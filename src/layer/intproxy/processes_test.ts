@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { processState, RunProcesses } from "./processes.ts";
+import { eventually } from "../../../tests/support/eventually.ts";
 
 /** A shell that lives until its stdin is closed. */
 function startShell(script: string): { pid: number; end(): Promise<void> } {
@@ -11,13 +12,6 @@ function startShell(script: string): { pid: number; end(): Promise<void> } {
       await child.status;
     },
   };
-}
-
-async function eventually(holds: () => boolean): Promise<void> {
-  for (const end = Date.now() + 5000; !holds();) {
-    if (Date.now() > end) throw new Error(`gave up waiting for ${holds}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 Deno.test("a process of the run lives until it has ended, and is then forgotten", async () => {
