@@ -1,5 +1,6 @@
 /**
- * `deno task gen`: prints native/wire.gen.h, docs/wire.md, docs/hooks.md and docs/config.md from their tables. With
+ * `deno task gen`: prints native/wire.gen.h, docs/wire.md, docs/hooks.md, docs/config.md and docs/conformance.md from
+ * their tables. With
  * `--check` it only compares: the exit code says whether all are as printed.
  */
 import { emitConfigDoc } from "../src/config/emit_md.ts";
@@ -7,6 +8,7 @@ import { AGENT, AGENT_PROTOCOL } from "../src/proto/agent.ts";
 import { emitC } from "../src/proto/emit_c.ts";
 import { emitHooksDoc, emitWireDoc, parseHooks } from "../src/proto/emit_md.ts";
 import { LAYER, LAYER_LIMITS } from "../src/proto/layer.ts";
+import { emitConformanceDoc } from "./conformance.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -16,6 +18,7 @@ export async function generated(): Promise<Map<string, string>> {
   return new Map([
     ["native/wire.gen.h", emitC(LAYER, LAYER_LIMITS)],
     ["docs/config.md", emitConfigDoc()],
+    ["docs/conformance.md", emitConformanceDoc()],
     ["docs/hooks.md", emitHooksDoc(parseHooks(hooks))],
     [
       "docs/wire.md",

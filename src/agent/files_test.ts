@@ -201,6 +201,7 @@ Deno.test("a directory is its entries, as getdents64(2) has them, with offsets o
   assert.equal(file.ino, BigInt(Deno.statSync(`${world.directory}/dir/file`).ino!));
 });
 
+// Row U09
 Deno.test("a directory too big for one answer has a handle with all of its entries", async () => {
   await using world = new World();
   const names = Array.from({ length: 300 }, (_, at) => `name-${at}`);

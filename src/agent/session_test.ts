@@ -156,6 +156,7 @@ Deno.test("a request the agent does not know is refused, and the session goes on
   await world.client.ask({ type: "Ping" }, "Pong");
 });
 
+// Row U11
 Deno.test("GetTarget tells host name and variables, or why not", async () => {
   await using world = await World.welcome();
   const target = await world.client.ask({ type: "GetTarget" }, "Target");

@@ -44,6 +44,7 @@ Deno.test("selectVariables() leaves out what would break a program here", () => 
   ]);
 });
 
+// Row U07
 Deno.test("selectVariables() takes only what is included, even what is left out by default, but never the loader's", () => {
   assert.deepEqual(selected(["HOME", "A1", "A22", "B", "LD_PRELOAD"], { include: ["HOME", "A?", "LD_*"] }), [
     "HOME",
@@ -57,6 +58,7 @@ Deno.test("selectVariables() leaves out what is excluded; a star alone is everyt
   assert.deepEqual(selected(["A", "B"], { exclude: ["*"] }), []);
 });
 
+// Row U07
 Deno.test("composeEnvironment() lets the target win over the user, then file, mapping, override, each over the one before", () => {
   const of = (variables: Record<string, string>) => parseEnvironment(utf8(formatted(variables)));
   const composed = composeEnvironment(

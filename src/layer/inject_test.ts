@@ -18,6 +18,7 @@ async function inCache(run: (cache: string) => Promise<void>): Promise<void> {
   }
 }
 
+// Row L09
 Deno.test("the shim is unpacked once, private, under a name that carries the build", () =>
   inCache(async (cache) => {
     const path = await unpackShim(SHIM, "b1");

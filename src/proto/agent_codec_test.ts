@@ -61,6 +61,7 @@ Deno.test("an agent message of a type this build does not know keeps its id, so 
   assert.deepEqual(decodeAgentFrame(frame), { unknownType: "FromTheFuture", id: 12 });
 });
 
+// Row U10
 Deno.test("random bytes never make the agent codec throw anything but WireError", () => {
   const bytes = new Uint8Array(48);
   for (let round = 0; round < 20_000; round++) {

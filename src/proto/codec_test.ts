@@ -39,6 +39,7 @@ Deno.test("the layer codec writes little-endian fields in the order of the schem
   assert.equal(frame.toHex(), "12000000" + "11" + "04030201" + "0100000061" + "04000000" + "00010000");
 });
 
+// Row U10
 Deno.test("the layer codec refuses every truncation of every message", () => {
   for (const type of Object.keys(LAYER) as (keyof typeof LAYER)[]) {
     const frame = codec.encode(sampleOf(type), 1).subarray(4);

@@ -75,6 +75,7 @@ test("--fs-mode local and --no-remote-dns leave files and names to this machine"
   assert.equal(name.code, 6);
 });
 
+// Row E26
 test("--no-outgoing makes connections from this machine", async (sandbox) => {
   const flags = ["--no-outgoing"];
   const { code } = await run(sandbox, ["curl", "-sS", "telnet://127.0.0.1:7001"], { flags });
@@ -105,6 +106,7 @@ test("--override-env-vars-exclude leaves out what matches", async (sandbox) => {
   assert.match(stdout, /^DATABASE_URL=/m);
 });
 
+// Row U08
 test("a variable may say what an option says, and the option wins", async (sandbox) => {
   const env = { MIRRORD_IMPERSONATED_TARGET: `process/${sandbox.pid}`, MIRRORD_FILE_MODE: "local" };
   const local = await exec(["cat", "/app/config.json"], { env });

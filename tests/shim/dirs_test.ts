@@ -85,6 +85,7 @@ Deno.test("opendir() fails with the agent's errno", async () => {
   assert.equal((await call("fdopendir", ["/data/a.txt"])).output, "ENOTDIR");
 });
 
+// Row L34
 Deno.test("readdir() hands out a directory of thousands of entries", async () => {
   const { output, asked } = await call("readdir", ["/data/full"]);
   assert.equal(output.split(" ").length, 3002);

@@ -131,6 +131,7 @@ Deno.test("getaddrinfo() gives the canonical name with the first result alone", 
   assert.match(output, /^ 10\.0\.0\.1 .* canonical web\.shop\.svc\n 10\.0\.0\.2 port 80 type 1 protocol 6 length 16$/);
 });
 
+// Row L06
 Deno.test("getaddrinfo() gives the agent's EAI code; a code that libc does not know is EAI_FAIL", async () => {
   assert.equal((await call("getaddrinfo", ["nobody", "80"])).output, "EAI_NONAME errno 0");
   assert.equal((await call("getaddrinfo", ["later", "80"])).output, "EAI_AGAIN errno 0");
@@ -168,6 +169,7 @@ for (const [symbol, expected] of Object.entries(BY_NAME)) {
     assert.deepEqual([...local.asked, ...numeric.asked], []);
   });
 
+  // Row L35
   Deno.test(`${symbol}() sets h_errno as libc does`, async () => {
     assert.match((await call(symbol, ["nobody"])).output, /h_errno 1$/);
     assert.match((await call(symbol, ["later"])).output, /h_errno 2$/);

@@ -116,6 +116,7 @@ Deno.test("paths of code, of the system, of the user and of the project stay loc
   assert.deepEqual((await decide(LOCAL)).remote, []);
 });
 
+// Row U03
 Deno.test("the user's cloud credentials are absent, without asking", async () => {
   const credentials = ["/srv/me/.kube/config", "/srv/me/.config/gcloud/x", "/srv/me/.azure"];
   assert.deepEqual(await decide(credentials), { remote: [], absent: credentials });

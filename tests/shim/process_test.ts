@@ -66,6 +66,7 @@ Deno.test("a child of vfork asks over a connection of its own and disturbs nobod
 });
 
 for (const how of ["fork", "raw-fork"]) {
+  // Row L23
   Deno.test(`a child of ${how} asks over a connection of its own`, async () => {
     await using app = await start([how]);
     assert.equal(await app.output(), "before bytes of before\nchild bytes of child\nafter bytes of after\n");
@@ -172,6 +173,7 @@ Deno.test("a signal handler may ask while the call it interrupts waits", async (
   assert.equal(await app.output(), "main bytes of main\nagain bytes of again\n");
 });
 
+// Rows L63, L64
 Deno.test("a process that is skipped by its name or by argv[0] stays local, but says Hello", async () => {
   const skipProcesses = joinNul([utf8("other"), utf8("sneaky")]);
   const directory = await Deno.makeTempDir({ prefix: "mirrord-local-" });

@@ -96,6 +96,7 @@ for (const [kind, statSize] of [["whose size is known", 20_000_001], ["that has 
   });
 }
 
+// Row U09
 Deno.test("a part of a file is fetched with the reads that cover it", async () => {
   await using run = await Run.start({ answer: agentWith(1 << 30) });
   await using shim = await run.shim();
