@@ -3,6 +3,7 @@
  *
  * Our DIR objects lie in one arena: whether a DIR is ours is a comparison of pointers.
  */
+#include "cwd.h"
 #include "fds.h"
 #include "real.h"
 #include "remote.h"
@@ -316,7 +317,8 @@ ssize_t hook_getdents64(int fd, void *into, size_t room)
 
 static void *pattern_opendir(const char *path)
 {
-	return hook_opendir(path);
+	char room[WIRE_PATH_BYTES];
+	return hook_opendir(cwd_absolute(AT_FDCWD, path, room));
 }
 
 static struct dirent *pattern_readdir(void *dir)
@@ -331,12 +333,14 @@ static void pattern_closedir(void *dir)
 
 static int pattern_stat(const char *path, void *st)
 {
-	return hook_stat(path, st);
+	char room[WIRE_PATH_BYTES];
+	return hook_stat(cwd_absolute(AT_FDCWD, path, room), st);
 }
 
 static int pattern_lstat(const char *path, void *st)
 {
-	return hook_lstat(path, st);
+	char room[WIRE_PATH_BYTES];
+	return hook_lstat(cwd_absolute(AT_FDCWD, path, room), st);
 }
 
 int hook_glob(const char *pattern, int flags, int (*onerror)(const char *, int), glob_t *found)

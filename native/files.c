@@ -1,6 +1,7 @@
 /* files.c - hooks of calls that take a path: open, access, links. What is remote is for reading; see paths.c for who
  * decides and remote.c for what is asked.
  */
+#include "cwd.h"
 #include "fds.h"
 #include "real.h"
 #include "remote.h"
@@ -126,6 +127,9 @@ static long try_readlink(int dirfd, const char *path, char *into, size_t room)
 	struct place place;
 	if (room == 0)
 		return BYPASS;
+	long told = cwd_link(dirfd, path, into, room);
+	if (told != BYPASS)
+		return told;
 	switch (locate(dirfd, path, false, &place)) {
 	case LOCAL:
 		return BYPASS;
@@ -230,19 +234,4 @@ ssize_t hook_listxattr(const char *path, char *into, size_t room)
 ssize_t hook_llistxattr(const char *path, char *into, size_t room)
 {
 	return has_no_attributes(path) ? -1 : real.llistxattr(path, into, room);
-}
-
-/* The working directory is this machine's; only where relative paths lead has to be found out anew. */
-int hook_chdir(const char *path)
-{
-	int result = real.chdir(path);
-	paths_forget_directory();
-	return result;
-}
-
-int hook_fchdir(int fd)
-{
-	int result = real.fchdir(fd);
-	paths_forget_directory();
-	return result;
 }

@@ -1,4 +1,5 @@
 /* paths.c - the rules, and paths made absolute. See paths.h. */
+#include "cwd.h"
 #include "fds.h"
 #include "paths.h"
 #include "wire.h"
@@ -225,16 +226,19 @@ static ssize_t base_of(int dirfd, const char *path, char *into, size_t room)
 	if (dirfd == AT_FDCWD) {
 		/* Counts the NUL; "(unreachable)…" is a directory outside our root. */
 		length = kernel(SYS_getcwd, into, room) - 1;
-		if (length <= 0 || into[0] != '/')
-			return -1;
 	} else {
 		length = fds_directory_path(dirfd, into, room);
 		/* A local directory: what is below "/" may be the target's all the same. */
 		if (length < 0 && (length = fds_link(dirfd, into, room)) >= (long)room)
 			length = -1;
-		if (length <= 0 || into[0] != '/' || (length > 7 && memcmp(into, "/memfd:", 7) == 0))
+		if (length > 7 && memcmp(into, "/memfd:", 7) == 0)
 			return -1;
 	}
+	if (length <= 0 || into[0] != '/')
+		return -1;
+	long unveiled = cwd_unveil(into, length);
+	if (unveiled > 0)
+		length = unveiled;
 	return length == 1 ? 0 : length;
 }
 
@@ -320,7 +324,8 @@ static bool is_surely_local(const char *relative, char *scratch, size_t room)
 	int known = atomic_load_explicit(&working_directory, memory_order_relaxed);
 	if (known == UNKNOWN) {
 		long length = kernel(SYS_getcwd, scratch, room) - 1;
-		known = length > 1 && is_wholly_local(scratch, (size_t)length) ? WHOLLY_LOCAL : MIXED;
+		bool is_local = length > 1 && cwd_unveil(scratch, length) < 0 && is_wholly_local(scratch, (size_t)length);
+		known = is_local ? WHOLLY_LOCAL : MIXED;
 		/* A child of vfork may be elsewhere than the parent whose memory this is. */
 		if (!wire_is_in_borrowed_memory())
 			atomic_store_explicit(&working_directory, known, memory_order_relaxed);

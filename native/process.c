@@ -4,6 +4,7 @@
  * LD_PRELOAD stays, behind ours. What the shim cannot enter (static, musl, setuid, of another architecture) is noted by
  * name.
  */
+#include "cwd.h"
 #include "real.h"
 #include "wire.h"
 
@@ -216,7 +217,7 @@ static int launch_without_shim(const struct launch *it, char *const envp[], cons
 	return really(it, room);
 }
 
-static int launch(const struct launch *it, char *const envp[])
+static int launch_in_place(const struct launch *it, char *const envp[])
 {
 	if (!shim.has_session)
 		return really(it, envp);
@@ -239,6 +240,22 @@ static int launch(const struct launch *it, char *const envp[])
 	int result = launched(it, envp, &found, room);
 	kernel(SYS_munmap, room, bytes);
 	return result;
+}
+
+/* From a directory of the target a relative name is that of a file of this machine: an absolute one (cwd.h). */
+__attribute__((noinline)) static int launch_from_away(const struct launch *it, char *const envp[])
+{
+	char room[WIRE_PATH_BYTES];
+	struct launch absolute = *it;
+	bool is_searched = (it->how == EXECVPE || it->how == SPAWNP) && it->path && !strchr(it->path, '/');
+	if (!is_searched)
+		absolute.path = cwd_absolute(it->how == EXECVEAT ? it->fd : AT_FDCWD, it->path, room);
+	return launch_in_place(&absolute, envp);
+}
+
+static int launch(const struct launch *it, char *const envp[])
+{
+	return cwd_may_be_away() ? launch_from_away(it, envp) : launch_in_place(it, envp);
 }
 
 int hook_execve(const char *path, char *const argv[], char *const envp[])
@@ -272,10 +289,10 @@ int hook_execveat(int dirfd, const char *path, char *const argv[], char *const e
 	return launch(&it, envp);
 }
 
-int hook_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+int hook_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions,
 		     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
-	struct launch it = { .how = SPAWN, .path = path, .argv = argv, .pid = pid };
+	struct launch it = { .how = SPAWN, .path = program, .argv = argv, .pid = pid };
 	it.actions = actions;
 	it.attributes = attributes;
 	return launch(&it, envp);

@@ -3,6 +3,8 @@
  *
  * System calls made without libc (static programs, Go) are not seen here.
  */
+#include "cwd.h"
+#include "fds.h"
 #include "real.h"
 #include "remote.h"
 
@@ -20,6 +22,14 @@ static long raw_openat2(int dirfd, const char *path, const struct open_how *how,
 	return edge(result);
 }
 
+/* getcwd(2) returns a length that counts the NUL. */
+static long raw_getcwd(char *into, size_t room)
+{
+	if (!into)
+		return edge(-EFAULT);
+	return hook_getcwd(into, room) ? (long)strlen(into) + 1 : room == 0 ? edge(-ERANGE) : -1;
+}
+
 #define P(argument) ((void *)(argument))
 #define N(argument) ((int)(argument))
 
@@ -34,6 +44,8 @@ static long raw_file(long number, const long *a, bool *is_known)
 		return raw_openat2(N(a[0]), P(a[1]), P(a[2]), (size_t)a[3]);
 	case SYS_chdir:
 		return hook_chdir(P(a[0]));
+	case SYS_getcwd:
+		return raw_getcwd(P(a[0]), (size_t)a[1]);
 	case SYS_fchdir:
 		return hook_fchdir(N(a[0]));
 	case SYS_access:
@@ -104,15 +116,65 @@ static long raw_network(long number, const long *a, bool *is_known)
 	}
 }
 
-long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+static long known_or_real(long number, const long *a)
 {
-	const long arguments[] = { a, b, c, d, e, f };
 	static long (*const families[])(long, const long *, bool *) = { raw_file, raw_process, raw_network };
 	for (size_t at = 0; at < sizeof families / sizeof *families; at++) {
 		bool is_known = true;
-		long result = families[at](number, arguments, &is_known);
+		long result = families[at](number, a, &is_known);
 		if (is_known)
 			return result;
 	}
-	return real.syscall(number, a, b, c, d, e, f);
+	return real.syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* The first argument is a descriptor, the second a path relative to it. */
+static bool is_relative_to_descriptor(long number)
+{
+	switch (number) {
+	case SYS_openat:
+	case SYS_openat2:
+	case SYS_faccessat:
+	case SYS_faccessat2:
+	case SYS_readlinkat:
+	case SYS_newfstatat:
+	case SYS_statx:
+	case SYS_execveat:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The first argument is a path. */
+static bool is_of_path(long number)
+{
+	switch (number) {
+	case SYS_open:
+	case SYS_chdir:
+	case SYS_access:
+	case SYS_readlink:
+	case SYS_stat:
+	case SYS_lstat:
+	case SYS_execve:
+		return true;
+	default:
+		return false;
+	}
+}
+
+__attribute__((noinline)) static long away_from_home(long number, long *a)
+{
+	char room[WIRE_PATH_BYTES];
+	if (is_relative_to_descriptor(number))
+		a[1] = (long)cwd_absolute(N(a[0]), P(a[1]), room);
+	else if (is_of_path(number))
+		a[0] = (long)cwd_absolute(AT_FDCWD, P(a[0]), room);
+	return known_or_real(number, a);
+}
+
+long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	long arguments[] = { a, b, c, d, e, f };
+	return cwd_may_be_away() || fds_may_be_directory() ? away_from_home(number, arguments) : known_or_real(number, arguments);
 }

@@ -208,6 +208,14 @@ ssize_t remote_realpath(struct wire_bytes path, char *into, size_t room)
 	return path_reply(&call, wire_put_real_path(call.buffer, sizeof call.buffer, WIRE_ID, message), into, room);
 }
 
+ssize_t remote_change_directory(struct wire_bytes path, char *into, size_t room)
+{
+	struct wire_call call;
+	struct wire_change_directory message = { .path = path };
+	size_t length = wire_put_change_directory(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	return path_reply(&call, length, into, room);
+}
+
 /* ---- decide and do ---- */
 
 static bool is_for_writing(int flags)

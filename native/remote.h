@@ -27,6 +27,8 @@ int remote_stat_fs(struct wire_bytes path, uint64_t words[FS_WORDS]);
 /* The text of the link, or the resolved path, cut at `room`; its length. */
 ssize_t remote_readlink(struct wire_bytes path, char *into, size_t room);
 ssize_t remote_realpath(struct wire_bytes path, char *into, size_t room);
+/* May this be the working directory? Then its path without links, as remote_realpath. */
+ssize_t remote_change_directory(struct wire_bytes path, char *into, size_t room);
 
 /* Decide and do: BYPASS, or the result. */
 long try_open(int dirfd, const char *path, int flags);

@@ -8,6 +8,7 @@
  * that comes in while another runs (from a signal handler, an allocator, an NSS module) is simply another call. A hook
  * that is left by longjmp could never take such a guard down again.
  */
+#include "cwd.h"
 #include "fds.h"
 #include "real.h"
 #include "wire.h"
@@ -151,6 +152,7 @@ static void adopt_settings(void)
 	shim.temporary_directory = text_of(settings->temporary_directory);
 	shim.program = text_of(settings->program);
 	any_of(settings->mounts, add_mount, NULL);
+	cwd_start();
 	/* Last: until it is set, every path is local. */
 	shim.fs_mode = settings->fs_mode <= FS_WRITE ? settings->fs_mode : FS_LOCAL;
 }
@@ -194,17 +196,44 @@ __attribute__((constructor)) static void begin(void)
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* What `path` and `dirfd` mean in a function that has no such parameter. */
+static const struct none {
+	char nothing;
+} path;
+_Static_assert(_Generic(dirfd, int: 0, default: 1), "outside, dirfd is libc's function");
+
+#define HAS_PATH _Generic(&path, const char **: true, default: false)
+#define DIRFD _Generic(dirfd, int: dirfd, default: AT_FDCWD)
+/* Whether there may be something to change: known when compiled, for most, and one or two loads for the others. */
+#define HAS_DIRFD _Generic(dirfd, int: true, default: false)
+#define MAY_BE_AWAY (HAS_PATH && (cwd_may_be_away() || (HAS_DIRFD && fds_may_be_directory())))
+#define MAKE_ABSOLUTE                                                                                                  \
+	char absolute_path[WIRE_PATH_BYTES];                                                                           \
+	const char *no_path = NULL;                                                                                    \
+	const char **given = _Generic(&path, const char **: &path, default: &no_path);                                  \
+	*given = cwd_absolute(DIRFD, *given, absolute_path);
+
 #define HOOK(ret, name, params, call)                                                                                  \
 	EXPORT ret export_##name params __asm__(#name);                                                                \
+	__attribute__((noinline, cold, unused)) static ret away_##name params                                          \
+	{                                                                                                              \
+		MAKE_ABSOLUTE                                                                                          \
+		return hook_##name call;                                                                               \
+	}                                                                                                              \
 	ret export_##name params                                                                                       \
 	{                                                                                                              \
 		be_awake();                                                                                            \
-		return hook_##name call;                                                                               \
+		return MAY_BE_AWAY ? away_##name call : hook_##name call;                                              \
 	}
 
 /* The optional argument is read whether it was passed or not: what is read then is not used. */
 #define HOOK_VA(ret, name, params, last, type, extra, call)                                                            \
 	EXPORT ret export_##name(UNPAREN params, ...) __asm__(#name);                                                  \
+	__attribute__((noinline, cold, unused)) static ret away_##name(UNPAREN params, type extra)                     \
+	{                                                                                                              \
+		MAKE_ABSOLUTE                                                                                          \
+		return hook_##name call;                                                                               \
+	}                                                                                                              \
 	ret export_##name(UNPAREN params, ...)                                                                         \
 	{                                                                                                              \
 		va_list rest;                                                                                          \
@@ -212,7 +241,7 @@ __attribute__((constructor)) static void begin(void)
 		type extra = va_arg(rest, type);                                                                       \
 		va_end(rest);                                                                                          \
 		be_awake();                                                                                            \
-		return hook_##name call;                                                                               \
+		return MAY_BE_AWAY ? away_##name call : hook_##name call;                                              \
 	}
 
 /* Arguments as a list that ends in NULL, as execl(3) has them; `hook` gets them as a vector, and what follows NULL. */

@@ -39,6 +39,7 @@ enum wire_type {
 	WIRE_CONNECT_STATUS_REPLY = 43,
 	WIRE_SOCKET_NAMES = 44,
 	WIRE_SOCKET_NAMES_REPLY = 45,
+	WIRE_CHANGE_DIRECTORY = 100,
 };
 
 struct wire_stat {
@@ -778,6 +779,24 @@ static inline bool wire_get_socket_names_reply(struct wire_in *in, struct wire_s
 	       wire_get_u16(in, &message->peer_port) &&
 	       wire_get_bytes(in, &message->own_address) &&
 	       wire_get_u16(in, &message->own_port) &&
+	       wire_is_done(in);
+}
+
+/* may this be the working directory? Answered by PathReply: the path without links */
+struct wire_change_directory {
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_change_directory(uint8_t *frame, size_t room, uint32_t id, struct wire_change_directory message)
+{
+	struct wire_out out = wire_begin(frame, room, 100, id);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_change_directory(struct wire_in *in, struct wire_change_directory *message)
+{
+	return wire_tail(in, &message->path) &&
 	       wire_is_done(in);
 }
 

@@ -8,6 +8,7 @@ import { utf8 } from "../base/bytes.ts";
 import { firstUsable, placesFromEnvironment } from "./private_directory.ts";
 
 const LOCK = "lock";
+const WORKING_DIRECTORIES = "cwd";
 /** A younger directory may be about to be held. */
 const YOUNG_MS = 10_000;
 /** Of the socket's path, unix(7) allows 108 bytes; what comes behind the parent needs the rest. */
@@ -15,13 +16,18 @@ const PARENT_BYTES = 60;
 
 /** A new directory, 0700, with a name nobody can guess, short enough for a socket's path; dead ones beside it go. */
 export async function makeSessionDirectory(): Promise<string> {
-  const parent = await firstUsable([
-    ...placesFromEnvironment("XDG_RUNTIME_DIR", ""),
-    `/tmp/mirrord-${Deno.uid()}`,
-  ], (place) => utf8(place).length <= PARENT_BYTES);
+  const parent = await Deno.realPath(
+    await firstUsable([
+      ...placesFromEnvironment("XDG_RUNTIME_DIR", ""),
+      `/tmp/mirrord-${Deno.uid()}`,
+    ], (place) => utf8(place).length <= PARENT_BYTES),
+  );
   await removeDeadSessions(parent);
   const directory = `${parent}/${crypto.getRandomValues(new Uint8Array(12)).toHex()}`;
   await Deno.mkdir(directory, { mode: 0o700 });
+  // Below it lie placeholders of working directories (native/cwd.h); the kernel tells their paths without links.
+  await Deno.mkdir(`${directory}/${WORKING_DIRECTORIES}`);
+  await Deno.chmod(`${directory}/${WORKING_DIRECTORIES}`, 0o1777);
   return directory;
 }
 

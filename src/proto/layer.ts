@@ -144,6 +144,12 @@ export const LAYER = {
     doc: "addresses have 4 or 16 bytes; isKnown false: not ours",
     fields: { isKnown: "bool", peerAddress: "bytes", peerPort: "u16", ownAddress: "bytes", ownPort: "u16" },
   },
+
+  ChangeDirectory: {
+    id: 100,
+    doc: "may this be the working directory? Answered by PathReply: the path without links",
+    fields: { path: "bytes" },
+  },
 } as const satisfies Schema;
 
 export type LayerMessage = MessageOf<typeof LAYER>;

@@ -83,6 +83,13 @@ function path(found: string | undefined, errno: number): LayerMessage {
   return { type: "PathReply", errno: found === undefined ? errno : 0, path: utf8(found ?? "") };
 }
 
+function changeDirectory(tree: Tree, name: string, node: Node | undefined): LayerMessage {
+  const where = node?.kind === "link" ? node.to : name.replace(/\/$/, "") || "/";
+  const there = tree[where];
+  const errno = there?.kind === "file" ? ERRNO.ENOTDIR : errnoOf(there);
+  return path(errno === 0 ? where : undefined, errno);
+}
+
 /** The answer to a file request; undefined for other requests. */
 export function answerFrom(tree: Tree): (request: LayerFrame) => LayerMessage | undefined {
   return (request) => {
@@ -101,7 +108,9 @@ export function answerFrom(tree: Tree): (request: LayerFrame) => LayerMessage | 
       case "ReadLink":
         return path(node?.kind === "link" ? node.to : undefined, node ? ERRNO.EINVAL : ERRNO.ENOENT);
       case "RealPath":
-        return path(node && (node.kind === "link" ? node.to : name), ERRNO.ENOENT);
+        return path(node && (node.kind === "link" ? node.to : name.replace(/(?<=.)\/$/, "")), ERRNO.ENOENT);
+      case "ChangeDirectory":
+        return changeDirectory(tree, name, node);
       default:
         return undefined;
     }

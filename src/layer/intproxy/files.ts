@@ -14,10 +14,13 @@ import { Handles } from "./handles.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
 import type { Listing } from "./listing.ts";
 import { directoryKey, Snapshots } from "./snapshots.ts";
+import { askForDirectory } from "./working_directory.ts";
 
 type FileRequest = Extract<
   LayerMessage,
-  { type: "Open" | "Fetch" | "CloseHandle" | "Stat" | "Access" | "ReadLink" | "RealPath" | "StatFs" }
+  {
+    type: "Open" | "Fetch" | "CloseHandle" | "Stat" | "Access" | "ReadLink" | "RealPath" | "StatFs" | "ChangeDirectory";
+  }
 >;
 
 /** ReadAts under way for one Fetch: enough for 40 ms of round trip at 200 MB/s. */
@@ -58,6 +61,8 @@ export class Files implements Disposable {
         return this.#path(message, id, shim);
       case "StatFs":
         return this.#statFs(message, id, shim);
+      case "ChangeDirectory":
+        return this.#changeDirectory(message, id, shim);
     }
   }
 
@@ -147,6 +152,12 @@ export class Files implements Disposable {
     const errno = this.#refuse(message.path);
     if (errno !== 0) return failure(errno);
     this.#agent.request(message, (answer) => answer ? shim.send(answer, id) : failure(ERRNO.EIO));
+  }
+
+  #changeDirectory({ path }: MessageNamed<typeof LAYER, "ChangeDirectory">, id: number, shim: ShimConnection): void {
+    const errno = this.#refuse(path);
+    if (errno !== 0) return shim.send({ type: "PathReply", errno, path: NOTHING }, id);
+    askForDirectory(this.#agent, path, (errno, path) => shim.send({ type: "PathReply", errno, path }, id));
   }
 
   #statFs(message: MessageNamed<typeof LAYER, "StatFs">, id: number, shim: ShimConnection): void {

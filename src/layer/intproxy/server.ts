@@ -103,6 +103,7 @@ export class Server {
       case "ReadLink":
       case "RealPath":
       case "StatFs":
+      case "ChangeDirectory":
         return files.onRequest(frame, frame.id, shim);
       case "Resolve":
       case "ReverseName":
