@@ -55,5 +55,5 @@ Deno.test("a parent that is too long for a socket's path is passed over", () =>
     Deno.env.set("XDG_RUNTIME_DIR", `${runtime}/${"x".repeat(80)}`);
     const directory = await makeSessionDirectory();
     assert.ok(directory.startsWith("/tmp/mirrord-"));
-    await Deno.remove(directory);
+    await Deno.remove(directory, { recursive: true });
   }));
