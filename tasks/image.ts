@@ -12,7 +12,8 @@ import { build } from "./build.ts";
 const ROOT = new URL("../", import.meta.url).pathname;
 const DIST = `${ROOT}dist`;
 const CONTEXT = `${DIST}/image`;
-export const AGENT_IMAGE = defaultAgentImage(VERSION);
+/** MIRRORD_TEST_AGENT_IMAGE gives it another name: several worktrees can then share one cluster. */
+export const AGENT_IMAGE = Deno.env.get("MIRRORD_TEST_AGENT_IMAGE") || defaultAgentImage(VERSION);
 
 /** The root file system's own files; the user is the one Dockerfile.agent names. */
 const FILES: Readonly<Record<string, string>> = {

@@ -3,11 +3,10 @@ import { toHex } from "../base/bytes.ts";
 import type { Config } from "../config/resolve.ts";
 import { formatTarget, type Target } from "../config/target.ts";
 import { createAgent } from "../kube/agent_pod.ts";
-import { KubeClient } from "../kube/client.ts";
 import { defaultAgentImage } from "../kube/image.ts";
-import { loadKubeconfig } from "../kube/kubeconfig.ts";
 import { resolveTarget } from "../kube/pods.ts";
 import type { AgentSource } from "./control.ts";
+import { openCluster } from "./open_cluster.ts";
 import type { Progress } from "./progress.ts";
 import { VERSION } from "./version.ts";
 
@@ -27,9 +26,8 @@ export async function agentInCluster(
   undo: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<ReachableAgent> {
-  const { kubeconfig: path, context, acceptInvalidCertificates: isInsecure } = config.kube;
-  const kube = await loadKubeconfig({ path, context, isInsecure });
-  const client = undo.use(new KubeClient(kube.server));
+  const kube = await openCluster(config);
+  const client = undo.use(kube.client);
   const namespace = config.targetNamespace ?? kube.namespace;
   const resolved = target.kind === "targetless"
     ? undefined

@@ -1,19 +1,23 @@
-/** `mirrord ls`: what can be a target, for people (a table), for scripts (JSON, names). */
+/** `mirrord ls`: what can be a target, for people (tables), for scripts and IDE plugins (JSON, names). */
 import { UserError } from "../base/errors.ts";
 import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
-import type { ListedTarget } from "../kube/listing.ts";
+import { kindOf } from "../config/target.ts";
+import type { KubeClient } from "../kube/client.ts";
+import type { Listed, ListedKind } from "../kube/listing.ts";
 import { type Command, type CommandInput, isGiven, valueOf } from "./command.ts";
 import { loadConfig } from "./configuration.ts";
+import { formatRichTargets, formatTargets, OUTPUTS } from "./ls_format.ts";
 import { complain, isOutputTerminal, printLine } from "./terminal.ts";
 
 const KUBERNETES = EXEC_OPTIONS.filter((it) => it.group === "Kubernetes");
 const NAMESPACE = EXEC_OPTIONS.find((it) => it.key === "target.namespace")!;
-const OUTPUTS = ["json", "name", "table"] as const;
+const TYPES_VARIABLE = "MIRRORD_LS_TARGET_TYPES";
+const RICH_VARIABLE = "MIRRORD_LS_RICH_OUTPUT";
 
 export const LS_COMMAND: Command = {
   name: "ls",
   summary: "List what can be a target",
-  doc: `Lists what can be a target: pods that are ready, and deployments of which at least one pod is available.
+  doc: `Lists what can be a target: pods that are ready, workloads and Services of which something runs.
 
 Where there are several containers, each is listed.`,
   usage: ["mirrord ls [options]"],
@@ -23,39 +27,57 @@ Where there are several containers, each is listed.`,
       flag: "--output",
       short: "-o",
       value: "FORMAT",
-      doc: "json, name or table",
+      doc: "json, name, table or wide (a table with what is ready, ages and images)",
       default: "table on a terminal, else json",
     },
-    { flag: "--type", short: "-t", value: "TYPE", doc: "Only these: pod, deployment; may be given several times" },
-    { flag: "--all-namespaces", short: "-A", doc: "Of all namespaces" },
+    {
+      flag: "--type",
+      short: "-t",
+      value: "TYPE",
+      doc: "Only these: pod, deployment, rollout, statefulset, daemonset, replicaset, job, cronjob, service; may be " +
+        "given several times",
+      default: "all",
+      env: TYPES_VARIABLE,
+    },
+    { flag: "--all-namespaces", short: "-A", doc: "Of all namespaces; JSON then has objects with namespace and path" },
     { ...NAMESPACE, doc: "Namespace to list", group: "Kubernetes" },
     ...KUBERNETES,
     CONFIG_FILE_OPTION,
   ],
+  variables: {
+    [RICH_VARIABLE]: 'JSON for IDE plugins when it is "true": an object with targets, current_namespace, namespaces',
+  },
   async run(input) {
     if (input.rest[0] !== undefined) {
       throw misuse(`Cannot list: "${input.rest[0]}" is too much`, "mirrord ls [options]");
     }
     const format = outputOf(input);
-    const { LISTED_KINDS, listTargets } = await import("../kube/listing.ts");
+    const { LISTED_KINDS, listNamespaces, listTargets } = await import("../kube/listing.ts");
     const kinds = typesOf(input, LISTED_KINDS);
     const { config } = await loadConfig(input);
-    const [{ loadKubeconfig }, { KubeClient }] = await Promise.all([
-      import("../kube/kubeconfig.ts"),
-      import("../kube/client.ts"),
-    ]);
-    const { kubeconfig: path, context, acceptInvalidCertificates: isInsecure } = config.kube;
-    const kube = await loadKubeconfig({ path, context, isInsecure });
-    using client = new KubeClient(kube.server);
+    const { openCluster } = await import("./open_cluster.ts");
+    const kube = await openCluster(config);
+    using client: KubeClient = kube.client;
     const isAll = isGiven(input, "--all-namespaces");
     const namespace = config.targetNamespace ?? kube.namespace;
-    const targets = await listTargets(client, isAll ? undefined : namespace, kinds);
-    if (targets.length === 0 && format === "table") {
-      complain(`Nothing runs that can be a target in ${isAll ? "any namespace" : `namespace "${namespace}"`}\n`);
-    } else if (targets.length > 0 || format === "json") printLine(formatTargets(targets, format, isAll));
+    const isRich = format === "json" && Deno.env.get(RICH_VARIABLE) === "true";
+    const [listed, namespaces] = await Promise.all([
+      listTargets(client, { namespace: isAll ? undefined : namespace, kinds }),
+      isRich ? listNamespaces(client) : undefined,
+    ]);
+    for (const warning of listed.warnings) complain(`warning: ${warning}\n`);
+    if (isRich) printLine(formatRichTargets(listed.targets, namespace, namespaces ?? [namespace]));
+    else printTargets(listed, format, isAll, namespace);
     return 0;
   },
 };
+
+function printTargets({ targets }: Listed, format: Output, isAll: boolean, namespace: string): void {
+  if (targets.length > 0 || format === "json") printLine(formatTargets(targets, format, isAll));
+  else if (format !== "name") {
+    complain(`Nothing runs that can be a target in ${isAll ? "any namespace" : `namespace "${namespace}"`}\n`);
+  }
+}
 
 type Output = typeof OUTPUTS[number];
 
@@ -66,25 +88,35 @@ function outputOf(input: CommandInput): Output {
   throw misuse(`Cannot print as "${text}": there is no such format`, `one of: ${OUTPUTS.join(", ")}`);
 }
 
-function typesOf<T extends string>(input: CommandInput, all: readonly T[]): readonly T[] {
-  const words = input.flags.filter((it) => it.decl.flag === "--type").flatMap((it) => it.text!.split(","));
+/** Undefined: nobody named any. */
+function typesOf(input: CommandInput, all: readonly ListedKind[]): readonly ListedKind[] | undefined {
+  const given = input.flags.filter((it) => it.decl.flag === "--type").flatMap((it) => it.text!.split(","));
+  const words = given.length > 0 ? given : typesInVariable();
   const types = words.map((word) => {
-    const type = all.find((it) => it === word.trim());
+    const kind = kindOf(word.trim().toLowerCase());
+    const type = all.find((it) => it === kind);
     if (type) return type;
-    throw misuse(`Cannot list "${word}": no such type of targets, or not yet`, `one of: ${all.join(", ")}`);
+    throw misuse(`Cannot list "${word}": no such type of targets`, `one of: ${all.join(", ")}`);
   });
-  return types.length > 0 ? types : all;
+  return types.length > 0 ? types : undefined;
 }
 
-export function formatTargets(targets: readonly ListedTarget[], output: Output, isAll: boolean): string {
-  const paths = targets.map(({ kind, name, container }) => {
-    return `${kind}/${name}${container === undefined ? "" : `/container/${container}`}`;
-  });
-  if (output === "json") return JSON.stringify(paths);
-  if (output === "name") return paths.join("\n");
-  const rows = [["NAMESPACE", "TARGET"], ...targets.map(({ namespace }, at) => [namespace, paths[at]!])];
-  const width = Math.max(...rows.map(([namespace]) => namespace!.length));
-  return rows.map(([namespace, path]) => isAll ? `${namespace!.padEnd(width)}   ${path}` : path).join("\n");
+/** IDE plugins write JSON. Types that are no objects of a cluster ("targetless") say nothing here. */
+function typesInVariable(): string[] {
+  const text = Deno.env.get(TYPES_VARIABLE)?.trim() ?? "";
+  if (text === "") return [];
+  const words = text.startsWith("[") ? fromJson(text) : text.split(",");
+  return words.filter((it) => it.trim() !== "" && it !== "targetless");
+}
+
+function fromJson(text: string): string[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (Array.isArray(value) && value.every((it) => typeof it === "string")) return value;
+  } catch {
+    // The same sentence.
+  }
+  throw misuse(`Cannot use the value of ${TYPES_VARIABLE}: it is no JSON array of strings`, '["deployment","pod"]');
 }
 
 function misuse(message: string, hint: string): UserError {

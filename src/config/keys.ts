@@ -84,10 +84,13 @@ function targetText(value: unknown): unknown {
   if (!isObject(value)) return value;
   const { container, ...rest } = value;
   const [kind, ...more] = Object.keys(rest);
+  const labels = kind === "labels" && isObject(rest[kind]) ? Object.entries(rest[kind]) : undefined;
+  const suffix = container ? `/container/${container}` : "";
+  if (labels && more.length === 0) return `label/${labels.map((it) => it.join("=")).join(",")}${suffix}`;
   const name = kind === undefined ? undefined : rest[kind];
   if (kind === undefined || more.length > 0 || typeof name !== "string") return value;
   if (container !== undefined && container !== null && typeof container !== "string") return value;
-  return `${kind.replaceAll("_", "")}/${name}${container ? `/container/${container}` : ""}`;
+  return `${kind.replaceAll("_", "")}/${name}${suffix}`;
 }
 
 function entriesOf(key: string, value: unknown, from: string): Readonly<Record<string, unknown>> {

@@ -69,8 +69,8 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     key: "target.path",
     kind: "text",
     value: "PATH",
-    doc:
-      "What the program stands in for: pod/NAME[/container/C], deployment/NAME[/container/C], process/PID, or targetless",
+    doc: "What the program stands in for: pod/NAME[/container/C], the same with deployment, statefulset, daemonset, " +
+      "replicaset, job, cronjob, service or rollout; label/KEY=VALUE, process/PID, or targetless",
     default: "targetless",
     group: "Target",
   },

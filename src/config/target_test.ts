@@ -8,6 +8,12 @@ for (
     { text: "pod/web-1", target: { kind: "pod", name: "web-1", container: undefined } },
     { text: "pod/web-1/container/app", target: { kind: "pod", name: "web-1", container: "app" } },
     { text: "deployment/web.v2", target: { kind: "deployment", name: "web.v2", container: undefined } },
+    { text: "statefulset/db", target: { kind: "statefulset", name: "db", container: undefined } },
+    { text: "label/app=web", target: { kind: "label", name: "app=web", container: undefined } },
+    {
+      text: "label/app.kubernetes.io/name=web,tier=/container/app",
+      target: { kind: "label", name: "app.kubernetes.io/name=web,tier=", container: "app" },
+    },
     { text: "process/4711", target: { kind: "process", pid: 4711 } },
   ]
 ) {
@@ -17,9 +23,25 @@ for (
   });
 }
 
-Deno.test('parseTarget() takes "deploy" for "deployment"', () => {
-  assert.equal(formatTarget(parseTarget("deploy/web/container/app")), "deployment/web/container/app");
-});
+for (
+  const [short, kind] of [
+    ["po", "pod"],
+    ["deploy", "deployment"],
+    ["deployments", "deployment"],
+    ["sts", "statefulset"],
+    ["rs", "replicaset"],
+    ["ds", "daemonset"],
+    ["jobs", "job"],
+    ["cj", "cronjob"],
+    ["svc", "service"],
+    ["ro", "rollout"],
+    ["Deployment", "deployment"],
+  ] as const
+) {
+  Deno.test(`parseTarget() takes "${short}" for "${kind}", as kubectl does`, () => {
+    assert.equal(formatTarget(parseTarget(`${short}/web/container/app`)), `${kind}/web/container/app`);
+  });
+}
 
 for (
   const text of [
@@ -38,12 +60,22 @@ for (
     "process/01",
     "process/1/2",
     "process/99999999",
-    "rollout/a",
     "constructor/a",
+    "label/",
+    "label/app",
+    "label/=web",
+    "label/app=web,",
+    "label/app=web=x",
+    "label/app=we b",
+    "label/a b=web",
+    "label/app=web/container/",
+    "label/app=web/container/A",
+    "deployment/\u0000\u001b[31m",
+    `pod/${"ä".repeat(1000)}`,
     "targetless/a",
   ]
 ) {
-  Deno.test(`parseTarget() refuses "${text.slice(0, 30)}" and says what is supported`, () => {
+  Deno.test(`parseTarget() refuses ${JSON.stringify(text.slice(0, 30))} and says what is supported`, () => {
     assert.throws(() => parseTarget(text), (error) => {
       assert.ok(error instanceof UserError);
       assert.equal(error.code, "TARGET_INVALID");
@@ -53,3 +85,7 @@ for (
     });
   });
 }
+
+Deno.test("parseTarget() names the kind that was probably meant", () => {
+  assert.throws(() => parseTarget("statefullset/db"), /no such kind; did you mean "statefulset"\?/);
+});

@@ -22,7 +22,14 @@ export const KINDS = {
   pods: { api: "api/v1", resource: "pods" },
   events: { api: "api/v1", resource: "events" },
   namespaces: { api: "api/v1", resource: "namespaces" },
+  services: { api: "api/v1", resource: "services" },
   deployments: { api: "apis/apps/v1", resource: "deployments" },
+  statefulSets: { api: "apis/apps/v1", resource: "statefulsets" },
+  replicaSets: { api: "apis/apps/v1", resource: "replicasets" },
+  daemonSets: { api: "apis/apps/v1", resource: "daemonsets" },
+  cronJobs: { api: "apis/batch/v1", resource: "cronjobs" },
+  cronJobsBeta: { api: "apis/batch/v1beta1", resource: "cronjobs" }, // before Kubernetes 1.21
+  rollouts: { api: "apis/argoproj.io/v1alpha1", resource: "rollouts" },
   jobs: { api: "apis/batch/v1", resource: "jobs" },
 } as const satisfies Record<string, Kind>;
 
@@ -34,6 +41,11 @@ export interface Selection {
 export interface WatchEvent<T> {
   readonly type: "ADDED" | "MODIFIED" | "DELETED";
   readonly object: T;
+}
+
+interface Page<T> {
+  readonly items?: T[];
+  readonly metadata?: { readonly continue?: string; readonly resourceVersion?: string };
 }
 
 interface Request extends Asked {
@@ -81,7 +93,7 @@ export class KubeClient implements Disposable {
     }
   }
 
-  /** All objects (of all namespaces without one), page by page; `version` is where a watch goes on. */
+  /** All objects (of all namespaces without one); `version` is where a watch goes on. */
   async list<T extends KubeObject>(
     kind: Kind,
     namespace: string | undefined,
@@ -89,14 +101,29 @@ export class KubeClient implements Disposable {
     signal?: AbortSignal,
   ): Promise<{ items: T[]; version: string }> {
     const items: T[] = [];
+    const pages = this.pages<T>(kind, namespace, selection, signal);
+    while (true) {
+      const { done, value } = await pages.next();
+      if (done) return { items, version: value };
+      items.push(...value);
+    }
+  }
+
+  /** The same page by page. */
+  async *pages<T extends KubeObject>(
+    kind: Kind,
+    namespace: string | undefined,
+    selection: Selection = {},
+    signal?: AbortSignal,
+  ): AsyncGenerator<T[], string, void> {
     let token: string | undefined;
     while (true) {
       const query = { ...selection, limit: String(PAGE_ITEMS), ...(token ? { continue: token } : {}) };
       const asked = { kind, verb: "list", resource: kind.resource, namespace, query, signal } as const;
-      const page = await this.#ask<{ items: T[]; metadata: { continue?: string; resourceVersion: string } }>(asked);
-      items.push(...page.items);
-      token = page.metadata.continue;
-      if (!token) return { items, version: page.metadata.resourceVersion };
+      const page = await this.#ask<Page<T>>(asked);
+      token = page.metadata?.continue;
+      yield page.items ?? [];
+      if (!token) return page.metadata?.resourceVersion ?? "";
     }
   }
 

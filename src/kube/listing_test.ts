@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { listOf, startApiServer } from "../../tests/support/api_server.ts";
+import { listOf, refuse, startApiServer } from "../../tests/support/api_server.ts";
 import { KubeClient } from "./client.ts";
-import { LISTED_KINDS, type ListedTarget, listTargets } from "./listing.ts";
+import { type ListedTarget, listNamespaces, listTargets } from "./listing.ts";
 
 function podOf(name: string, ready: "True" | "False", containers = ["app"], more: object = {}): object {
   return {
@@ -33,7 +33,7 @@ Deno.test("listTargets() lists deployments that run and pods that are ready, eac
   const deployments = [deploymentOf("up", 1), deploymentOf("down", undefined), deploymentOf("two", 2, ["x", "y"])];
   await using api = startApiServer(({ path }) => listOf(path.endsWith("/pods") ? pods : deployments));
   using client = new KubeClient(api.server);
-  const targets = await listTargets(client, "shop", LISTED_KINDS);
+  const { targets } = await listTargets(client, { namespace: "shop", kinds: ["pod", "deployment"] });
   assert.deepEqual(targets.map(textOf), [
     "shop deployment/up",
     "shop deployment/two x",
@@ -50,8 +50,78 @@ Deno.test("listTargets() asks for the kinds that are wanted, page by page, of al
     query.has("continue") ? listOf([podOf("b", "True")]) : listOf([podOf("a", "True")], { continue: "more" })
   );
   using client = new KubeClient(api.server);
-  const targets = await listTargets(client, undefined, ["pod"]);
+  const { targets } = await listTargets(client, { namespace: undefined, kinds: ["pod"] });
   assert.deepEqual(targets.map(textOf), ["shop pod/a", "shop pod/b"]);
   assert.deepEqual(api.requests.map((it) => it.path), ["/api/v1/pods", "/api/v1/pods"]);
   assert.deepEqual(api.requests.map((it) => it.query.get("limit")), ["500", "500"]);
+});
+
+Deno.test("listTargets() lists what runs of every kind, a Service by its pods, nothing twice", async () => {
+  const metadata = { name: "web", namespace: "shop", creationTimestamp: "2026-01-01T00:00:00Z" };
+  const owned = { ...metadata, ownerReferences: [{ kind: "X", name: "x", uid: "1", controller: true }] };
+  const spec = { replicas: 3, template: { spec: { containers: [{ name: "app", image: "web:1" }] } } };
+  const objects: Record<string, object[]> = {
+    deployments: [{ metadata, spec, status: { availableReplicas: 2 } }],
+    rollouts: [{ metadata, spec: { replicas: 1, workloadRef: {} }, status: { availableReplicas: 1 } }],
+    statefulsets: [{ metadata, spec, status: { readyReplicas: 3 } }, { metadata, spec, status: {} }],
+    daemonsets: [{ metadata, spec: {}, status: { numberReady: 1, desiredNumberScheduled: 2 } }],
+    replicasets: [{ metadata, spec, status: { readyReplicas: 1 } }, {
+      metadata: owned,
+      spec,
+      status: { readyReplicas: 1 },
+    }],
+    jobs: [{ metadata, spec, status: { active: 1 } }, { metadata: owned, spec, status: { active: 1 } }, {
+      metadata,
+      spec,
+    }],
+    cronjobs: [{ metadata, spec: {}, status: { active: [{ name: "x" }] } }, { metadata, spec: {}, status: {} }],
+    services: [
+      { metadata, spec: { selector: { app: "web" } } },
+      { metadata, spec: { selector: { app: "other" } } },
+      { metadata, spec: {} },
+    ],
+    pods: [podOf("web-1", "True", ["app"], { labels: { app: "web" } })],
+  };
+  await using api = startApiServer(({ path }) => listOf(objects[path.split("/").at(-1)!] ?? []));
+  using client = new KubeClient(api.server);
+  const { targets, warnings } = await listTargets(client, { namespace: "shop" });
+  assert.deepEqual(targets.map((it) => `${textOf(it)} ${it.ready}`.trim()), [
+    "shop deployment/web 2/3",
+    "shop rollout/web 1/1",
+    "shop statefulset/web 3/3",
+    "shop daemonset/web 1/2",
+    "shop cronjob/web",
+    "shop job/web",
+    "shop service/web 1",
+    "shop replicaset/web 1/3",
+    "shop pod/web-1 0/1",
+  ]);
+  assert.deepEqual(targets[0]!.images, ["web:1"]);
+  assert.deepEqual(warnings, []);
+});
+
+Deno.test("listTargets() leaves out what may not be listed or is not there, unless it was asked for", async () => {
+  await using api = startApiServer(({ path }) => {
+    if (path.endsWith("/pods")) return listOf([podOf("a", "True")]);
+    return path.endsWith("/rollouts") || path.includes("/v1beta1/")
+      ? new Response("404 page not found\n", { status: 404 })
+      : refuse(403, "you may not");
+  });
+  using client = new KubeClient(api.server);
+  const { targets, warnings } = await listTargets(client, { namespace: "shop" });
+  assert.deepEqual(targets.map(textOf), ["shop pod/a"]);
+  assert.equal(warnings.length, 7);
+  assert.match(warnings[0]!, /^\w+s are left out: Cannot list \w+ in namespace "shop": you may not$/);
+  for (const kind of ["rollout", "job"] as const) {
+    await assert.rejects(listTargets(client, { namespace: "shop", kinds: [kind] }), /Cannot list/);
+  }
+});
+
+Deno.test("listNamespaces() lists them, or says nothing without the right to", async () => {
+  let answer = listOf([{ metadata: { name: "a" } }, { metadata: { name: "b" } }]);
+  await using api = startApiServer(() => answer);
+  using client = new KubeClient(api.server);
+  assert.deepEqual(await listNamespaces(client), ["a", "b"]);
+  answer = refuse(403, "no");
+  assert.equal(await listNamespaces(client), undefined);
 });

@@ -9,14 +9,26 @@ export interface Metadata {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly creationTimestamp?: string;
   readonly deletionTimestamp?: string;
+  readonly ownerReferences?: readonly OwnerReference[];
 }
 
 export interface KubeObject {
   readonly metadata: Metadata;
 }
 
+/** Who made an object and takes it away again. */
+export interface OwnerReference {
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+}
+
 export interface Container {
   readonly name: string;
+  readonly image?: string;
+  /** "Always" makes an init container a sidecar. */
+  readonly restartPolicy?: string;
   readonly volumeMounts?: readonly { readonly mountPath: string }[];
 }
 
@@ -46,7 +58,12 @@ export interface Condition {
 }
 
 export interface Pod extends KubeObject {
-  readonly spec: { readonly nodeName?: string; readonly containers: readonly Container[] };
+  readonly spec: {
+    readonly nodeName?: string;
+    readonly containers: readonly Container[];
+    readonly initContainers?: readonly Container[];
+    readonly ephemeralContainers?: readonly Container[];
+  };
   readonly status?: {
     readonly phase?: string;
     readonly reason?: string;
@@ -55,6 +72,8 @@ export interface Pod extends KubeObject {
     readonly podIPs?: readonly { readonly ip: string }[];
     readonly conditions?: readonly Condition[];
     readonly containerStatuses?: readonly ContainerStatus[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
+    readonly ephemeralContainerStatuses?: readonly ContainerStatus[];
   };
 }
 
@@ -67,13 +86,26 @@ export interface LabelSelector {
   }[];
 }
 
-export interface Deployment extends KubeObject {
+/** A workload or a Service: what has pods. Which fields there are depends on the kind. */
+export interface Workload extends KubeObject {
   readonly spec: {
     readonly replicas?: number;
-    readonly selector: LabelSelector;
+    /** Of a Service it is the labels themselves. */
+    readonly selector?: LabelSelector | Readonly<Record<string, string>>;
     readonly template?: { readonly spec: { readonly containers: readonly Container[] } };
+    /** Of a Rollout that takes its pods' template from elsewhere. */
+    readonly workloadRef?: { readonly kind: string; readonly name: string };
   };
-  readonly status?: { readonly availableReplicas?: number };
+  readonly status?: {
+    readonly replicas?: number;
+    readonly availableReplicas?: number;
+    readonly readyReplicas?: number;
+    /** Of a DaemonSet. */
+    readonly numberReady?: number;
+    readonly desiredNumberScheduled?: number;
+    /** Of a Job how many pods run, of a CronJob which Jobs do. */
+    readonly active?: number | readonly { readonly name: string }[];
+  };
 }
 
 export interface KubeEvent extends KubeObject {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { UserError } from "../base/errors.ts";
 import { listOf, refuse, startApiServer } from "../../tests/support/api_server.ts";
 import { KubeClient } from "./client.ts";
-import { formatSelector, type NamedTarget, resolveTarget } from "./pods.ts";
+import { resolveTarget } from "./pods.ts";
+import { formatSelector, type NamedTarget } from "./workloads.ts";
 
 interface PodSketch {
   name: string;
@@ -95,7 +96,21 @@ Deno.test("resolveTarget() chooses the container", async (test) => {
       { name: "p", containers: ["istio-proxy", "app", "log"] },
       undefined,
       "app",
-      'container "app": the first of istio-proxy, app, log',
+      'container "app": the first of app, log, which are no known sidecars',
+    ],
+    [
+      "the only one that is no sidecar",
+      { name: "p", containers: ["istio-proxy", "app"] },
+      undefined,
+      "app",
+      'container "app": the only one that is no known sidecar',
+    ],
+    [
+      "the first of sidecars",
+      { name: "p", containers: ["istio-proxy", "vault-agent"] },
+      undefined,
+      "istio-proxy",
+      'container "istio-proxy": the first, since all of istio-proxy, vault-agent are known sidecars',
     ],
     ["a sidecar when there is nothing else", { name: "p", containers: ["istio-proxy"] }, undefined, "istio-proxy", ""],
   ];
@@ -117,7 +132,7 @@ Deno.test("resolveTarget() takes the oldest pod of a deployment that is ready an
     { name: "chosen", age: "2026-02-01T00:00:00Z" },
   ], { kind: "deployment", name: "web" });
   assert.equal(found.pod, "chosen");
-  assert.equal(found.choice, "the oldest of 2 ready pods");
+  assert.equal(found.choice, "pod chosen: the oldest of 2 ready pods");
 });
 
 Deno.test("resolveTarget() refuses with what is wrong and what there is", async (test) => {
@@ -126,7 +141,7 @@ Deno.test("resolveTarget() refuses with what is wrong and what there is", async 
   const unschedulable = [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message: "0/1 nodes" }];
   const cases: [string, PodSketch[], NamedTarget, string, RegExp, RegExp][] = [
     ["no such pod", [{ name: "web-2" }], pod, "TARGET_NOT_FOUND", /no such pod in namespace "shop"/, /pod\/web-2\?/],
-    ["no pods at all", [], pod, "TARGET_NOT_FOUND", /no such pod/, /kubectl get pods/],
+    ["no pods at all", [], pod, "TARGET_NOT_FOUND", /no such pod/, /mirrord ls/],
     ["nothing similar", [{ name: "database" }], pod, "TARGET_NOT_FOUND", /no such pod/, /there are: database/],
     ["no such deployment", [], { kind: "deployment", name: "weg" }, "TARGET_NOT_FOUND", /"deployment\/weg"/, /web\?/],
     [
@@ -163,7 +178,7 @@ Deno.test("resolveTarget() refuses with what is wrong and what there is", async 
       /waits \(CrashLoopBackOff: back-off\)/,
       /describe/,
     ],
-    ["scaled to zero", [], deployment, "TARGET_NOT_RUNNING", /it has no pods/, /--replicas 1/],
+    ["scaled to zero", [], deployment, "TARGET_NOT_RUNNING", /no pod of it runs/, /--replicas 1/],
     [
       "none ready",
       [{ name: "w", isReady: false }],
@@ -184,6 +199,128 @@ Deno.test("resolveTarget() refuses with what is wrong and what there is", async 
       });
     });
   }
+});
+
+Deno.test("resolveTarget() finds the pods of every kind of workload", async (test) => {
+  const selector = { matchLabels: { app: "web" } };
+  const metadata = { name: "web" };
+  const workload = { metadata, spec: { selector } };
+  const cases: { target: NamedTarget; objects: Record<string, object>; selector?: string; asked?: string }[] = [
+    ...(["deployment", "statefulset", "replicaset", "daemonset"] as const).map((kind) => ({
+      target: { kind, name: "web" },
+      objects: { [`apis/apps/v1 ${kind}s`]: workload },
+    })),
+    { target: { kind: "job", name: "web" }, objects: { "apis/batch/v1 jobs": workload } },
+    {
+      target: { kind: "service", name: "web" },
+      objects: { "api/v1 services": { metadata, spec: { selector: { app: "web", tier: "front" } } } },
+      selector: "app=web,tier=front",
+    },
+    {
+      target: { kind: "cronjob", name: "web" },
+      objects: {
+        "apis/batch/v1beta1 cronjobs": {
+          metadata,
+          spec: {},
+          status: { active: [{ name: "web-1" }, { name: "web-2" }] },
+        },
+      },
+      selector: "job-name in (web-1,web-2)",
+    },
+    { target: { kind: "rollout", name: "web" }, objects: { "apis/argoproj.io/v1alpha1 rollouts": workload } },
+    {
+      target: { kind: "rollout", name: "web" },
+      objects: {
+        "apis/argoproj.io/v1alpha1 rollouts": {
+          metadata,
+          spec: { workloadRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" } },
+        },
+        "apis/apps/v1 deployments": workload,
+      },
+    },
+    { target: { kind: "label", name: "a=b,c=d" }, objects: {}, selector: "a=b,c=d" },
+  ];
+  for (const { target, objects, selector: expected = "app=web" } of cases) {
+    await test.step(`${target.kind}, ${Object.keys(objects).length} objects`, async () => {
+      const selectors: (string | null)[] = [];
+      await using api = startApiServer(({ path, query }) => {
+        if (path.endsWith("/pods")) {
+          selectors.push(query.get("labelSelector"));
+          return listOf([podOf({ name: "web-x" }), podOf({ name: "web-y", isReady: false })]);
+        }
+        const [, api, resource] = /^\/(.*)\/namespaces\/shop\/([a-z]+)\/web$/.exec(path) ?? [];
+        const found = objects[`${api} ${resource}`];
+        return found ? Response.json(found) : new Response("404 page not found\n", { status: 404 });
+      });
+      using client = new KubeClient(api.server);
+      const { pod } = await resolveTarget(client, "shop", target);
+      assert.equal(pod, "web-x");
+      assert.deepEqual(selectors, [expected]);
+    });
+  }
+});
+
+Deno.test("resolveTarget() says why a workload can be no target, and what would work", async (test) => {
+  const cases: [string, NamedTarget["kind"], object | undefined, string, RegExp, RegExp][] = [
+    ["a Service without a selector", "service", { spec: {} }, "TARGET_NOT_RUNNING", /it selects no pods/, /behind it/],
+    [
+      "a CronJob at rest",
+      "cronjob",
+      { spec: {}, status: {} },
+      "TARGET_NOT_RUNNING",
+      /no pod/,
+      /kubectl create job web-now/,
+    ],
+    [
+      "a statefulset at zero",
+      "statefulset",
+      { spec: { selector: { matchLabels: { a: "b" } } } },
+      "TARGET_NOT_RUNNING",
+      /no pod/,
+      /kubectl scale statefulset\/web/,
+    ],
+    ["no selector", "job", { spec: {} }, "TARGET_NOT_RUNNING", /no selector/, /pods can be named/],
+    [
+      "a Rollout of a Deployment that is gone",
+      "rollout",
+      { spec: { workloadRef: { kind: "Deployment", name: "gone" } } },
+      "TARGET_NOT_RUNNING",
+      /workloadRef names Deployment\/gone, which is not there/,
+      /pods can be named/,
+    ],
+    ["a kind that the cluster has not", "rollout", undefined, "TARGET_NOT_FOUND", /knows no rollouts/, /api-resources/],
+    [
+      "a label that no pod has",
+      "label",
+      undefined,
+      "TARGET_NOT_RUNNING",
+      /no pod has this label/,
+      /kubectl get pods --sel/,
+    ],
+  ];
+  for (const [name, kind, object, code, message, hint] of cases) {
+    await test.step(name, async () => {
+      await using api = startApiServer(({ path }) => {
+        if (path.endsWith("/pods")) return listOf([]);
+        return object && path.endsWith("/web")
+          ? Response.json({ metadata: { name: "web" }, ...object })
+          : new Response("404 page not found\n", { status: 404 });
+      });
+      using client = new KubeClient(api.server);
+      await assert.rejects(resolveTarget(client, "shop", { kind, name: kind === "label" ? "a=b" : "web" }), (error) => {
+        assert.ok(error instanceof UserError, String(error));
+        assert.equal(error.code, code, error.message);
+        assert.match(error.message, message);
+        assert.match(error.hint ?? "", hint);
+        return true;
+      });
+    });
+  }
+});
+
+Deno.test("resolveTarget() never takes an agent for a target", async () => {
+  const agent = { name: "a-agent", containers: ["mirrord-agent"], age: "2020-01-01T00:00:00Z" };
+  assert.equal((await resolveAmong([agent, { name: "web-1" }], { kind: "deployment", name: "web" })).pod, "web-1");
 });
 
 Deno.test("formatSelector() writes a selector as a query has it", () => {

@@ -74,10 +74,10 @@ testUnless(REASON, "verify-config wants one file", async () => {
 
 testUnless(REASON, "ls refuses formats and types that it does not know", async () => {
   for (
-    const [args, says] of [[["-o", "xml"], /"xml": .*\n hint: one of: json/], [
-      ["-t", "job"],
-      /one of: deployment, pod/,
-    ]] as const
+    const [args, says] of [
+      [["-o", "xml"], /"xml": .*\n hint: one of: json/],
+      [["-t", "planet"], /one of: deployment, rollout/],
+    ] as const
   ) {
     const { code, stderr } = await mirrord(["ls", ...args]);
     assert.match(stderr, says);

@@ -6,6 +6,9 @@
 import { type Ended, endOf, mirrord, type RunOptions, spawnMirrord, whyNotBuilt } from "../support/mirrord.ts";
 
 const KUBECONFIG = Deno.env.get("MIRRORD_TEST_KUBECONFIG");
+/** The agent's image under another name, when several worktrees share one cluster. */
+const IMAGE = Deno.env.get("MIRRORD_TEST_AGENT_IMAGE");
+const OWN_IMAGE: Record<string, string> = IMAGE ? { MIRRORD_AGENT_IMAGE: IMAGE } : {};
 /** In every cluster that these tests run against; tests/cluster/up loads it. */
 export const BUSYBOX = "docker.io/local/busybox:1";
 
@@ -50,18 +53,24 @@ export class Namespace implements AsyncDisposable {
     );
   }
 
+  /** For what may be there already ("apply") or is not of this namespace. */
+  async kubectlOn(object: object, verb: "apply" | "create" | "delete"): Promise<void> {
+    await kubectl(this.kubeconfig, [verb, "-f", "-"], JSON.stringify(object));
+  }
+
   /** `mirrord exec ARGS`, quiet, as somebody types it whose kubeconfig's context names this namespace. */
   async exec(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
     return await this.mirrord(["exec", ...args], { ...options, env: { MIRRORD_PROGRESS_MODE: "off", ...options.env } });
   }
 
   async mirrord(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-    return await mirrord(args, { ...options, env: { KUBECONFIG: this.kubeconfig, ...options.env } });
+    return await mirrord(args, { ...options, env: { KUBECONFIG: this.kubeconfig, ...OWN_IMAGE, ...options.env } });
   }
 
   /** A run that goes on; its streams are pipes. */
   spawn(args: readonly string[]): Deno.ChildProcess {
-    return spawnMirrord(["exec", ...args], { env: { KUBECONFIG: this.kubeconfig, MIRRORD_PROGRESS_MODE: "off" } });
+    const env = { KUBECONFIG: this.kubeconfig, ...OWN_IMAGE, MIRRORD_PROGRESS_MODE: "off" };
+    return spawnMirrord(["exec", ...args], { env });
   }
 
   async agentPods(): Promise<string[]> {

@@ -43,18 +43,62 @@ function podSpec({ script, env = {}, securityContext = {}, volumes = [], others 
   };
 }
 
-export function deployment({ name, ...options }: PodOptions, replicas = 1): object {
+/** A workload of apps/v1 whose pods bear the label app=NAME. */
+export function workload(kind: string, { name, ...options }: PodOptions, more: object = {}): object {
   const labels = { app: name };
   return {
     apiVersion: "apps/v1",
-    kind: "Deployment",
+    kind,
     metadata: { name },
     spec: {
-      replicas,
       selector: { matchLabels: labels },
       template: { metadata: { labels }, spec: podSpec({ name, ...options }) },
+      ...more,
     },
   };
+}
+
+export function job({ name, ...options }: PodOptions): object {
+  const spec = { ...podSpec({ name, ...options }), restartPolicy: "Never" };
+  return { apiVersion: "batch/v1", kind: "Job", metadata: { name }, spec: { template: { spec } } };
+}
+
+/** Starts its Job within the minute. */
+export function cronJob({ name, ...options }: PodOptions): object {
+  const spec = { ...podSpec({ name, ...options }), restartPolicy: "Never" };
+  return {
+    apiVersion: "batch/v1beta1",
+    kind: "CronJob",
+    metadata: { name },
+    spec: { schedule: "* * * * *", concurrencyPolicy: "Forbid", jobTemplate: { spec: { template: { spec } } } },
+  };
+}
+
+/** Of Argo Rollouts: as much of it as makes a Rollout an object. There is no controller: its pods are somebody else's. */
+export const ROLLOUT_DEFINITION = {
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind: "CustomResourceDefinition",
+  metadata: { name: "rollouts.argoproj.io" },
+  spec: {
+    group: "argoproj.io",
+    scope: "Namespaced",
+    names: { kind: "Rollout", plural: "rollouts", singular: "rollout" },
+    versions: [{
+      name: "v1alpha1",
+      served: true,
+      storage: true,
+      schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+    }],
+  },
+};
+
+export function rollout(name: string, spec: object): object {
+  const status = { availableReplicas: 1 };
+  return { apiVersion: "argoproj.io/v1alpha1", kind: "Rollout", metadata: { name }, spec, status };
+}
+
+export function deployment(options: PodOptions, replicas = 1): object {
+  return workload("Deployment", options, { replicas });
 }
 
 export function service(name: string, port: number, targetPort: number): object {

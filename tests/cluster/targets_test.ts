@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { clusterTest } from "./namespace.ts";
-import { deployment, pod } from "./objects.ts";
+import { clusterTest, eventually } from "./namespace.ts";
+import { cronJob, deployment, job, pod, rollout, ROLLOUT_DEFINITION, service, workload } from "./objects.ts";
 
 const CONFIG = {
   apiVersion: "v1",
@@ -121,6 +121,86 @@ clusterTest("mirrord exec --target deployment/NAME takes one of its pods", async
       "127.0.0.1:8080",
     ]);
     assert.match(stdout, /^served by web-/);
+  });
+  await test.step("no agent stays behind", () => namespace.noAgents());
+});
+
+const IDLE = "exec sleep 100000";
+
+clusterTest("every kind of target is listed and can be stood in for", async (namespace, test) => {
+  await namespace.kubectlOn(ROLLOUT_DEFINITION, "apply");
+  await namespace.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout", "30s");
+  await namespace.apply(
+    cronJob({ name: "tick", script: IDLE }),
+    deployment({ name: "web", script: IDLE }),
+    workload("StatefulSet", { name: "db", script: IDLE }, { serviceName: "db", replicas: 2 }),
+    workload("DaemonSet", { name: "node", script: IDLE }),
+    workload("ReplicaSet", { name: "old", script: IDLE }, { replicas: 1 }),
+    job({ name: "once", script: IDLE }),
+    service("web", 80, 8080),
+    rollout("canary", { selector: { matchLabels: { app: "old" } } }),
+    rollout("referring", { workloadRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" } }),
+  );
+  for (const name of ["deployment/web", "statefulset/db", "daemonset/node"]) {
+    await namespace.kubectl("rollout", "status", name, "--timeout", "90s");
+  }
+  await eventually(async () => {
+    const pods = await namespace.kubectl("get", "pods", "--output", "jsonpath={.items[*].status.phase}");
+    return pods.split(" ").filter((it) => it === "Running").length === 7;
+  }, 90_000);
+  const { stdout, stderr } = await namespace.mirrord(["ls", "-o", "json"]);
+  const listed: string[] = JSON.parse(stdout);
+
+  await test.step("all of them, once each", () => {
+    assert.deepEqual(listed.filter((it) => !it.startsWith("pod/")), [
+      "deployment/web",
+      "rollout/canary",
+      "rollout/referring",
+      "statefulset/db",
+      "daemonset/node",
+      "cronjob/tick",
+      "job/once",
+      "service/web",
+      "replicaset/old",
+    ], stderr);
+    assert.equal(listed.filter((it) => it.startsWith("pod/")).length, 7);
+  });
+  const hosts: Record<string, RegExp> = {
+    "deployment/web": /^web-/,
+    "rollout/canary": /^old-/,
+    "ro/referring": /^web-/,
+    "sts/db": /^db-0$/,
+    "ds/node/container/app": /^node-/,
+    "cj/tick": /^tick-/,
+    "job/once": /^once-/,
+    "svc/web": /^web-/,
+    "rs/old": /^old-/,
+    "label/app=db": /^db-0$/,
+    "label/app=db,statefulset.kubernetes.io/pod-name=db-1": /^db-1$/,
+  };
+  for (const [target, host] of Object.entries(hosts)) {
+    await test.step(target, async () => {
+      const ended = await namespace.exec(["--target", target, "--", "hostname"]);
+      assert.match(ended.stdout.trim(), host, ended.stderr);
+    });
+  }
+  await test.step("of other kinds and with their namespace", async () => {
+    const all = await namespace.mirrord(["ls", "-A", "-t", "sts", "--type", "svc", "-o", "json"]);
+    const ours = JSON.parse(all.stdout).filter((it: { namespace: string }) => it.namespace === namespace.name);
+    assert.deepEqual(ours.map((it: { path: string }) => it.path), ["statefulset/db", "service/web"]);
+  });
+  await test.step("as an IDE plugin asks for them", async () => {
+    const env = { MIRRORD_LS_RICH_OUTPUT: "true", MIRRORD_LS_TARGET_TYPES: '["statefulset","targetless"]' };
+    const { stdout } = await namespace.mirrord(["ls", "-o", "json"], { env });
+    const { targets, current_namespace, namespaces } = JSON.parse(stdout);
+    assert.deepEqual(targets, [{ path: "statefulset/db", available: true }]);
+    assert.equal(current_namespace, namespace.name);
+    assert.ok(namespaces.includes("kube-system"));
+  });
+  await namespace.kubectl("delete", "crd/rollouts.argoproj.io");
+  await test.step("a cluster without Argo Rollouts says so", async () => {
+    const { stderr } = await namespace.exec(["--target", "rollout/canary", "--", "hostname"]);
+    assert.match(stderr, /this cluster knows no rollouts at all/);
   });
   await test.step("no agent stays behind", () => namespace.noAgents());
 });
