@@ -17,8 +17,10 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/time.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <utime.h>
 
 typedef int (*dirent_filter)(const struct dirent *);
 typedef int (*dirent_order)(const struct dirent **, const struct dirent **);

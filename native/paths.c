@@ -153,8 +153,7 @@ struct decision decide_path(const char *path, size_t length, bool is_write)
 		return decided(LOCAL, RULE_CODE);
 	if (shim.fs_mode == FS_LOCAL_WITH_OVERRIDES)
 		return decided(LOCAL, RULE_MODE_OVERRIDES);
-	/* Mode write is served like mode read until the agent writes files. */
-	if (is_write)
+	if (is_write && shim.fs_mode != FS_WRITE)
 		return decided(LOCAL, RULE_WRITE);
 	return decided(REMOTE, RULE_MODE_REMOTE);
 }
@@ -215,6 +214,15 @@ static bool ends_in_directory(struct text path)
 {
 	const char *end = path.at + path.length;
 	return end[-1] == '/' || (end[-1] == '.' && (path.length == 1 || end[-2] == '/')) || ends_in_dotdot(path);
+}
+
+/* Is the last component "."? */
+static bool ends_in_dot(struct text path)
+{
+	const char *end = path.at + path.length;
+	while (end > path.at && end[-1] == '/')
+		end--;
+	return end > path.at && end[-1] == '.' && (end - 1 == path.at || end[-2] == '/');
 }
 
 /* What `path` is relative to: its length in `into` (no slash at the end), or -1. */
@@ -283,9 +291,12 @@ static enum outcome locate_joined(int dirfd, struct text path, bool is_write, st
 	ssize_t length = append(into, (size_t)base, room, path, true);
 	if (length < 0)
 		return settle(place, undecidable, (struct wire_bytes){ 0 });
-	/* "x/" is x only if x is a directory: the agent must see the slash. */
+	/* "x/" is x only if x is a directory: the agent must see the slash. For rmdir(2) and rename(2) "x/." is
+	 * another thing. */
 	if (length == 0 || ends_in_directory(path))
 		into[length++] = '/';
+	if (is_write && ends_in_dot(path))
+		into[length++] = '.';
 	return settle(place, decision, (struct wire_bytes){ into, (uint32_t)length });
 }
 

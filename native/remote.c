@@ -228,13 +228,15 @@ static bool is_for_writing(int flags)
 long try_open(int dirfd, const char *path, int flags)
 {
 	struct place place;
-	switch (locate(dirfd, path, is_for_writing(flags), &place)) {
+	bool is_write = is_for_writing(flags);
+	switch (locate(dirfd, path, is_write, &place)) {
 	case LOCAL:
 		return BYPASS;
 	case ABSENT:
 		return -ENOENT;
 	default:
-		return remote_open(place.path, flags);
+		/* In mode write, too, until the agent writes files. */
+		return is_write ? BYPASS : remote_open(place.path, flags);
 	}
 }
 

@@ -402,6 +402,7 @@ static void set_timeout(struct wire_call *call, int64_t timeout_us)
 struct manner {
 	bool is_interruptible, is_alone;
 	int64_t timeout_us;
+	struct wire_bytes rest;
 };
 
 static int ask_once(struct wire_call *call, size_t length, enum wire_type reply, struct manner manner)
@@ -410,7 +411,8 @@ static int ask_once(struct wire_call *call, size_t length, enum wire_type reply,
 	if (error)
 		return error;
 	call->in = (struct wire_in){ 0 };
-	if (!send_all(fd_of(call), call->buffer, length))
+	if (!send_all(fd_of(call), call->buffer, length) ||
+	    !send_all(fd_of(call), manner.rest.at, manner.rest.length))
 		return give_up(call, -EPIPE);
 	if (manner.timeout_us)
 		set_timeout(call, manner.timeout_us);
@@ -437,6 +439,16 @@ static int ask(struct wire_call *call, size_t length, enum wire_type reply, stru
 int wire_ask(struct wire_call *call, size_t length, enum wire_type reply)
 {
 	return ask(call, length, reply, (struct manner){ .is_alone = true });
+}
+
+int wire_ask_with(struct wire_call *call, size_t length, struct wire_bytes rest, enum wire_type reply)
+{
+	uint32_t frame_length = (uint32_t)length - 4 + rest.length;
+	if (length > 0) {
+		memcpy(call->buffer, &frame_length, sizeof frame_length);
+		memcpy(call->buffer + length - sizeof rest.length, &rest.length, sizeof rest.length);
+	}
+	return ask(call, length, reply, (struct manner){ .is_alone = true, .rest = rest });
 }
 
 int wire_ask_for_many(struct wire_call *call, size_t length, enum wire_type reply)

@@ -27,6 +27,15 @@ enum wire_type {
 	WIRE_PATH_REPLY = 20,
 	WIRE_STAT_FS = 21,
 	WIRE_STAT_FS_REPLY = 22,
+	WIRE_RENAME = 80,
+	WIRE_LINK = 81,
+	WIRE_SYMLINK = 82,
+	WIRE_MAKE_NODE = 83,
+	WIRE_REMOVE = 84,
+	WIRE_SET_MODE = 85,
+	WIRE_SET_OWNER = 86,
+	WIRE_SET_TIMES = 87,
+	WIRE_TRUNCATE = 88,
 	WIRE_RESOLVE = 30,
 	WIRE_RESOLVE_REPLY = 31,
 	WIRE_REVERSE_NAME = 32,
@@ -511,6 +520,252 @@ static inline bool wire_get_stat_fs_reply(struct wire_in *in, struct wire_stat_f
 {
 	return wire_get_i32(in, &message->error) &&
 	       wire_tail(in, &message->words) &&
+	       wire_is_done(in);
+}
+
+/* renameat2(2) */
+struct wire_rename {
+	uint32_t flags;
+	struct wire_bytes from;
+	struct wire_bytes to;
+};
+
+static inline size_t wire_put_rename(uint8_t *frame, size_t room, uint32_t id, struct wire_rename message)
+{
+	struct wire_out out = wire_begin(frame, room, 80, id);
+	wire_put_u32(&out, message.flags);
+	wire_put_bytes(&out, message.from);
+	wire_put_bytes(&out, message.to);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_rename(struct wire_in *in, struct wire_rename *message)
+{
+	return wire_get_u32(in, &message->flags) &&
+	       wire_get_bytes(in, &message->from) &&
+	       wire_tail(in, &message->to) &&
+	       wire_is_done(in);
+}
+
+/* linkat(2); `dev` and `ino` tell what `from` has to be */
+struct wire_link {
+	bool is_following;
+	uint64_t dev;
+	uint64_t ino;
+	struct wire_bytes from;
+	struct wire_bytes to;
+};
+
+static inline size_t wire_put_link(uint8_t *frame, size_t room, uint32_t id, struct wire_link message)
+{
+	struct wire_out out = wire_begin(frame, room, 81, id);
+	wire_put_bool(&out, message.is_following);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	wire_put_bytes(&out, message.from);
+	wire_put_bytes(&out, message.to);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_link(struct wire_in *in, struct wire_link *message)
+{
+	return wire_get_bool(in, &message->is_following) &&
+	       wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
+	       wire_get_bytes(in, &message->from) &&
+	       wire_tail(in, &message->to) &&
+	       wire_is_done(in);
+}
+
+/* symlink(2): `text` becomes its contents */
+struct wire_symlink {
+	struct wire_bytes path;
+	struct wire_bytes text;
+};
+
+static inline size_t wire_put_symlink(uint8_t *frame, size_t room, uint32_t id, struct wire_symlink message)
+{
+	struct wire_out out = wire_begin(frame, room, 82, id);
+	wire_put_bytes(&out, message.path);
+	wire_put_bytes(&out, message.text);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_symlink(struct wire_in *in, struct wire_symlink *message)
+{
+	return wire_get_bytes(in, &message->path) &&
+	       wire_tail(in, &message->text) &&
+	       wire_is_done(in);
+}
+
+/* mkdir(2) when `mode` says S_IFDIR, else mknod(2); `umask` is the program's */
+struct wire_make_node {
+	uint32_t mode;
+	uint32_t umask;
+	uint64_t device;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_make_node(uint8_t *frame, size_t room, uint32_t id, struct wire_make_node message)
+{
+	struct wire_out out = wire_begin(frame, room, 83, id);
+	wire_put_u32(&out, message.mode);
+	wire_put_u32(&out, message.umask);
+	wire_put_u64(&out, message.device);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_make_node(struct wire_in *in, struct wire_make_node *message)
+{
+	return wire_get_u32(in, &message->mode) &&
+	       wire_get_u32(in, &message->umask) &&
+	       wire_get_u64(in, &message->device) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* `kinds` 0: unlink(2); 1: rmdir(2); 2: remove(3), whichever it is */
+struct wire_remove {
+	uint8_t kinds;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_remove(uint8_t *frame, size_t room, uint32_t id, struct wire_remove message)
+{
+	struct wire_out out = wire_begin(frame, room, 84, id);
+	wire_put_u8(&out, message.kinds);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_remove(struct wire_in *in, struct wire_remove *message)
+{
+	return wire_get_u8(in, &message->kinds) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* chmod(2) */
+struct wire_set_mode {
+	bool is_following;
+	uint64_t dev;
+	uint64_t ino;
+	uint32_t mode;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_set_mode(uint8_t *frame, size_t room, uint32_t id, struct wire_set_mode message)
+{
+	struct wire_out out = wire_begin(frame, room, 85, id);
+	wire_put_bool(&out, message.is_following);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	wire_put_u32(&out, message.mode);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_set_mode(struct wire_in *in, struct wire_set_mode *message)
+{
+	return wire_get_bool(in, &message->is_following) &&
+	       wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
+	       wire_get_u32(in, &message->mode) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* chown(2); 2^32-1 leaves an id as it is */
+struct wire_set_owner {
+	bool is_following;
+	uint64_t dev;
+	uint64_t ino;
+	uint32_t uid;
+	uint32_t gid;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_set_owner(uint8_t *frame, size_t room, uint32_t id, struct wire_set_owner message)
+{
+	struct wire_out out = wire_begin(frame, room, 86, id);
+	wire_put_bool(&out, message.is_following);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	wire_put_u32(&out, message.uid);
+	wire_put_u32(&out, message.gid);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_set_owner(struct wire_in *in, struct wire_set_owner *message)
+{
+	return wire_get_bool(in, &message->is_following) &&
+	       wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
+	       wire_get_u32(in, &message->uid) &&
+	       wire_get_u32(in, &message->gid) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* utimensat(2), with UTIME_NOW and UTIME_OMIT among the nanoseconds */
+struct wire_set_times {
+	bool is_following;
+	uint64_t dev;
+	uint64_t ino;
+	int64_t atime_sec;
+	uint32_t atime_nsec;
+	int64_t mtime_sec;
+	uint32_t mtime_nsec;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_set_times(uint8_t *frame, size_t room, uint32_t id, struct wire_set_times message)
+{
+	struct wire_out out = wire_begin(frame, room, 87, id);
+	wire_put_bool(&out, message.is_following);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	wire_put_i64(&out, message.atime_sec);
+	wire_put_u32(&out, message.atime_nsec);
+	wire_put_i64(&out, message.mtime_sec);
+	wire_put_u32(&out, message.mtime_nsec);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_set_times(struct wire_in *in, struct wire_set_times *message)
+{
+	return wire_get_bool(in, &message->is_following) &&
+	       wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
+	       wire_get_i64(in, &message->atime_sec) &&
+	       wire_get_u32(in, &message->atime_nsec) &&
+	       wire_get_i64(in, &message->mtime_sec) &&
+	       wire_get_u32(in, &message->mtime_nsec) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* truncate(2) */
+struct wire_truncate {
+	int64_t size;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_truncate(uint8_t *frame, size_t room, uint32_t id, struct wire_truncate message)
+{
+	struct wire_out out = wire_begin(frame, room, 88, id);
+	wire_put_i64(&out, message.size);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_truncate(struct wire_in *in, struct wire_truncate *message)
+{
+	return wire_get_i64(in, &message->size) &&
+	       wire_tail(in, &message->path) &&
 	       wire_is_done(in);
 }
 

@@ -14,7 +14,7 @@
 
 #include "shim.h"
 
-/* Holds every request, and every answer but the bulk at the end of OpenReply and Chunk. Small, because it lies on
+/* Holds every request but what wire_ask_with adds, and every answer but the bulk at the end of OpenReply and Chunk. Small, because it lies on
  * stacks that may be small. */
 #define WIRE_BUFFER_BYTES (WIRE_PATH_BYTES + 512u)
 
@@ -41,6 +41,9 @@ void wire_start(void);
  * when not 0, with -ETIMEDOUT. */
 int wire_ask(struct wire_call *call, size_t length, enum wire_type reply);
 int wire_ask_patiently(struct wire_call *call, size_t length, enum wire_type reply, int64_t timeout_us);
+
+/* As wire_ask, for a request whose last field was put empty: `rest` becomes its contents, sent from where it is. */
+int wire_ask_with(struct wire_call *call, size_t length, struct wire_bytes rest, enum wire_type reply);
 
 /* The first frame of an answer that has several. */
 int wire_ask_for_many(struct wire_call *call, size_t length, enum wire_type reply);

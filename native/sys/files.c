@@ -37,13 +37,13 @@ static void take(const struct rights *rights, const uint32_t *groups)
 }
 
 /* `words` are two struct rights, each followed by its groups: the target's, then our own. NULL: stay as we are. */
-static void rights_take(const uint32_t *words)
+void rights_take(const uint32_t *words)
 {
 	if (words)
 		take((const struct rights *)words, words + RIGHTS_WORDS);
 }
 
-static void rights_lay_down(const uint32_t *words)
+void rights_lay_down(const uint32_t *words)
 {
 	if (!words)
 		return;
@@ -67,7 +67,7 @@ SYS int32_t files_can_take_rights(const uint32_t *words)
 	return is_taken;
 }
 
-static int find_object(int root, const char *path, uint64_t flags)
+int find_object(int root, const char *path, uint64_t flags)
 {
 	struct open_how how = {
 		.flags = flags | O_PATH | O_CLOEXEC,

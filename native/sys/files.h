@@ -50,6 +50,13 @@ struct listed {
 /* lstat(2) without an errno of its own: 0 or -errno. The empty name means the object itself. */
 int stat_object(int fd, const char *name, struct file_stat *into);
 
+/* An O_PATH descriptor for what `path` leads to inside `root`; flags: O_NOFOLLOW, O_DIRECTORY. Or -errno. */
+int find_object(int root, const char *path, uint64_t flags);
+
+/* The calling thread takes the target's file-system rights (NULL: stays as it is), and lays them down. */
+void rights_take(const uint32_t *words);
+void rights_lay_down(const uint32_t *words);
+
 /* See files_entries.c. */
 uint64_t entries_stat_listed(int directory, const uint8_t *entries, uint64_t size, uint32_t most, uint8_t *data,
 			     uint64_t capacity);

@@ -50,7 +50,7 @@ const O_PATH = 0o10000000;
 /** Most that one answer to Open carries, whatever was asked for. */
 const INLINE_BYTES = 1 << 20;
 /** File calls at once, of all sessions: each occupies a thread of Deno's pool, which has 32. */
-const threads = new Budget(16);
+export const threads = new Budget(16);
 /** Bytes of answers of one session that have not left yet: a slow link must not fill the agent's memory. */
 const UNSENT_BYTES = 16 << 20;
 /** Answers shorter than this are copied, and their buffers free at once. */
@@ -228,7 +228,7 @@ export class Files {
 }
 
 /** The path with its NUL, copied (the frame's bytes do not last); or an errno. */
-function pathOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> | number {
+export function pathOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> | number {
   if (bytes.length >= AGENT_LIMITS.pathBytes) return ERRNO.ENAMETOOLONG;
   if (bytes.includes(0)) return ERRNO.EINVAL;
   const path = new Uint8Array(bytes.length + 1);

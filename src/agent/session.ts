@@ -15,6 +15,7 @@ import { type ExpectedSecret, replyToHello } from "./handshake.ts";
 import type { Names } from "./names.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Target } from "./target.ts";
+import { Tree } from "./tree.ts";
 
 export interface SessionContext {
   target: Target;
@@ -35,6 +36,7 @@ export class Session {
   readonly #context: SessionContext;
   readonly #link: AgentLink;
   readonly #files: Files;
+  readonly #tree: Tree;
   readonly #outgoing: Outgoing;
   readonly #running = new Set<Promise<void>>();
   /** Ends the name queries that this client waits for. */
@@ -46,6 +48,7 @@ export class Session {
     this.#context = context;
     this.#link = new AgentLink(this.#listenedTo(duplex));
     this.#files = new Files(context.target.root, context.target.rights);
+    this.#tree = new Tree(context.target.root, context.target.rights);
     this.#outgoing = new Outgoing(this.#link);
   }
 
@@ -149,6 +152,16 @@ export class Session {
         return this.#answer(id, this.#files.readLink(frame));
       case "RealPath":
         return this.#answer(id, this.#files.realPath(frame));
+      case "Rename":
+      case "Link":
+      case "Symlink":
+      case "MakeNode":
+      case "Remove":
+      case "SetMode":
+      case "SetOwner":
+      case "SetTimes":
+      case "Truncate":
+        return this.#answer(id, this.#tree.change(frame));
       case "Resolve":
         return this.#answer(id, this.#context.names.resolve(frame, this.#ending.signal));
       case "ReverseName":

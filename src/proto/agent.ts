@@ -6,6 +6,7 @@
  * The first message each way is Hello and HelloReply; nothing else is answered before the secret was right.
  */
 import type { MessageOf, Schema } from "./schema.ts";
+import { TREE } from "./tree.ts";
 
 /** Raised when an existing message changes its meaning; the handshake states it. */
 export const AGENT_PROTOCOL = 1;
@@ -114,6 +115,8 @@ export const AGENT = {
     doc: "`words`: u64 each: type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags",
     fields: { errno: "i32", words: "bytes" },
   },
+
+  ...TREE,
 
   Resolve: {
     id: 40,

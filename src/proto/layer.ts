@@ -7,6 +7,7 @@
  * The file `settings` beside the socket is one frame of type Settings: what every process of the run has to know.
  */
 import type { MessageOf, Schema } from "./schema.ts";
+import { TREE } from "./tree.ts";
 
 export const LAYER_LIMITS = {
   /** Longest frame either side accepts, in bytes, length word excluded. */
@@ -94,6 +95,8 @@ export const LAYER = {
     doc: "`words`: u64 each: type, bsize, blocks, bfree, bavail, files, ffree, fsid, namelen, frsize, flags",
     fields: { errno: "i32", words: "bytes" },
   },
+
+  ...TREE,
 
   Resolve: {
     id: 30,

@@ -58,8 +58,12 @@ export class Whole implements AsyncDisposable {
 
   readonly near: ReturnType<typeof spyOn>;
 
-  /** `files` by their paths at the target; `now` is the intproxy's clock. */
-  static async start(files: Record<string, string | Uint8Array>, now?: () => number): Promise<Whole> {
+  /** `files` by their paths at the target; `now` is the intproxy's clock; `settings` differ from USER_SETTINGS. */
+  static async start(
+    files: Record<string, string | Uint8Array>,
+    now?: () => number,
+    settings: Partial<typeof USER_SETTINGS> = {},
+  ): Promise<Whole> {
     const tree = await Deno.makeTempDir();
     for (const [path, contents] of Object.entries(files)) {
       await Deno.mkdir(`${tree}${path}`.replace(/\/[^/]*$/, ""), { recursive: true });
@@ -67,7 +71,7 @@ export class Whole implements AsyncDisposable {
     }
     const output = new URL("../../native/out/shim-session.so", import.meta.url).pathname;
     const whole = new Whole(tree, await makeSessionDirectory(), await (shimPath ??= compile("shim.so", { output })));
-    await whole.#begin(now);
+    await whole.#begin(now, settings);
     return whole;
   }
 
@@ -98,7 +102,7 @@ export class Whole implements AsyncDisposable {
   /** Keeps the run alive between programs. */
   #keeper!: Program;
 
-  async #begin(now: (() => number) | undefined): Promise<void> {
+  async #begin(now: (() => number) | undefined, settings: Partial<typeof USER_SETTINGS>): Promise<void> {
     this.#keeper = new Program(this.directory);
     this.#intproxy = await startIntproxy({
       agent: this.near,
@@ -111,6 +115,7 @@ export class Whole implements AsyncDisposable {
         launchDirectory: utf8(Deno.cwd()),
         home: utf8(Deno.env.get("HOME") ?? "/root"),
         shim: utf8(this.shim),
+        ...settings,
       },
       rootPid: this.#keeper.pid,
       log: () => {},

@@ -14,6 +14,7 @@ import { Handles } from "./handles.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
 import type { Listing } from "./listing.ts";
 import { directoryKey, Snapshots } from "./snapshots.ts";
+import { Tree } from "./tree.ts";
 import { askForDirectory } from "./working_directory.ts";
 
 type FileRequest = Extract<
@@ -35,12 +36,14 @@ const NOTHING = new Uint8Array(0);
 export class Files implements Disposable {
   readonly handles: Handles;
   readonly #agent: AgentClient;
+  readonly tree: Tree;
   readonly #snapshots: Snapshots;
   readonly #fetches = new Set<Promise<void>>();
 
   constructor(agent: AgentClient, now: () => number = () => performance.now()) {
     this.#agent = agent;
     this.#snapshots = new Snapshots(agent, now);
+    this.tree = new Tree(agent, this.#snapshots);
     this.handles = new Handles((handle) => agent.tell({ type: "CloseHandle", handle }));
   }
 

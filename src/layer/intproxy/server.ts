@@ -105,6 +105,16 @@ export class Server {
       case "StatFs":
       case "ChangeDirectory":
         return files.onRequest(frame, frame.id, shim);
+      case "Rename":
+      case "Link":
+      case "Symlink":
+      case "MakeNode":
+      case "Remove":
+      case "SetMode":
+      case "SetOwner":
+      case "SetTimes":
+      case "Truncate":
+        return files.tree.onChange(frame, frame.id, shim);
       case "Resolve":
       case "ReverseName":
         return onNameRequest(agent, frame, frame.id, shim);

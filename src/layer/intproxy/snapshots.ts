@@ -37,7 +37,7 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 const SLASH = 0x2f;
 const DOT = 0x2e;
 
-/** When something is asked for. */
+/** When something is asked for. An era ends with whatever may have made known things untrue. */
 export interface Moment {
   readonly at: number;
   readonly era: number;
@@ -63,6 +63,7 @@ export class Snapshots {
   /** By the directory's path without slashes at its end; the oldest first. */
   readonly #listings = new Map<string, Listing>();
   #unusedListings = 0;
+  #changes = 0;
   /** False when this agent knows nothing of listings. */
   canAsk = true;
 
@@ -82,7 +83,19 @@ export class Snapshots {
   }
 
   moment(): Moment {
-    return { at: this.#now(), era: this.#agent.heardFromStreams };
+    return { at: this.#now(), era: this.#era };
+  }
+
+  /**
+   * The program changes something at the target: no fact is passed on any more. Which, nobody here can tell: links make
+   * one directory of many paths, and one file of many names.
+   */
+  outdate(): void {
+    this.#changes++;
+  }
+
+  get #era(): number {
+    return this.#agent.heardFromStreams + this.#changes;
   }
 
   /** A directory was listed, asked for at `asked`. Copies what it keeps. Returns what more entries may be added to. */
@@ -202,7 +215,7 @@ export class Snapshots {
   }
 
   #isValid({ era, until }: Validity): boolean {
-    return era === this.#agent.heardFromStreams && this.#now() < until;
+    return era === this.#era && this.#now() < until;
   }
 
   #bytes(): number {

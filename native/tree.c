@@ -1,0 +1,347 @@
+/* tree.c - what is asked of the target to change its tree, and the hooks of calls on names: rename, link, mkdir and
+ * their kin. Those on what names lead to are in metadata.c.
+ *
+ * A call with one path here and one at the target is EXDEV: to the program they are two file systems, and mv copies.
+ */
+#include "real.h"
+#include "tree.h"
+#include "wire.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+
+/* ---- asking ---- */
+
+static int done(struct wire_call *call, size_t length, struct wire_bytes rest)
+{
+	int error = wire_ask_with(call, length, rest, WIRE_DONE);
+	if (error)
+		return error;
+	struct wire_done reply = { 0 };
+	if (wire_finish(call, wire_get_done(&call->in, &reply)))
+		return -EIO;
+	return reply.error ? refused(reply.error) : 0;
+}
+
+/* The last field of each is put empty: done() adds what belongs there. */
+#define DONE(name, rest, ...)                                                                                          \
+	do {                                                                                                           \
+		struct wire_call call;                                                                                 \
+		struct wire_##name message = { __VA_ARGS__ };                                                          \
+		return done(&call, wire_put_##name(call.buffer, sizeof call.buffer, WIRE_ID, message), rest);          \
+	} while (0)
+
+#define SUBJECT(subject) .is_following = subject->is_following, .dev = subject->dev, .ino = subject->ino
+
+int remote_rename(struct wire_bytes from, struct wire_bytes to, unsigned flags)
+{
+	DONE(rename, to, .flags = flags, .from = from);
+}
+
+int remote_link(const struct subject *from, struct wire_bytes to)
+{
+	DONE(link, to, SUBJECT(from), .from = from->path);
+}
+
+int remote_symlink(struct wire_bytes text, struct wire_bytes path)
+{
+	DONE(symlink, text, .path = path);
+}
+
+int remote_make(struct wire_bytes path, mode_t mode, dev_t device)
+{
+	DONE(make_node, path, .mode = mode, .umask = umask_of_program(), .device = device);
+}
+
+int remote_remove(struct wire_bytes path, enum removes kinds)
+{
+	DONE(remove, path, .kinds = (uint8_t)kinds);
+}
+
+int remote_set_mode(const struct subject *subject, mode_t mode)
+{
+	DONE(set_mode, subject->path, SUBJECT(subject), .mode = mode & 07777);
+}
+
+int remote_set_owner(const struct subject *subject, uid_t uid, gid_t gid)
+{
+	DONE(set_owner, subject->path, SUBJECT(subject), .uid = uid, .gid = gid);
+}
+
+int remote_set_times(const struct subject *subject, const struct timespec times[2])
+{
+	static const struct timespec now[] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
+	if (!times)
+		times = now;
+	for (int at = 0; at < 2; at++) {
+		long nsec = times[at].tv_nsec;
+		if (nsec != UTIME_NOW && nsec != UTIME_OMIT && (nsec < 0 || nsec > 999999999))
+			return -EINVAL;
+	}
+	/* utimensat(2): with both omitted nothing is looked at, not even the path. */
+	if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
+		return 0;
+	DONE(set_times, subject->path, SUBJECT(subject), .atime_sec = times[0].tv_sec,
+	     .atime_nsec = (uint32_t)times[0].tv_nsec, .mtime_sec = times[1].tv_sec,
+	     .mtime_nsec = (uint32_t)times[1].tv_nsec);
+}
+
+int remote_truncate(struct wire_bytes path, off_t size)
+{
+	DONE(truncate, path, .size = size);
+}
+
+/* proc(5): "Umask: 0022", since Linux 4.7. umask(2) itself cannot ask without changing it for all threads. */
+uint32_t umask_of_program(void)
+{
+	char status[512];
+	int fd = (int)kernel(SYS_openat, AT_FDCWD, "/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+	long length = fd < 0 ? 0 : kernel(SYS_read, fd, status, sizeof status - 1);
+	if (fd >= 0)
+		kernel(SYS_close, fd);
+	const char *line = length > 0 ? memmem(status, (size_t)length, "\nUmask:\t", 8) : NULL;
+	if (!line) {
+		long mask = kernel(SYS_umask, 077);
+		kernel(SYS_umask, mask);
+		return (uint32_t)mask;
+	}
+	uint32_t mask = 0;
+	for (const char *at = line + 8; at < status + length && *at >= '0' && *at <= '7'; at++)
+		mask = mask * 8 + (uint32_t)(*at - '0');
+	return mask;
+}
+
+/* ---- deciding ---- */
+
+enum outcome locate_change(int dirfd, const char *path, struct place *place)
+{
+	enum { NOTES = 16 };
+	static _Atomic int notes;
+	enum outcome outcome = locate(dirfd, path, true, place);
+	if (unlikely(outcome == LOCAL && place->rule == RULE_WRITE) && atomic_fetch_add(&notes, 1) < NOTES)
+		wire_note("Changed here, not at the target:", path, "is the target's only for reading, in mode read");
+	return outcome;
+}
+
+/* For a call on two paths: BYPASS when both are here, 0 when both are the target's, else -errno. */
+static long locate_both(int from_fd, const char *from, struct place *a, int to_fd, const char *to, struct place *b)
+{
+	enum outcome first = locate_change(from_fd, from, a);
+	enum outcome second = locate_change(to_fd, to, b);
+	if (first == ABSENT || second == ABSENT)
+		return -ENOENT;
+	if (first != second)
+		return from && to && *from && *to ? -EXDEV : BYPASS;
+	return first == LOCAL ? BYPASS : 0;
+}
+
+static long try_rename(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	struct place a, b;
+	long result = locate_both(from_fd, from, &a, to_fd, to, &b);
+	return result ? result : remote_rename(a.path, b.path, flags);
+}
+
+static long try_link(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	struct place a, b;
+	if (unlikely(flags & ~AT_SYMLINK_FOLLOW))
+		return BYPASS;
+	long result = locate_both(from_fd, from, &a, to_fd, to, &b);
+	struct subject subject = { .path = a.path, .is_following = (flags & AT_SYMLINK_FOLLOW) != 0 };
+	return result ? result : remote_link(&subject, b.path);
+}
+
+static long try_symlink(const char *text, int dirfd, const char *path)
+{
+	struct place place;
+	switch (locate_change(dirfd, path, &place)) {
+	case LOCAL:
+		return BYPASS;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return text ? remote_symlink(wire_text(text), place.path) : -EFAULT;
+	}
+}
+
+static long try_make(int dirfd, const char *path, mode_t mode, dev_t device)
+{
+	struct place place;
+	switch (locate_change(dirfd, path, &place)) {
+	case LOCAL:
+		return BYPASS;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return remote_make(place.path, mode, device);
+	}
+}
+
+static long try_remove(int dirfd, const char *path, enum removes kinds)
+{
+	struct place place;
+	switch (locate_change(dirfd, path, &place)) {
+	case LOCAL:
+		return BYPASS;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return remote_remove(place.path, kinds);
+	}
+}
+
+/* ---- hooks ---- */
+
+int hook_rename(const char *from, const char *to)
+{
+	long result = try_rename(AT_FDCWD, from, AT_FDCWD, to, 0);
+	return result == BYPASS ? real.rename(from, to) : edge(result);
+}
+
+int hook_renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+	long result = try_rename(from_fd, from, to_fd, to, 0);
+	return result == BYPASS ? real.renameat(from_fd, from, to_fd, to) : edge(result);
+}
+
+int hook_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	long result = try_rename(from_fd, from, to_fd, to, flags);
+	return result == BYPASS ? real.renameat2(from_fd, from, to_fd, to, flags) : edge(result);
+}
+
+int hook_link(const char *from, const char *to)
+{
+	long result = try_link(AT_FDCWD, from, AT_FDCWD, to, 0);
+	return result == BYPASS ? real.link(from, to) : edge(result);
+}
+
+int hook_linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
+{
+	long result = try_link(from_fd, from, to_fd, to, flags);
+	return result == BYPASS ? real.linkat(from_fd, from, to_fd, to, flags) : edge(result);
+}
+
+int hook_symlink(const char *text, const char *path)
+{
+	long result = try_symlink(text, AT_FDCWD, path);
+	return result == BYPASS ? real.symlink(text, path) : edge(result);
+}
+
+int hook_symlinkat(const char *text, int dirfd, const char *path)
+{
+	long result = try_symlink(text, dirfd, path);
+	return result == BYPASS ? real.symlinkat(text, dirfd, path) : edge(result);
+}
+
+int hook_mkdir(const char *path, mode_t mode)
+{
+	long result = try_make(AT_FDCWD, path, S_IFDIR | (mode & 07777), 0);
+	return result == BYPASS ? real.mkdir(path, mode) : edge(result);
+}
+
+int hook_mkdirat(int dirfd, const char *path, mode_t mode)
+{
+	long result = try_make(dirfd, path, S_IFDIR | (mode & 07777), 0);
+	return result == BYPASS ? real.mkdirat(dirfd, path, mode) : edge(result);
+}
+
+int hook_rmdir(const char *path)
+{
+	long result = try_remove(AT_FDCWD, path, REMOVE_DIRECTORY);
+	return result == BYPASS ? real.rmdir(path) : edge(result);
+}
+
+int hook_unlink(const char *path)
+{
+	long result = try_remove(AT_FDCWD, path, REMOVE_FILE);
+	return result == BYPASS ? real.unlink(path) : edge(result);
+}
+
+int hook_unlinkat(int dirfd, const char *path, int flags)
+{
+	bool is_wrong = (flags & ~AT_REMOVEDIR) != 0;
+	long result = is_wrong ? BYPASS : try_remove(dirfd, path, flags ? REMOVE_DIRECTORY : REMOVE_FILE);
+	return result == BYPASS ? real.unlinkat(dirfd, path, flags) : edge(result);
+}
+
+int hook_remove(const char *path)
+{
+	long result = try_remove(AT_FDCWD, path, REMOVE_EITHER);
+	return result == BYPASS ? real.remove(path) : edge(result);
+}
+
+/* mknod(2): a directory is not made by it. */
+static long try_node(int dirfd, const char *path, mode_t mode, dev_t device)
+{
+	return S_ISDIR(mode) ? BYPASS : try_make(dirfd, path, mode, device);
+}
+
+int hook_mknod(const char *path, mode_t mode, dev_t device)
+{
+	long result = try_node(AT_FDCWD, path, mode, device);
+	return result == BYPASS ? real.mknod(path, mode, device) : edge(result);
+}
+
+int hook_mknodat(int dirfd, const char *path, mode_t mode, dev_t device)
+{
+	long result = try_node(dirfd, path, mode, device);
+	return result == BYPASS ? real.mknodat(dirfd, path, mode, device) : edge(result);
+}
+
+/* The names that programs linked before glibc 2.33 call. */
+int hook___xmknod(int version, const char *path, mode_t mode, dev_t *device)
+{
+	long result = device ? try_node(AT_FDCWD, path, mode, *device) : BYPASS;
+	return result == BYPASS ? real.__xmknod(version, path, mode, device) : edge(result);
+}
+
+int hook___xmknodat(int version, int dirfd, const char *path, mode_t mode, dev_t *device)
+{
+	long result = device ? try_node(dirfd, path, mode, *device) : BYPASS;
+	return result == BYPASS ? real.__xmknodat(version, dirfd, path, mode, device) : edge(result);
+}
+
+int hook_mkfifo(const char *path, mode_t mode)
+{
+	long result = try_make(AT_FDCWD, path, S_IFIFO | (mode & 07777), 0);
+	return result == BYPASS ? real.mkfifo(path, mode) : edge(result);
+}
+
+int hook_mkfifoat(int dirfd, const char *path, mode_t mode)
+{
+	long result = try_make(dirfd, path, S_IFIFO | (mode & 07777), 0);
+	return result == BYPASS ? real.mkfifoat(dirfd, path, mode) : edge(result);
+}
+
+/* Six letters and digits that nobody guesses, in the place of XXXXXX. */
+static void put_random(char *into)
+{
+	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+	uint8_t bytes[6] = { 0 };
+	kernel(SYS_getrandom, bytes, sizeof bytes, 0);
+	for (size_t at = 0; at < sizeof bytes; at++)
+		into[at] = digits[bytes[at] % (sizeof digits - 1)];
+}
+
+char *hook_mkdtemp(char *template)
+{
+	enum { TRIES = 1000 };
+	struct place place;
+	size_t length = strlen(template);
+	if (length < 6 || memcmp(template + length - 6, "XXXXXX", 6) != 0)
+		return real.mkdtemp(template);
+	long result = -EEXIST;
+	for (int tries = 0; tries < TRIES && result == -EEXIST; tries++) {
+		if (locate_change(AT_FDCWD, template, &place) == LOCAL) {
+			memcpy(template + length - 6, "XXXXXX", 6);
+			return real.mkdtemp(template);
+		}
+		put_random(template + length - 6);
+		result = try_make(AT_FDCWD, template, S_IFDIR | 0700, 0);
+	}
+	if (result < 0)
+		memcpy(template + length - 6, "XXXXXX", 6);
+	return edge(result) < 0 ? NULL : template;
+}

@@ -1,0 +1,37 @@
+/* tree.h - changes of the target's tree and of the metadata in it, asked for over the wire: functions of their own,
+ * apart from the hooks, as those of remote.h. Results are 0 or -errno; errno is never touched.
+ */
+#ifndef MIRRORD_TREE_H
+#define MIRRORD_TREE_H
+
+#include "remote.h"
+
+/* As `kinds` of the message Remove. */
+enum removes { REMOVE_FILE, REMOVE_DIRECTORY, REMOVE_EITHER };
+
+/* What a change of metadata is about: a path, and the file it has to lead to when a descriptor was meant. */
+struct subject {
+	struct wire_bytes path;
+	bool is_following;
+	uint64_t dev, ino;
+};
+
+int remote_rename(struct wire_bytes from, struct wire_bytes to, unsigned flags);
+int remote_link(const struct subject *from, struct wire_bytes to);
+int remote_symlink(struct wire_bytes text, struct wire_bytes path);
+/* `mode` with its type: S_IFDIR makes a directory. The program's umask is applied at the target. */
+int remote_make(struct wire_bytes path, mode_t mode, dev_t device);
+int remote_remove(struct wire_bytes path, enum removes kinds);
+int remote_set_mode(const struct subject *subject, mode_t mode);
+int remote_set_owner(const struct subject *subject, uid_t uid, gid_t gid);
+/* Of access and of change; NULL means now. */
+int remote_set_times(const struct subject *subject, const struct timespec times[2]);
+int remote_truncate(struct wire_bytes path, off_t size);
+
+/* As locate(), for a call that changes something: one that stays here only because of the mode is told to the log. */
+enum outcome locate_change(int dirfd, const char *path, struct place *place);
+
+/* This thread's umask. */
+uint32_t umask_of_program(void);
+
+#endif

@@ -1,0 +1,108 @@
+/** Programs that change a tree of the target in mode write: what comes of it there, and what the program sees at once. */
+import assert from "node:assert/strict";
+import { Whole } from "../support/whole.ts";
+
+const WRITE = { fsMode: 3 };
+/** The clock stands still: what is known of the target does not age. */
+const STILL = () => 0;
+
+async function start(files: Record<string, string>, now?: () => number): Promise<Whole> {
+  return await Whole.start(files, now, WRITE);
+}
+
+async function names(path: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
+}
+
+Deno.test("everyday tools change the target's tree", async () => {
+  await using whole = await start({ "/data/file": "one", "/data/sub/x": "y" });
+  const script = `set -e; cd /; umask 027
+mkdir /data/new; mv /data/file /data/new/file; ln -s file /data/new/link; ln /data/new/file /data/new/hard
+chmod 600 /data/new/hard; touch -d '2001-02-03 04:05:06.123456789 UTC' /data/new/file
+touch -h -d '2001-02-03 04:05:06.5 UTC' /data/new/link; mkfifo -m 640 /data/new/fifo
+stat -c '%n %A %h %y' /data/new/*; readlink /data/new/link; rm -rf /data/sub; rmdir /data/sub || ls /data`;
+  const { code, stdout, stderr } = await whole.run(["bash", "-c", script]);
+  assert.deepEqual([code, stderr.trim()], [0, "rmdir: failed to remove '/data/sub': No such file or directory"]);
+  assert.deepEqual(stdout.replaceAll(/fifo (\S+) 1 .*/g, "fifo $1").split("\n"), [
+    "/data/new/fifo prw-r-----",
+    "/data/new/file -rw------- 2 2001-02-03 04:05:06.123456789 +0000",
+    "/data/new/hard -rw------- 2 2001-02-03 04:05:06.123456789 +0000",
+    "/data/new/link lrwxrwxrwx 1 2001-02-03 04:05:06.500000000 +0000",
+    "file",
+    "new",
+    "",
+  ]);
+  assert.deepEqual(await names(`${whole.tree}/data/new`), ["fifo", "file", "hard", "link"]);
+});
+
+Deno.test("mv from the target to here copies, because the two are different file systems to it", async () => {
+  await using whole = await start({ "/data/file": "one" });
+  const { stdout, stderr } = await whole.run([
+    "sh",
+    "-c",
+    "mv /data/file /tmp/moved-$$ && cat /tmp/moved-$$; rm /tmp/moved-$$",
+  ]);
+  assert.deepEqual([stdout, stderr], ["one", ""]);
+  assert.deepEqual(await names(`${whole.tree}/data`), []);
+});
+
+/** Each change is followed by questions whose answers were known before it. */
+const SEEN_AT_ONCE = `import os, stat
+def names(): return sorted(os.listdir("/data"))
+def look(name):
+    try:
+        it = os.lstat("/data/" + name)
+        return (stat.filemode(it.st_mode), it.st_nlink, it.st_mtime_ns)
+    except OSError as error:
+        return error.strerror
+names(); look("file"); look("none")
+os.mkdir("/data/none"); print(look("none")[0], names())
+os.rename("/data/none", "/data/moved"); print(look("none"), look("moved")[0], names())
+os.link("/data/file", "/data/hard"); print(look("file")[1], look("hard")[1])
+os.chmod("/data/linked/file", 0o600); print(look("file")[0], look("hard")[0])
+os.utime("/data/hard", ns=(1, 2)); print(look("file")[2])
+os.unlink("/data/file"); print(look("file"), look("hard")[1], names())
+os.symlink("x", "/data/soft"); print(look("soft")[0], os.readlink("/data/soft"))
+os.rmdir("/data/moved"); print(look("moved"), names())
+`;
+
+Deno.test("a program sees what it has changed at once, by whatever name, though the clock stands still", async () => {
+  await using whole = await start({ "/data/file": "one", "/data/other": "" }, STILL);
+  await Deno.symlink(".", `${whole.tree}/data/linked`);
+  const { stdout, stderr } = await whole.run(["/usr/bin/python3", "-S", "-c", SEEN_AT_ONCE]);
+  assert.equal(stderr, "");
+  assert.deepEqual(stdout.trim().split("\n"), [
+    "drwxr-xr-x ['file', 'linked', 'none', 'other']",
+    "No such file or directory drwxr-xr-x ['file', 'linked', 'moved', 'other']",
+    "2 2",
+    "-rw------- -rw-------",
+    "2",
+    "No such file or directory 1 ['hard', 'linked', 'moved', 'other']",
+    "lrwxrwxrwx x",
+    "No such file or directory ['hard', 'linked', 'other', 'soft']",
+  ]);
+});
+
+Deno.test("what one process of the run changes, another sees at once", async () => {
+  await using whole = await start({ "/data/file": "one" }, STILL);
+  const script = `import os, subprocess
+os.listdir("/data"); os.path.exists("/data/made")
+subprocess.run(["mkdir", "/data/made"], check=True)
+print(os.path.exists("/data/made"), os.listdir("/data/made"))`;
+  const { stdout, stderr } = await whole.run(["/usr/bin/python3", "-S", "-c", script]);
+  assert.deepEqual([stdout, stderr], ["True []\n", ""]);
+});
+
+Deno.test("each change is one message", async () => {
+  await using whole = await start({ "/data/file": "one" }, STILL);
+  const script = `import os
+os.mkdir("/data/d"); os.rename("/data/file", "/data/d/f"); os.link("/data/d/f", "/data/h"); os.symlink("h", "/data/s")
+os.chmod("/data/h", 0o600); os.chown("/data/h", -1, -1); os.utime("/data/h"); os.truncate("/data/h", 1)
+os.mkfifo("/data/p"); os.unlink("/data/p"); os.rmdir("/data/d") if False else os.unlink("/data/d/f"); os.rmdir("/data/d")`;
+  const { stderr, messages } = await whole.run(["/usr/bin/python3", "-S", "-c", script]);
+  assert.equal(stderr, "");
+  assert.deepEqual(messages, [
+    ...["MakeNode", "Rename", "Link", "Symlink", "SetMode", "SetOwner", "SetTimes", "Truncate"],
+    ...["MakeNode", "Remove", "Remove", "Remove"],
+  ]);
+});
