@@ -13,8 +13,7 @@ const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
     line: /^(f?open|openat)[ \w]* b'null'/,
     why: "device files are not opened: they are no bytes to fetch",
   },
-  { topic: "paths", line: /^chdir: /, why: "the working directory is this machine's, where there is no such path" },
-  { topic: "descriptors", line: /^fchdir|^sendfile directory/, why: "a directory is a memfd: it can only be read" },
+  { topic: "descriptors", line: /^sendfile directory/, why: "a directory is a memfd: it can only be read" },
   {
     topic: "libc",
     line: /^fgets [^:]*: (-1 EISDIR|1 $)|^ \|(0|1099511627776)\|/,
@@ -169,6 +168,8 @@ const TOPICS: readonly [topic: string, title: string, command: readonly string[]
   ["libc", "libc's own functions over a tree", ["./libc"]],
   ["libc", "libc's own functions as a user without rights has them", ["./libc"], true],
   ["tools", "everyday tools over a tree", ["sh", "tools.sh"]],
+  ["cwd", "working directories", [PYTHON, "cwd.py"]],
+  ["cwd", "working directories as a user without rights has them", [PYTHON, "cwd.py"], true],
   ["names", "names", [PYTHON, "names.py"]],
   ["sockets", "connections", [PYTHON, "sockets.py"]],
   ["processes", "children", [PYTHON, "processes.py"]],
