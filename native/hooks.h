@@ -25,6 +25,10 @@
 typedef int (*dirent_filter)(const struct dirent *);
 typedef int (*dirent_order)(const struct dirent **, const struct dirent **);
 
+struct FTW;
+typedef int (*ftw_callback)(const char *, const struct stat *, int);
+typedef int (*nftw_callback)(const char *, const struct stat *, int, struct FTW *);
+
 #define UNPAREN(...) __VA_ARGS__
 
 #define HOOK(ret, name, params, call) ret hook_##name params;

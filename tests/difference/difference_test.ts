@@ -78,7 +78,9 @@ async function startJudge(): Promise<Judge> {
 /** The programs at both places, the tree at the target; reading it leaves no trace in its times. */
 async function furnish(sandbox: Sandbox, scratch: string): Promise<void> {
   const { root, pid } = sandbox;
-  await run("gcc", ["-O1", "-w", "-o", `${scratch}/libc`, `${PROGRAMS}/libc.c`]);
+  for (const name of ["libc", "walks"]) {
+    await run("gcc", ["-O1", "-w", "-o", `${scratch}/${name}`, `${PROGRAMS}/${name}.c`]);
+  }
   await run("sh", ["-c", `cp ${PROGRAMS}/* ${scratch}; chmod 755 ${scratch}; cp -r ${scratch} ${root}${scratch}`]);
   await run("cp", ["/etc/services", "/etc/protocols", "/etc/group", `${root}/etc/`]);
   await Deno.writeTextFile(`${root}/etc/nsswitch.conf`, "hosts: files dns\n");
@@ -167,6 +169,8 @@ const TOPICS: readonly [topic: string, title: string, command: readonly string[]
   ["trees", "Python's libraries over a tree", [PYTHON, "trees.py"]],
   ["libc", "libc's own functions over a tree", ["./libc"]],
   ["libc", "libc's own functions as a user without rights has them", ["./libc"], true],
+  ["walks", "libc's walks over a tree", ["./walks"]],
+  ["walks", "libc's walks as a user without rights has them", ["./walks"], true],
   ["tools", "everyday tools over a tree", ["sh", "tools.sh"]],
   ["cwd", "working directories", [PYTHON, "cwd.py"]],
   ["cwd", "working directories as a user without rights has them", [PYTHON, "cwd.py"], true],
