@@ -127,10 +127,26 @@ static struct decision decided(enum outcome outcome, enum rule rule)
 	return (struct decision){ outcome, rule };
 }
 
-struct decision decide_path(const char *path, size_t length, bool is_write)
+/* In the order of the lists that src/layer/patterns.ts gives to the table. */
+static struct decision decide_by_pattern(const char *path, size_t length, bool is_write)
 {
-	if (shim.fs_mode == FS_LOCAL)
-		return decided(LOCAL, RULE_MODE_LOCAL);
+	switch (patterns_match(&shim.rules, path, length)) {
+	case 1:
+		return decided(ABSENT, RULE_NOT_FOUND_PATTERN);
+	case 2:
+		return decided(REMOTE, RULE_READ_WRITE_PATTERN);
+	case 3:
+		return decided(is_write ? LOCAL : REMOTE, RULE_READ_ONLY_PATTERN);
+	case 4:
+		return decided(LOCAL, RULE_LOCAL_PATTERN);
+	default:
+		return decided(LOCAL, RULE_UNDECIDABLE);
+	}
+}
+
+/* Without the user's patterns. */
+static struct decision decide_by_nature(const char *path, size_t length, bool is_write)
+{
 	if (!is_write && is_within_any(path, length, shim.mounts, (size_t)shim.mount_count))
 		return decided(REMOTE, RULE_MOUNT);
 	if (is_user_credentials(path, length))
@@ -156,6 +172,18 @@ struct decision decide_path(const char *path, size_t length, bool is_write)
 	if (is_write && shim.fs_mode != FS_WRITE)
 		return decided(LOCAL, RULE_WRITE);
 	return decided(REMOTE, RULE_MODE_REMOTE);
+}
+
+struct decision decide_path(const char *path, size_t length, bool is_write)
+{
+	if (shim.fs_mode == FS_LOCAL)
+		return decided(LOCAL, RULE_MODE_LOCAL);
+	if (unlikely(patterns_are_any(&shim.rules))) {
+		struct decision decision = decide_by_pattern(path, length, is_write);
+		if (decision.rule != RULE_UNDECIDABLE)
+			return decision;
+	}
+	return decide_by_nature(path, length, is_write);
 }
 
 /* ---- paths made absolute ---- */
@@ -310,6 +338,19 @@ void paths_forget_directory(void)
 	atomic_store_explicit(&working_directory, UNKNOWN, memory_order_relaxed);
 }
 
+/* Could a pattern of the user's match something in this directory? */
+static bool may_match_below(const char *path, size_t length)
+{
+	char below[SHIM_PATH_BYTES + 1];
+	if (likely(!patterns_are_any(&shim.rules)))
+		return false;
+	if (length >= SHIM_PATH_BYTES)
+		return true;
+	memcpy(below, path, length);
+	below[length] = '/';
+	return patterns_may_match_below(&shim.rules, below, length + 1);
+}
+
 /* No rule that comes before the one that keeps `path` local can apply to anything below it. */
 static bool is_wholly_local(const char *path, size_t length)
 {
@@ -327,7 +368,7 @@ static bool is_wholly_local(const char *path, size_t length)
 		has_exception = has_exception || is_within(shim.mounts[at].at, shim.mounts[at].length, here);
 	for (size_t at = 0; at < sizeof identity / sizeof *identity; at++)
 		has_exception = has_exception || is_within(identity[at].at, identity[at].length, here);
-	return !has_exception;
+	return !has_exception && !may_match_below(path, length);
 }
 
 static bool is_surely_local(const char *relative, char *scratch, size_t room)

@@ -1,7 +1,7 @@
 /* paths.h - whose file is it: this machine's or the target's. The one place where that is decided.
  *
- * The answer carries the rule that gave it, for the log and for `mirrord explain`. No allocation, no lock, no regular
- * expression: a local answer for an absolute path costs some tens of nanoseconds.
+ * The answer carries the rule that gave it, for the log and for `mirrord explain`. No allocation, no lock; the
+ * user's regular expressions are a table by then (patterns.h): a local answer for an absolute path costs some tens of nanoseconds.
  */
 #ifndef MIRRORD_PATHS_H
 #define MIRRORD_PATHS_H
@@ -18,7 +18,11 @@ enum outcome {
 enum rule {
 	RULE_UNDECIDABLE, /* no path, too long, relative to a descriptor or working directory that is nowhere */
 	RULE_MODE_LOCAL, /* no session, or the run's files are all local */
-	RULE_MOUNT, /* on a volume of the target */
+	RULE_NOT_FOUND_PATTERN, /* the user's patterns: feature.fs.not_found, read_write, read_only, local */
+	RULE_READ_WRITE_PATTERN,
+	RULE_READ_ONLY_PATTERN, /* the target's for reading, this machine's for writing */
+	RULE_LOCAL_PATTERN,
+	RULE_MOUNT, /* on a volume of the target, for reading */
 	RULE_USER_CREDENTIALS, /* the user's own cloud credentials: a program in the target would not see them */
 	RULE_TARGET_IDENTITY, /* /etc/hosts and the like, for reading */
 	RULE_ROOT, /* "/" itself */
@@ -31,6 +35,7 @@ enum rule {
 	RULE_MODE_OVERRIDES, /* mode localwithoverrides, and nothing overrides */
 	RULE_WRITE, /* mode read, and it is not for reading */
 	RULE_MODE_REMOTE, /* mode read or write, and no rule said otherwise */
+	RULE_COUNT,
 };
 
 struct decision {

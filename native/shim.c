@@ -91,6 +91,18 @@ static bool is_skipped(void)
 	return any_of(names, is_named, executable) || any_of(names, is_named, invocation);
 }
 
+bool shim_read_settings(const uint8_t *frame, size_t size)
+{
+	uint32_t length;
+	if (size <= WIRE_HEAD_BYTES)
+		return false;
+	memcpy(&length, frame, sizeof length);
+	if (length + 4ul != size || frame[4] != WIRE_SETTINGS)
+		return false;
+	struct wire_in in = { .at = frame + WIRE_HEAD_BYTES, .end = frame + size };
+	return wire_get_settings(&in, &shim.settings);
+}
+
 /* The settings stay mapped for the life of the process: texts point into them. */
 static bool read_settings(const char *path)
 {
@@ -104,13 +116,7 @@ static bool read_settings(const char *path)
 	kernel(SYS_close, fd);
 	if ((unsigned long)file >= -4095UL)
 		return false;
-	const uint8_t *frame = file;
-	uint32_t length;
-	memcpy(&length, frame, sizeof length);
-	if (length + 4ul != (size_t)st.st_size || frame[4] != WIRE_SETTINGS)
-		return false;
-	struct wire_in in = { .at = frame + WIRE_HEAD_BYTES, .end = frame + st.st_size };
-	return wire_get_settings(&in, &shim.settings);
+	return shim_read_settings(file, (size_t)st.st_size);
 }
 
 static bool put_path(char *into, size_t room, const char *directory, size_t length, const char *rest)
@@ -141,7 +147,7 @@ static bool find_session(void)
 	return false;
 }
 
-static void adopt_settings(void)
+void shim_adopt_settings(void)
 {
 	const struct wire_settings *settings = &shim.settings;
 	shim.is_dns_remote = settings->is_dns_remote;
@@ -151,8 +157,10 @@ static void adopt_settings(void)
 	shim.launch_directory = text_of(settings->launch_directory);
 	shim.temporary_directory = text_of(settings->temporary_directory);
 	shim.program = text_of(settings->program);
+	shim.mount_count = 0;
 	any_of(settings->mounts, add_mount, NULL);
-	cwd_start();
+	patterns_adopt(&shim.rules, settings->path_rules);
+	patterns_adopt(&shim.mappings, settings->path_mappings);
 	/* Last: until it is set, every path is local. */
 	shim.fs_mode = settings->fs_mode <= FS_WRITE ? settings->fs_mode : FS_LOCAL;
 }
@@ -174,8 +182,10 @@ static void start(void)
 		shim.has_session = true;
 		wire_start();
 		fds_start();
-		if (!is_skipped())
-			adopt_settings();
+		if (!is_skipped()) {
+			cwd_start();
+			shim_adopt_settings();
+		}
 	}
 	errno = saved;
 	atomic_store_explicit(&wakefulness, AWAKE, memory_order_release);

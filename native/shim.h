@@ -16,6 +16,7 @@
 #include <sys/un.h>
 
 #include "kernel.h"
+#include "patterns.h"
 #include "wire.gen.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
@@ -39,6 +40,8 @@ struct shim {
 	struct wire_settings settings;
 	struct text mounts[MAX_MOUNTS];
 	int mount_count;
+	/* The user's patterns: which paths are whose, and which are other paths. */
+	struct patterns rules, mappings;
 	struct text home, launch_directory, temporary_directory, program;
 	struct sockaddr_un socket;
 	/* "MIRRORD_SESSION_DIR=…" and the shim's own path, terminated. */
@@ -47,6 +50,10 @@ struct shim {
 };
 
 extern struct shim shim;
+
+/* Takes the frame of the file `settings`, which stays where it is, and then the values in it. */
+bool shim_read_settings(const uint8_t *frame, size_t size);
+void shim_adopt_settings(void);
 
 /* The edge: what a hook returns to the app when a function of ours gave 0, a positive result or -errno.
  * errno is left alone on success. */

@@ -132,6 +132,8 @@ struct wire_settings {
 	struct wire_bytes program;
 	struct wire_bytes shim;
 	struct wire_bytes mounts;
+	struct wire_bytes path_rules;
+	struct wire_bytes path_mappings;
 	struct wire_bytes skip_processes;
 	uint16_t accept_port4;
 	uint16_t accept_port6;
@@ -154,6 +156,8 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_bytes(&out, message.program);
 	wire_put_bytes(&out, message.shim);
 	wire_put_bytes(&out, message.mounts);
+	wire_put_bytes(&out, message.path_rules);
+	wire_put_bytes(&out, message.path_mappings);
 	wire_put_bytes(&out, message.skip_processes);
 	wire_put_u16(&out, message.accept_port4);
 	wire_put_u16(&out, message.accept_port6);
@@ -176,6 +180,8 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_bytes(in, &message->program) &&
 	       wire_get_bytes(in, &message->shim) &&
 	       wire_get_bytes(in, &message->mounts) &&
+	       wire_get_bytes(in, &message->path_rules) &&
+	       wire_get_bytes(in, &message->path_mappings) &&
 	       wire_get_bytes(in, &message->skip_processes) &&
 	       wire_get_u16(in, &message->accept_port4) &&
 	       wire_get_u16(in, &message->accept_port6) &&

@@ -38,6 +38,8 @@ export interface RunSettings {
   readonly program: string;
   readonly shim: string;
   readonly mounts: readonly string[];
+  readonly pathRules: string;
+  readonly pathMappings: string;
   readonly skipProcesses: readonly string[];
 }
 

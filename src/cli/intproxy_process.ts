@@ -142,6 +142,8 @@ function settingsOf({ settings }: Start) {
     program: bytes(settings.program),
     shim: bytes(settings.shim),
     mounts: joinNul(settings.mounts.map(utf8)),
+    pathRules: bytes(settings.pathRules),
+    pathMappings: bytes(settings.pathMappings),
     skipProcesses: joinNul(settings.skipProcesses.map(utf8)),
   };
 }

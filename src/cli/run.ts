@@ -13,6 +13,7 @@
 import { utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
 import { FS_MODES } from "../config/options.ts";
+import { pathRulesTable } from "../config/path_rules.ts";
 import type { Config } from "../config/resolve.ts";
 import { environmentFor, unpackShim } from "../layer/inject.ts";
 import { holdSession, makeSessionDirectory } from "../layer/session_directory.ts";
@@ -182,6 +183,8 @@ function runSettings(
     program: base64(utf8(Deno.realPathSync(program.path))),
     shim: base64(utf8(shimPath)),
     mounts,
+    pathRules: base64(pathRulesTable(config.paths)),
+    pathMappings: "",
     skipProcesses: config.skipProcesses,
   };
 }

@@ -90,7 +90,13 @@ for (
         /Cannot use "feature\.network\.incoming\.mode" in x\.json: it is not supported yet \(leave it out, or say "off"\)/,
     },
     { content: { feature: { network: true } }, says: /"feature\.network\.incoming\.mode" .* not supported yet/ },
-    { content: { feature: { fs: { read_write: ["/x"] } } }, says: /"feature\.fs\.read_write" .* not supported yet/ },
+    {
+      content: { feature: { fs: { local: ["/x", "("] } } },
+      says: /"feature\.fs\.local" .*: "\(" is no regular expression: /,
+    },
+    { content: { feature: { fs: { local: [1] } } }, says: /"feature\.fs\.local" .*: it is an array/ },
+    { content: { feature: { fs: { not_found: ["(?=x)"] } } }, says: /look-around like \(\?=…\) cannot be used/ },
+    { content: { feature: { fs: { readonly_file_buffer: 15728641 } } }, says: /not a whole number of bytes/ },
     { content: { operator: true }, says: /Cannot use "operator" in x\.json: it needs the operator/ },
     { content: JSON.parse('{ "__proto__": { "a": 1 } }'), says: /Cannot use "__proto__"/ },
   ]

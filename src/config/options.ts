@@ -7,7 +7,7 @@
  */
 
 /** How the text of a value is read. */
-export type ValueKind = "text" | "boolean" | "seconds" | "list" | "fsMode" | "map";
+export type ValueKind = "text" | "boolean" | "seconds" | "list" | "fsMode" | "map" | "patterns" | "bufferBytes";
 
 interface KeyDecl {
   /** Where it stands in the configuration file; two options may speak of one key. */
@@ -15,6 +15,7 @@ interface KeyDecl {
   readonly kind: ValueKind;
   readonly doc: string;
   readonly default?: string;
+  readonly env?: `MIRRORD_${string}`;
   readonly group:
     | "Configuration"
     | "Target"
@@ -43,6 +44,11 @@ export type ConfigKey =
   | "agent.ttl"
   | "agent.startup_timeout"
   | "feature.fs.mode"
+  | "feature.fs.read_write"
+  | "feature.fs.read_only"
+  | "feature.fs.local"
+  | "feature.fs.not_found"
+  | "feature.fs.readonly_file_buffer"
   | "feature.env.include"
   | "feature.env.exclude"
   | "feature.env.unset"
@@ -57,6 +63,11 @@ export type ConfigKey =
   | "kubeconfig"
   | "kube_context"
   | "telemetry";
+
+/** Every row, in the order of the help. */
+export function optionRows(): (KeyDecl & Partial<OptionDecl>)[] {
+  return [...EXEC_OPTIONS, ...FILE_OPTIONS];
+}
 
 export const FS_MODES = ["local", "localwithoverrides", "read"] as const;
 export type FsMode = typeof FS_MODES[number];
@@ -246,8 +257,42 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
   },
 ];
 
-/** Options that only a configuration file can say. */
+/** Options without a flag: a configuration file says them, some a variable too. */
 export const FILE_OPTIONS: readonly KeyDecl[] = [
+  {
+    key: "feature.fs.read_write",
+    kind: "patterns",
+    env: "MIRRORD_FILE_READ_WRITE_PATTERN",
+    doc: "Paths that are the target's, for reading and writing",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.fs.read_only",
+    kind: "patterns",
+    env: "MIRRORD_FILE_READ_ONLY_PATTERN",
+    doc: "Paths that are the target's for reading and this machine's for writing",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.fs.local",
+    kind: "patterns",
+    env: "MIRRORD_FILE_LOCAL_PATTERN",
+    doc: "Paths that are this machine's",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.fs.not_found",
+    kind: "patterns",
+    doc: "Paths that are not there, whatever lies there",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.fs.readonly_file_buffer",
+    kind: "bufferBytes",
+    doc: "Says nothing here: files up to 1 MiB come whole when they are opened, bigger ones as they are read",
+    default: "128000",
+    group: "Accepted, without effect",
+  },
   {
     key: "feature.env.unset",
     kind: "list",
@@ -277,7 +322,7 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
 
 /** Every key that works, once: `-x` and `-y` may be about one. */
 export function keyDecls(): (KeyDecl & Partial<OptionDecl>)[] {
-  const all: (KeyDecl & Partial<OptionDecl>)[] = [...EXEC_OPTIONS, ...FILE_OPTIONS];
+  const all = optionRows();
   return all.filter((it, index) => all.findIndex((other) => other.key === it.key) === index);
 }
 

@@ -54,12 +54,7 @@ const AGENT = [
 
 const FEATURES = [
   later("feature.env.load_from_process", false),
-  later("feature.fs.read_write"),
-  later("feature.fs.read_only"),
-  later("feature.fs.local"),
-  later("feature.fs.not_found"),
   later("feature.fs.mapping"),
-  later("feature.fs.readonly_file_buffer"),
   later("feature.network.ipv6", true),
   later("feature.network.incoming.mode", "off"),
   later("feature.network.incoming.http_filter"),

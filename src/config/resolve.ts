@@ -5,7 +5,8 @@
  */
 import { UserError } from "../base/errors.ts";
 import { compilePattern } from "./pattern.ts";
-import { type ConfigKey, EXEC_OPTIONS, type FsMode, keyDecls, type ValueKind } from "./options.ts";
+import { type ConfigKey, FS_MODES, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
+import { type PathRules, pathRulesTable } from "./path_rules.ts";
 import { formatTarget, parseTarget, type Target } from "./target.ts";
 import { readValue, refuse, type Said, type Values } from "./values.ts";
 
@@ -36,6 +37,7 @@ export interface Config {
     readonly override: Readonly<Record<string, string>>;
   };
   readonly fsMode: FsMode;
+  readonly paths: PathRules;
   readonly isDnsRemote: boolean;
   readonly isHostnameRemote: boolean;
   readonly isTcpRemote: boolean;
@@ -46,8 +48,8 @@ export interface Config {
 export function saidByEnvironment(get: (name: string) => string | undefined): Said[] {
   const seen = new Set<string>();
   const said: Said[] = [];
-  for (const { env, key } of EXEC_OPTIONS) {
-    const text = get(env);
+  for (const { env, key } of optionRows()) {
+    const text = env && get(env);
     if (!text || seen.has(env)) continue;
     seen.add(env);
     said.push({ key, text, from: env });
@@ -77,6 +79,14 @@ export function resolveConfig(said: readonly Said[]): Config {
   value("telemetry", "boolean");
   const mapping = value("feature.env.mapping", "map") ?? {};
   checkPatterns(mapping, last.get("feature.env.mapping"));
+  const paths: PathRules = {
+    notFound: value("feature.fs.not_found", "patterns") ?? [],
+    readWrite: value("feature.fs.read_write", "patterns") ?? [],
+    readOnly: value("feature.fs.read_only", "patterns") ?? [],
+    local: value("feature.fs.local", "patterns") ?? [],
+  };
+  checkPaths(paths, last.get("feature.fs.read_write"));
+  value("feature.fs.readonly_file_buffer", "bufferBytes");
   return deepFreeze({
     target,
     isTargetDefault: targetText === undefined,
@@ -101,6 +111,7 @@ export function resolveConfig(said: readonly Said[]): Config {
       override: value("feature.env.override", "map") ?? {},
     },
     fsMode: fsModeFor(target, value("feature.fs.mode", "fsMode") ?? "read"),
+    paths,
     isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
     isHostnameRemote: value("feature.hostname", "boolean") ?? true,
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
@@ -113,6 +124,13 @@ function checkPatterns(mapping: Values["map"], said: Said | undefined): void {
     const wrong = compilePattern(pattern);
     if (typeof wrong === "string") throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
   }
+}
+
+function checkPaths(paths: PathRules, readWrite: Said | undefined): void {
+  if (readWrite && paths.readWrite.length > 0 && !(FS_MODES as readonly string[]).includes("write")) {
+    throw refuse(readWrite, "writing to the target's files does not work yet", "leave it out");
+  }
+  pathRulesTable(paths);
 }
 
 /** Without a target there are no files of somebody else worth having: only those that name resolution needs. */
@@ -131,6 +149,11 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "agent.ttl": agent.ttlSeconds,
     "agent.startup_timeout": agent.startupTimeoutMs / 1000,
     "feature.fs.mode": config.fsMode,
+    "feature.fs.read_write": config.paths.readWrite,
+    "feature.fs.read_only": config.paths.readOnly,
+    "feature.fs.local": config.paths.local,
+    "feature.fs.not_found": config.paths.notFound,
+    "feature.fs.readonly_file_buffer": undefined,
     "feature.env.include": env.include,
     "feature.env.exclude": env.include ? undefined : env.exclude,
     "feature.env.unset": env.unset,

@@ -83,7 +83,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
     target: { path: "deployment/web" },
     agent: { ttl: 1, startup_timeout: 60 },
     feature: {
-      fs: { mode: "read" },
+      fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [] },
       env: { exclude: [], unset: [], mapping: {}, override: {} },
       network: { dns: { enabled: true }, outgoing: { tcp: true } },
       hostname: true,
@@ -91,4 +91,16 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
     skip_processes: [],
     telemetry: false,
   });
+});
+
+Deno.test("resolveConfig() hears patterns for paths from variables, and refuses too many of them", () => {
+  const config = resolveConfig(environment({
+    MIRRORD_FILE_READ_ONLY_PATTERN: "^/data/; \\.crt$",
+    MIRRORD_FILE_LOCAL_PATTERN: "^/app",
+  }));
+  assert.deepEqual(config.paths, { notFound: [], readWrite: [], readOnly: ["^/data/", "\\.crt$"], local: ["^/app"] });
+  assert.throws(
+    () => resolveConfig([{ key: "feature.fs.local", value: ["(a|b)*a(a|b){20}"], from: "x" }]),
+    (error) => error instanceof UserError && error.code === "PATTERNS_TOO_BIG" && error.exitCode === 2,
+  );
 });

@@ -1,6 +1,7 @@
 /** How the value of each kind of option is read: as text from a flag or a variable, as it stands from a file. */
 import { UserError } from "../base/errors.ts";
 import { type ConfigKey, FS_MODES, type FsMode, type ValueKind } from "./options.ts";
+import { whyNoPathPattern } from "./path_rules.ts";
 
 /** One value somebody gave, and where they said it: as in messages. */
 export type Said =
@@ -14,6 +15,8 @@ export interface Values {
   list: readonly string[];
   fsMode: FsMode;
   map: Readonly<Record<string, string>>;
+  patterns: readonly string[];
+  bufferBytes: number;
 }
 
 /** Throws `UserError` when it cannot be read. */
@@ -21,6 +24,7 @@ export function readValue<K extends ValueKind>(said: Said, kind: K): Values[K] {
   if ("text" in said) return READERS[kind](said.text.trim(), said) as Values[K];
   const { value } = said;
   if (kind === "map") return readMap(value, said) as Values[K];
+  if (kind === "patterns") return readPatterns(value, said) as Values[K];
   if (kind === "list" && Array.isArray(value) && value.every((it) => typeof it === "string")) {
     return value.flatMap((it) => READERS.list(it, said)) as readonly string[] as Values[K];
   }
@@ -37,6 +41,8 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   list: 'an array of strings, or one string with ";" between them',
   fsMode: `one of ${FS_MODES.map((it) => `"${it}"`).join(", ")}`,
   map: "an object whose values are strings",
+  patterns: "an array of regular expressions, or one",
+  bufferBytes: "a whole number of bytes up to 15728640",
 };
 
 const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
@@ -46,6 +52,8 @@ const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
   list: "string",
   fsMode: "string",
   map: "object",
+  patterns: "string",
+  bufferBytes: "number",
 };
 
 const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
@@ -77,7 +85,26 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
   map(_text, said) {
     throw wrongType(said, "map");
   },
+  patterns(text, said) {
+    return readPatterns(READERS.list(text, said), said);
+  },
+  bufferBytes(text, said) {
+    if (/^[0-9]{1,8}$/.test(text) && Number(text) <= MAX_BUFFER_BYTES) return Number(text);
+    throw refuse(said, `"${text}" is not ${ALLOWED.bufferBytes}`);
+  },
 };
+
+const MAX_BUFFER_BYTES = 15 << 20;
+
+function readPatterns(value: unknown, said: Said): readonly string[] {
+  const patterns = Array.isArray(value) ? value : [value];
+  for (const pattern of patterns) {
+    if (typeof pattern !== "string") throw wrongType(said, "patterns");
+    const wrong = whyNoPathPattern(pattern);
+    if (wrong !== undefined) throw refuse(said, `"${pattern}" is no regular expression: ${wrong}`);
+  }
+  return patterns;
+}
 
 function readMap(value: unknown, said: Said): Values["map"] {
   if (!isObject(value)) throw wrongType(said, "map");

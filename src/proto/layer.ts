@@ -42,6 +42,9 @@ export const LAYER = {
       shim: "bytes",
       /** Target mounts (ConfigMaps, Secrets, volumes): remote for reading. */
       mounts: "bytes",
+      /** The user's patterns for paths and the patterns of `mapping`, each as a table of src/config/regex/dfa.ts or empty. */
+      pathRules: "bytes",
+      pathMappings: "bytes",
       /** Names of processes that are left alone. */
       skipProcesses: "bytes",
       /** Ports of the relays on loopback: accepting at once (blocking connect), black holes (non-blocking). */

@@ -15,10 +15,13 @@ async function lines(command: string, ...args: string[]): Promise<string[]> {
   return new TextDecoder().decode(stdout).trimEnd().split("\n");
 }
 
+/** For `mirrord explain`, which loads the shim to ask it. */
+const NO_HOOKS = ["mirrord_explain_path"];
+
 Deno.test("the shim exports the hooks of the table and nothing else", async () => {
   const symbols = await lines("nm", "-D", "--defined-only", await builtShim());
   const exported = symbols.map((it) => it.split(" ").at(-1)!.replace(/@.*/, ""));
-  assert.deepEqual(exported.sort(), hooks.map((it) => it.symbol).sort());
+  assert.deepEqual(exported.sort(), [...hooks.map((it) => it.symbol), ...NO_HOOKS].sort());
 });
 
 Deno.test("the shim runs on glibc 2.28 and needs no other library", async () => {

@@ -20,6 +20,8 @@ export const USER_SETTINGS: IntproxyOptions["settings"] = {
   program: new Uint8Array(0),
   shim: new Uint8Array(0),
   mounts: new Uint8Array(0),
+  pathRules: new Uint8Array(0),
+  pathMappings: new Uint8Array(0),
   skipProcesses: new Uint8Array(0),
 };
 

@@ -274,6 +274,8 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     program: text("/opt/program"),
     shim: text(shim),
     mounts: new Uint8Array(),
+    pathRules: new Uint8Array(),
+    pathMappings: new Uint8Array(),
     skipProcesses: new Uint8Array(),
     acceptPort4: 0,
     acceptPort6: 0,
