@@ -17,6 +17,16 @@ const PACKAGES = {
   services: ["/etc/services", "netbase"],
   buildah: ["/usr/bin/buildah", "buildah"],
   python: ["/usr/bin/python3", "python3"],
+  pip: ["/usr/bin/pip3", "python3-pip"],
+  git: ["/usr/bin/git", "git"],
+  sqlite: ["/usr/bin/sqlite3", "sqlite3"],
+  node: ["/usr/bin/node", "nodejs"],
+  npm: ["/usr/bin/npm", "npm"],
+  java: ["/usr/bin/javac", "default-jdk-headless"],
+  rsync: ["/usr/bin/rsync", "rsync"],
+  ruby: ["/usr/bin/ruby", "ruby"],
+  make: ["/usr/bin/make", "make"],
+  go: ["/usr/lib/go-1.19/bin/go", "golang-1.19-go"],
 } as const;
 
 export type Need = keyof typeof PACKAGES;
@@ -36,6 +46,11 @@ export async function prepare(needs: readonly Need[]): Promise<void> {
   await aptGet(["update", "-qq"]); // the lists may be missing or old
   const failure = await aptGet(install);
   if (failure !== undefined) throw new Error(`${command}:\n${failure}`);
+}
+
+/** Installs what it can of `wants`, and says what it cannot. */
+export async function tryToPrepare(wants: readonly Need[]): Promise<void> {
+  for (const want of wants) await prepare([want]).catch((error) => say(`without ${want}: ${error.message}`));
 }
 
 /** Undefined when it went well, else what it said. */

@@ -5,8 +5,8 @@
 import { build } from "./build.ts";
 import { prepare, say, TO_BUILD } from "./prepare.ts";
 
-/** What needs Kubernetes (`deno task test:cluster`) is among it, and skipped by name. */
-const PLACES = ["src/", "tests/"];
+/** What needs Kubernetes (`deno task test:cluster`) is among it, and skipped by name; tests/programs is not. */
+const PLACES = ["src/", "tests/", "--ignore=tests/programs"];
 
 interface Counts {
   passed: number;

@@ -69,7 +69,11 @@ export function exec(args: readonly string[], options: RunOptions = {}): Promise
 }
 
 /** Registers a test that is skipped, with the reason in its name, where something it needs is missing. */
-export function testUnless(reason: string | undefined, name: string, run: () => Promise<void>): void {
+export function testUnless(
+  reason: string | undefined,
+  name: string,
+  run: (context: Deno.TestContext) => Promise<void>,
+): void {
   Deno.test({
     name: reason === undefined ? name : `${name} (skipped: ${reason})`,
     ignore: reason !== undefined,

@@ -23,15 +23,19 @@ export interface CaseOptions {
 }
 
 /** Registers a test with a sandbox of its own. */
-export function sandboxTest(name: string, options: CaseOptions, body: (it: Case) => Promise<void>): void {
+export function sandboxTest(
+  name: string,
+  options: CaseOptions,
+  body: (it: Case, context: Deno.TestContext) => Promise<void>,
+): void {
   const missing = (options.needs ?? []).filter((path) => !isThere(path));
   const lacks = missing.length > 0 ? `needs ${missing.join(", ")}` : undefined;
-  testUnless(options.waits ?? lacks ?? whyNotBuilt() ?? whyNoSandbox(), name, async () => {
+  testUnless(options.waits ?? lacks ?? whyNotBuilt() ?? whyNoSandbox(), name, async (context) => {
     await using sandbox = await startSandbox();
     const here = await Deno.makeTempDir({ prefix: "mirrord-here-" });
     try {
       await furnish(sandbox.root, options.files ?? {});
-      await body(caseOf(sandbox, here));
+      await body(caseOf(sandbox, here), context);
     } finally {
       await Deno.remove(here, { recursive: true });
     }
