@@ -2,9 +2,12 @@
 import * as fs from "node:fs";
 import * as later from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
+import process from "node:process";
+import { inspect } from "node:util";
 import { createHash } from "node:crypto";
 
-const say = (...words) => console.log(...words);
+const say = (...words) =>
+  process.stdout.write(`${words.map((it) => typeof it === "string" ? it : inspect(it)).join(" ")}\n`);
 say((await later.readFile("/data/small/poem", "utf8")).split("\n"));
 say(
   (await later.readdir("/data/small", { withFileTypes: true })).map((it) =>
