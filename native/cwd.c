@@ -241,6 +241,49 @@ int hook_fchdir(int fd)
 	return result;
 }
 
+/* ---- directories that are no more where they were ---- */
+
+/* "<session directory>/cwd/…" for a path of the target, terminated; false when there is no room, or no session. */
+static bool put_placeholder(struct wire_bytes path, char into[PATH_MAX])
+{
+	const char *text = path.at;
+	size_t length = path.length;
+	while (length > 1 && text[length - 1] == '/')
+		length--;
+	if (root_length == 0 || length <= 1 || root_length + length >= PATH_MAX)
+		return false;
+	memcpy(into, root, root_length);
+	memcpy(into + root_length, text, length);
+	into[root_length + length] = '\0';
+	return true;
+}
+
+void cwd_removed(struct wire_bytes path)
+{
+	char placeholder[PATH_MAX];
+	if (put_placeholder(path, placeholder))
+		kernel(SYS_rmdir, placeholder);
+}
+
+void cwd_renamed(struct wire_bytes from, struct wire_bytes to)
+{
+	char before[PATH_MAX], after[PATH_MAX];
+	if (!put_placeholder(from, before) || !put_placeholder(to, after))
+		return;
+	if (kernel(SYS_rename, before, after) != -ENOENT || kernel(SYS_access, before, F_OK) < 0)
+		return;
+	/* Where it goes nobody was yet. */
+	char *path = after + root_length;
+	char *slash = strrchr(path, '/');
+	*slash = '\0';
+	int fd = open_placeholder_of(path);
+	*slash = '/';
+	if (fd < 0)
+		return;
+	kernel(SYS_close, fd);
+	kernel(SYS_rename, before, after);
+}
+
 /* ---- where are we ---- */
 
 /* True when it is for us to answer: the terminated path in `into`, or errno set and `*length` -1. */

@@ -33,6 +33,10 @@ long cwd_unveil(char *path, long length);
 /* `path` as it is; or absolute in `room` when it is relative to a directory of the target. */
 const char *cwd_absolute(int dirfd, const char *path, char room[WIRE_PATH_BYTES]);
 
+/* The session has removed this directory of the target, or renamed it: whoever is in there learns it from the kernel. */
+void cwd_removed(struct wire_bytes path);
+void cwd_renamed(struct wire_bytes from, struct wire_bytes to);
+
 /* readlink(2) when `path` names a link of /proc to a working directory that is the target's: the length; else BYPASS. */
 long cwd_link(int dirfd, const char *path, char *into, size_t room);
 

@@ -206,22 +206,29 @@ __attribute__((constructor)) static void begin(void)
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* What `path` and `dirfd` mean in a function that has no such parameter. */
+/* What the names of paths and of their descriptors mean in a function that has no such parameters. */
 static const struct none {
 	char nothing;
-} path;
+} path, from, to, from_fd, to_fd;
 _Static_assert(_Generic(dirfd, int: 0, default: 1), "outside, dirfd is libc's function");
 
-#define HAS_PATH _Generic(&path, const char **: true, default: false)
-#define DIRFD _Generic(dirfd, int: dirfd, default: AT_FDCWD)
 /* Whether there may be something to change: known when compiled, for most, and one or two loads for the others. */
-#define HAS_DIRFD _Generic(dirfd, int: true, default: false)
-#define MAY_BE_AWAY (HAS_PATH && (cwd_may_be_away() || (HAS_DIRFD && fds_may_be_directory())))
+#define IS_PATH(name) _Generic(&name, const char **: true, default: false)
+#define IS_DESCRIPTOR(name) _Generic(name, int: true, default: false)
+#define HAS_PATH (IS_PATH(path) || IS_PATH(from))
+#define HAS_DESCRIPTOR (IS_DESCRIPTOR(dirfd) || IS_DESCRIPTOR(from_fd))
+#define MAY_BE_AWAY (HAS_PATH && (cwd_may_be_away() || (HAS_DESCRIPTOR && fds_may_be_directory())))
+#define ABSOLUTE(name, descriptor)                                                                                     \
+	char absolute_##name[IS_PATH(name) ? WIRE_PATH_BYTES : 1];                                                     \
+	const char **given_##name = _Generic(&name, const char **: &name, default: &no_path);                          \
+	if (IS_PATH(name))                                                                                             \
+		*given_##name = cwd_absolute(_Generic(descriptor, int: descriptor, default: AT_FDCWD), *given_##name,  \
+					     absolute_##name);
 #define MAKE_ABSOLUTE                                                                                                  \
-	char absolute_path[WIRE_PATH_BYTES];                                                                           \
 	const char *no_path = NULL;                                                                                    \
-	const char **given = _Generic(&path, const char **: &path, default: &no_path);                                  \
-	*given = cwd_absolute(DIRFD, *given, absolute_path);
+	ABSOLUTE(path, dirfd)                                                                                          \
+	ABSOLUTE(from, from_fd)                                                                                        \
+	ABSOLUTE(to, to_fd)
 
 #define HOOK(ret, name, params, call)                                                                                  \
 	EXPORT ret export_##name params __asm__(#name);                                                                \

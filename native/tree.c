@@ -3,6 +3,7 @@
  *
  * A call with one path here and one at the target is EXDEV: to the program they are two file systems, and mv copies.
  */
+#include "cwd.h"
 #include "real.h"
 #include "tree.h"
 #include "wire.h"
@@ -139,7 +140,9 @@ static long try_rename(int from_fd, const char *from, int to_fd, const char *to,
 {
 	struct place a, b;
 	long result = locate_both(from_fd, from, &a, to_fd, to, &b);
-	return result ? result : remote_rename(a.path, b.path, flags);
+	if (result == 0 && (result = remote_rename(a.path, b.path, flags)) == 0 && !(flags & RENAME_EXCHANGE))
+		cwd_renamed(a.path, b.path);
+	return result;
 }
 
 static long try_link(int from_fd, const char *from, int to_fd, const char *to, int flags)
@@ -187,8 +190,12 @@ static long try_remove(int dirfd, const char *path, enum removes kinds)
 	case ABSENT:
 		return -ENOENT;
 	default:
-		return remote_remove(place.path, kinds);
+		break;
 	}
+	long result = remote_remove(place.path, kinds);
+	if (result == 0)
+		cwd_removed(place.path);
+	return result;
 }
 
 /* ---- hooks ---- */

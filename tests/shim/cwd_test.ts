@@ -1,5 +1,6 @@
 /** The working directory as the app sees it: chdir into the target and out of it, what relative paths mean, who inherits it. */
 import assert from "node:assert/strict";
+import { fromUtf8 } from "../../src/base/bytes.ts";
 import { ERRNO } from "../../src/base/errors.ts";
 import { answerFrom, directory, failing, file, link, type Tree } from "../support/remote_tree.ts";
 import { startUnderShim } from "../support/under_shim.ts";
@@ -149,6 +150,35 @@ Deno.test("a name that is no UTF-8 is a working directory like any other", async
   });
   await app.output();
   assert.deepEqual(asked, [`${bytes}2f66696c65`]);
+});
+
+/** Says yes to every change of the tree, and keeps what was asked. */
+async function change(words: string): Promise<{ lines: string[]; asked: string[] }> {
+  const asked: string[] = [];
+  await using app = await startUnderShim("cwd", words.split(" "), {
+    settings: { fsMode: 3 },
+    answer: (request) => {
+      if (!["Remove", "Rename", "MakeNode"].includes(request.type)) return answerFrom(TREE)(request);
+      const { from, to, path } = request as unknown as Record<string, Uint8Array>;
+      asked.push([request.type, ...[from, to, path].filter((it) => it !== undefined).map(fromUtf8)].join(" "));
+      return { type: "Done", errno: 0 };
+    },
+  });
+  return { lines: (await app.output()).trimEnd().split("\n"), asked };
+}
+
+Deno.test("rmdir() of the working directory leaves getcwd() without an answer", async () => {
+  const { lines, asked } = await change("chdir /srv/app/sub rmdir ../sub getcwd cat deep chdir /srv getcwd");
+  assert.deepEqual(lines, ["0", "0", "ENOENT", "ENOENT", "0", "/srv"]);
+  assert.deepEqual(asked, ["Remove /srv/app/sub"]);
+});
+
+Deno.test("rename() of a directory takes those along that are in it", async () => {
+  const { lines, asked } = await change("chdir /srv/app rename /srv/app /srv/other/new getcwd mkdir x rename y ../z");
+  assert.deepEqual(lines, ["0", "0", "/srv/other/new", "0", "0"]);
+  assert.deepEqual(asked, [
+    ...["Rename /srv/app /srv/other/new", "MakeNode /srv/other/new/x", "Rename /srv/other/new/y /srv/other/z"],
+  ]);
 });
 
 Deno.test("without a session the working directory is libc's", async () => {

@@ -165,6 +165,12 @@ static char **step(char **words)
 		show_link(*words++);
 	else if (!strcmp(word, "realpath"))
 		print(realpath(*words++, NULL));
+	else if (!strcmp(word, "rmdir"))
+		say(rmdir(*words++));
+	else if (!strcmp(word, "mkdir"))
+		say(mkdir(*words++, 0755));
+	else if (!strcmp(word, "rename"))
+		say(rename(words[0], words[1])), words += 2;
 	else if (!strcmp(word, "save"))
 		saved_directory = open(".", O_RDONLY | O_DIRECTORY);
 	else if (!strcmp(word, "back"))
