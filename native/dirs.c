@@ -280,26 +280,6 @@ static long read_entries(int fd, const struct directory_footer *footer, char *in
 	return whole;
 }
 
-/* read(2) of a directory is refused. Ours looks empty to the kernel, so only an end of file has to be looked at. */
-static ssize_t refused_to_directories(int fd, ssize_t count)
-{
-	struct directory_footer footer;
-	if (likely(count != 0) || !fds_may_be_directory() || fds_directory(fd, &footer) < 0)
-		return count;
-	errno = EISDIR;
-	return -1;
-}
-
-ssize_t hook_read(int fd, void *into, size_t room)
-{
-	return refused_to_directories(fd, real.read(fd, into, room));
-}
-
-ssize_t hook___read_chk(int fd, void *into, size_t room, size_t size)
-{
-	return refused_to_directories(fd, real.__read_chk(fd, into, room, size));
-}
-
 /* A local directory answers at once; what the kernel calls no directory may be one of ours. */
 ssize_t hook_getdents64(int fd, void *into, size_t room)
 {

@@ -9,9 +9,12 @@
 #include <sys/mman.h>
 
 #define FILE_PREFIX "mirrord-f-"
+#define BIG_PREFIX "mirrord-b-" /* src/layer/intproxy/descriptors.ts knows it, too */
 #define DIRECTORY_PREFIX "mirrord-d-"
 enum { PREFIX_LENGTH = sizeof FILE_PREFIX - 1, NAME_BYTES = 249, FOOTER_MAGIC = 0x6d646972 };
-_Static_assert(PREFIX_LENGTH + 2 * WIRE_STAT_BYTES <= NAME_BYTES, "a memfd's name holds the stat");
+/* Behind the stat stands the handle. */
+enum { HANDLE_AT = PREFIX_LENGTH + 2 * WIRE_STAT_BYTES, HANDLE_DIGITS = 8 };
+_Static_assert(HANDLE_AT + HANDLE_DIGITS <= NAME_BYTES, "a memfd's name holds the stat and a handle");
 
 static _Atomic bool has_directories;
 
@@ -34,19 +37,23 @@ void fds_start(void)
 			fds_directory(FIRST + at, &footer);
 }
 
-int fds_make(const struct wire_stat *stat)
+static const char hex_digits[] = "0123456789abcdef";
+
+int fds_make(const struct wire_stat *stat, uint64_t handle)
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t bytes[WIRE_STAT_BYTES];
 	char name[NAME_BYTES + 1];
 	struct wire_out out = { .at = bytes, .end = bytes + sizeof bytes };
 	wire_put_stat(&out, *stat);
-	memcpy(name, S_ISDIR(stat->mode) ? DIRECTORY_PREFIX : FILE_PREFIX, PREFIX_LENGTH);
+	const char *prefix = S_ISDIR(stat->mode) ? DIRECTORY_PREFIX : handle ? BIG_PREFIX : FILE_PREFIX;
+	memcpy(name, prefix, PREFIX_LENGTH);
 	char *at = name + PREFIX_LENGTH;
 	for (size_t byte = 0; byte < sizeof bytes; byte++) {
-		*at++ = digits[bytes[byte] >> 4];
-		*at++ = digits[bytes[byte] & 15];
+		*at++ = hex_digits[bytes[byte] >> 4];
+		*at++ = hex_digits[bytes[byte] & 15];
 	}
+	for (int digit = HANDLE_DIGITS - 1; handle && digit >= 0; digit--)
+		*at++ = hex_digits[handle >> (4 * digit) & 15];
 	*at = '\0';
 	return (int)kernel(SYS_memfd_create, name, MFD_CLOEXEC);
 }
@@ -71,10 +78,16 @@ long fds_link(int fd, char *into, size_t room)
 	return kernel(SYS_readlink, link_of(fd, link), into, room);
 }
 
-int fds_seal(int fd, int flags)
+int fds_open_again(int fd, int flags)
 {
 	char link[32];
-	long marked = kernel(SYS_fchmod, fd, S_ISVTX | 0444);
+	return (int)kernel(SYS_openat, AT_FDCWD, link_of(fd, link), flags | O_CLOEXEC);
+}
+
+int fds_seal(int fd, int flags, uint32_t mode)
+{
+	char link[32];
+	long marked = kernel(SYS_fchmod, fd, mode);
 	if (marked < 0)
 		return (int)marked;
 	int kept = flags & (O_NONBLOCK | O_PATH);
@@ -91,18 +104,31 @@ static int nibble(char digit)
 	return digit >= '0' && digit <= '9' ? digit - '0' : digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-int fds_stat(int fd, struct wire_stat *stat)
+enum { NAME_ROOM = sizeof "/memfd:" + NAME_BYTES + sizeof " (deleted)" };
+
+/* The memfd's name, from its prefix on, with `*length`; NULL when it is none of ours. */
+static const char *name_of(int fd, char room[NAME_ROOM], size_t *length)
 {
 	static const char before[] = "/memfd:";
 	char link[32];
-	char name[sizeof before + NAME_BYTES + sizeof " (deleted)"];
+	long count = kernel(SYS_readlink, link_of(fd, link), room, NAME_ROOM);
+	const char *at = room + sizeof before - 1;
+	if (count < (long)(sizeof before - 1 + HANDLE_AT) || memcmp(room, before, sizeof before - 1))
+		return NULL;
+	if (memcmp(at, FILE_PREFIX, PREFIX_LENGTH) && memcmp(at, BIG_PREFIX, PREFIX_LENGTH) &&
+	    memcmp(at, DIRECTORY_PREFIX, PREFIX_LENGTH))
+		return NULL;
+	*length = (size_t)count - (sizeof before - 1);
+	return at;
+}
+
+int fds_stat(int fd, struct wire_stat *stat)
+{
+	char room[NAME_ROOM];
 	uint8_t bytes[WIRE_STAT_BYTES];
-	long length = kernel(SYS_readlink, link_of(fd, link), name, sizeof name);
-	const char *at = name + sizeof before - 1;
-	long least = sizeof before - 1 + PREFIX_LENGTH + 2 * sizeof bytes;
-	if (length < least || memcmp(name, before, sizeof before - 1))
-		return -EBADF;
-	if (memcmp(at, FILE_PREFIX, PREFIX_LENGTH) && memcmp(at, DIRECTORY_PREFIX, PREFIX_LENGTH))
+	size_t length;
+	const char *at = name_of(fd, room, &length);
+	if (!at)
 		return -EBADF;
 	at += PREFIX_LENGTH;
 	for (size_t byte = 0; byte < sizeof bytes; byte++, at += 2) {
@@ -113,6 +139,25 @@ int fds_stat(int fd, struct wire_stat *stat)
 	}
 	struct wire_in in = { .at = bytes, .end = bytes + sizeof bytes };
 	return wire_get_stat(&in, stat) ? 0 : -EBADF;
+}
+
+int64_t fds_handle(int fd)
+{
+	char room[NAME_ROOM];
+	size_t length;
+	const char *at = name_of(fd, room, &length);
+	if (!at)
+		return -EBADF;
+	if (memcmp(at, BIG_PREFIX, PREFIX_LENGTH) || length < HANDLE_AT + HANDLE_DIGITS)
+		return 0;
+	int64_t handle = 0;
+	for (int digit = 0; digit < HANDLE_DIGITS; digit++) {
+		int value = nibble(at[HANDLE_AT + digit]);
+		if (value < 0)
+			return -EBADF;
+		handle = handle << 4 | value;
+	}
+	return handle;
 }
 
 /* Both are struct linux_dirent64: offset at byte 8, length of the record at byte 16. */

@@ -25,11 +25,23 @@ struct directory_footer {
 /* Looks whether this program was started with remote directories open. */
 void fds_start(void);
 
-/* An empty memfd for a file or directory with this stat, close-on-exec, readable and writable. Or -errno. */
-int fds_make(const struct wire_stat *stat);
+/* The modes of our memfds: of those that hold all they will ever hold, and of those that fill on demand (big.h), which
+ * their owner can open for writing. */
+enum { WHOLE_MODE = S_ISVTX | 0444, BIG_MODE = S_ISVTX | 0604 };
 
-/* Makes the filled memfd what the app gets: read-only, at its number, with the open flags `flags`. 0 or -errno. */
-int fds_seal(int fd, int flags);
+/* An empty memfd for a file or directory with this stat, close-on-exec, readable and writable. Or -errno.
+ * `handle` is the intproxy's number of a file that does not come whole, else 0. */
+int fds_make(const struct wire_stat *stat, uint64_t handle);
+
+/* The handle of a file of ours, 0 when it has none; or -EBADF. */
+int64_t fds_handle(int fd);
+
+/* Makes the filled memfd what the app gets: read-only, at its number, with the open flags `flags` and one of the modes
+ * above. 0 or -errno. */
+int fds_seal(int fd, int flags, uint32_t mode);
+
+/* The same file opened once more, with a position of its own. Close-on-exec. Or -errno. */
+int fds_open_again(int fd, int flags);
 
 /* Rewrites the entries' offsets and adds path and footer. 0 or -errno. */
 int fds_finish_directory(int fd, uint64_t entries_bytes, struct wire_bytes path);
@@ -37,7 +49,7 @@ int fds_finish_directory(int fd, uint64_t entries_bytes, struct wire_bytes path)
 /* Is a file with this mode and link count one of ours? Then fds_stat() tells what it stands for. */
 static inline bool fds_is_ours(uint32_t mode, uint64_t links)
 {
-	return unlikely(mode == (S_IFREG | S_ISVTX | 0444) && links == 0);
+	return unlikely((mode == (S_IFREG | WHOLE_MODE) || mode == (S_IFREG | BIG_MODE)) && links == 0);
 }
 
 /* 0 and the remote stat; or -errno: not ours after all, or the kernel does not tell (no /proc). */

@@ -1,6 +1,7 @@
 /* files.c - hooks of calls that take a path: open, access, links. What is remote is for reading; see paths.c for who
  * decides and remote.c for what is asked.
  */
+#include "big.h"
 #include "cwd.h"
 #include "fds.h"
 #include "real.h"
@@ -9,28 +10,49 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+/* The kernel's answer to a path that is local: which may be the name of an open file, as /dev/stdin is. */
+static int opened(int fd)
+{
+	int error = unlikely(fd >= 0 && big_has_any()) ? big_met(fd) : 0;
+	if (likely(!error))
+		return fd;
+	kernel(SYS_close, fd);
+	return edge(error);
+}
+
 int hook_open(const char *path, int flags, mode_t mode)
 {
 	long result = try_open(AT_FDCWD, path, flags);
-	return result == BYPASS ? real.open(path, flags, mode) : edge(result);
+	return result == BYPASS ? opened(real.open(path, flags, mode)) : edge(result);
 }
 
 int hook_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
 	long result = try_open(dirfd, path, flags);
-	return result == BYPASS ? real.openat(dirfd, path, flags, mode) : edge(result);
+	return result == BYPASS ? opened(real.openat(dirfd, path, flags, mode)) : edge(result);
 }
 
 int hook___open_2(const char *path, int flags)
 {
 	long result = try_open(AT_FDCWD, path, flags);
-	return result == BYPASS ? real.__open_2(path, flags) : edge(result);
+	return result == BYPASS ? opened(real.__open_2(path, flags)) : edge(result);
 }
 
 int hook___openat_2(int dirfd, const char *path, int flags)
 {
 	long result = try_open(dirfd, path, flags);
-	return result == BYPASS ? real.__openat_2(dirfd, path, flags) : edge(result);
+	return result == BYPASS ? opened(real.__openat_2(dirfd, path, flags)) : edge(result);
+}
+
+/* stdio reads within libc: what it reads must be there. */
+static FILE *streamed(FILE *stream)
+{
+	int error = unlikely(stream && big_has_any()) ? big_make_whole(fileno(stream)) : 0;
+	if (likely(!error))
+		return stream;
+	fclose(stream);
+	edge(error);
+	return NULL;
 }
 
 /* The flags of open(2) for an fopen(3) mode that only reads, else O_RDWR. */
@@ -52,8 +74,11 @@ FILE *hook_fopen(const char *path, const char *mode)
 {
 	long fd = try_open(AT_FDCWD, path, flags_of(mode));
 	if (fd == BYPASS)
-		return real.fopen(path, mode);
-	if (edge(fd) < 0)
+		return streamed(real.fopen(path, mode));
+	int error = fd < 0 ? (int)fd : big_make_whole((int)fd);
+	if (fd >= 0 && error)
+		kernel(SYS_close, fd);
+	if (edge(error) < 0)
 		return NULL;
 	FILE *stream;
 	struct directory_footer footer;
@@ -64,7 +89,7 @@ FILE *hook_fopen(const char *path, const char *mode)
 		kernel(SYS_close, fd);
 		return stream;
 	}
-	stream = fdopen((int)fd, mode);
+	stream = real.fdopen((int)fd, mode);
 	if (!stream)
 		kernel(SYS_close, fd);
 	return stream;
@@ -74,11 +99,14 @@ FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
 {
 	long fd = try_open(AT_FDCWD, path, flags_of(mode) | O_CLOEXEC);
 	if (fd == BYPASS)
-		return real.freopen(path, mode, stream);
-	if (fd < 0) {
+		return streamed(real.freopen(path, mode, stream));
+	int error = fd < 0 ? (int)fd : big_make_whole((int)fd);
+	if (fd >= 0 && error)
+		kernel(SYS_close, fd);
+	if (error) {
 		/* "If this function fails, the stream is closed": which is what it does with a path that is none. */
 		real.freopen("", mode, stream);
-		edge(fd);
+		edge(error);
 		return NULL;
 	}
 	/* The kernel opens the same memfd once more, under whatever number libc wants. */

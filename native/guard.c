@@ -3,6 +3,7 @@
  *
  * To the app our numbers are not open. What raw system calls do to them is noticed before their next use (wire.c).
  */
+#include "big.h"
 #include "real.h"
 #include "wire.h"
 
@@ -12,6 +13,8 @@ int hook_close(int fd)
 {
 	if (unlikely(wire_owns(fd)))
 		return edge(-EBADF);
+	if (big_may_be(fd))
+		big_closing(fd);
 	return real.close(fd);
 }
 
@@ -41,6 +44,10 @@ void hook_closefrom(int lowest)
 /* dup2 and dup3: `to` is about to be replaced. Afterwards a number that was ours is the app's, or closed. */
 static int duplicate(int from, int to, int flags, bool is_dup3)
 {
+	/* The number may be one that libc's stdio reads from. */
+	int error = big_may_be(from) && from != to ? big_make_whole(from) : 0;
+	if (edge(error) < 0)
+		return -1;
 	bool was_ours = unlikely(wire_owns(to)) && from != to;
 	if (was_ours)
 		wire_make_way(to);

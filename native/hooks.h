@@ -7,6 +7,7 @@
 
 #include "shim.h"
 
+#include <aio.h>
 #include <dirent.h>
 #include <glob.h>
 #include <netdb.h>
@@ -18,6 +19,7 @@
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <utime.h>

@@ -4,6 +4,7 @@
  * LD_PRELOAD stays, behind ours. What the shim cannot enter (static, musl, setuid, of another architecture) is noted by
  * name.
  */
+#include "big.h"
 #include "cwd.h"
 #include "real.h"
 #include "wire.h"
@@ -152,6 +153,15 @@ static const char *search_path(const char *name, char *into, size_t room)
 	return NULL;
 }
 
+/* A big remote file that another program inherits must be whole when the shim is not there to fill it. */
+static void prepare_files(const struct launch *it, const struct obstacle *found)
+{
+	bool is_unknown = it->how == FEXECVE || it->how == EXECVEAT;
+	bool is_spawn = it->how == SPAWN || it->how == SPAWNP; /* whose actions may hand on any descriptor */
+	if (unlikely(big_has_any()) && (found->what || is_unknown))
+		big_make_all_whole(is_spawn);
+}
+
 static struct obstacle note_obstacle(const struct launch *it)
 {
 	char room[1024];
@@ -222,7 +232,9 @@ static int launch_in_place(const struct launch *it, char *const envp[])
 	if (!shim.has_session)
 		return really(it, envp);
 	int saved = errno;
-	bool is_without_shim = note_obstacle(it).is_without_shim;
+	struct obstacle obstacle = note_obstacle(it);
+	bool is_without_shim = obstacle.is_without_shim;
+	prepare_files(it, &obstacle);
 	errno = saved;
 	struct survey found = survey(envp);
 	if (found.is_complete && !is_without_shim)

@@ -76,6 +76,49 @@ static long raw_file(long number, const long *a, bool *is_known)
 	}
 }
 
+static long raw_data(long number, const long *a, bool *is_known)
+{
+	switch (number) {
+	case SYS_read:
+		return hook_read(N(a[0]), P(a[1]), (size_t)a[2]);
+	case SYS_pread64:
+		return hook_pread(N(a[0]), P(a[1]), (size_t)a[2], a[3]);
+	case SYS_readv:
+		return hook_readv(N(a[0]), P(a[1]), N(a[2]));
+	case SYS_preadv:
+		return hook_preadv(N(a[0]), P(a[1]), N(a[2]), a[3]);
+	case SYS_preadv2:
+		return hook_preadv2(N(a[0]), P(a[1]), N(a[2]), a[3], N(a[5]));
+	case SYS_lseek:
+		return hook_lseek(N(a[0]), a[1], N(a[2]));
+	case SYS_mmap:
+		return (long)hook_mmap(P(a[0]), (size_t)a[1], N(a[2]), N(a[3]), N(a[4]), a[5]);
+	case SYS_sendfile:
+		return hook_sendfile(N(a[0]), N(a[1]), P(a[2]), (size_t)a[3]);
+	case SYS_copy_file_range:
+		return hook_copy_file_range(N(a[0]), P(a[1]), N(a[2]), P(a[3]), (size_t)a[4], (unsigned)a[5]);
+	case SYS_splice:
+		return hook_splice(N(a[0]), P(a[1]), N(a[2]), P(a[3]), (size_t)a[4], (unsigned)a[5]);
+	case SYS_dup:
+		return hook_dup(N(a[0]));
+	case SYS_fcntl:
+		return hook_fcntl(N(a[0]), N(a[1]), a[2]);
+	case SYS_chroot:
+		return hook_chroot(P(a[0]));
+	default:
+		*is_known = false;
+		return 0;
+	}
+}
+
+/* A ring would read where we do not see it. Programs that use one can do without (libuv, for one). */
+static long raw_ring(long number, const long *a, bool *is_known)
+{
+	(void)a;
+	*is_known = number == SYS_io_uring_setup && shim.fs_mode != FS_LOCAL;
+	return *is_known ? edge(-ENOSYS) : 0;
+}
+
 static long raw_process(long number, const long *a, bool *is_known)
 {
 	switch (number) {
@@ -118,7 +161,9 @@ static long raw_network(long number, const long *a, bool *is_known)
 
 static long known_or_real(long number, const long *a)
 {
-	static long (*const families[])(long, const long *, bool *) = { raw_file, raw_process, raw_network };
+	static long (*const families[])(long, const long *, bool *) = {
+		raw_file, raw_data, raw_process, raw_network, raw_ring,
+	};
 	for (size_t at = 0; at < sizeof families / sizeof *families; at++) {
 		bool is_known = true;
 		long result = families[at](number, a, &is_known);

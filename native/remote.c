@@ -1,10 +1,12 @@
 /* remote.c - the target's files, asked for over the wire. See remote.h. */
+#include "big.h"
 #include "fds.h"
 #include "remote.h"
 #include "wire.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* What open(2) knows beyond the access mode and what the agent has to know of it. */
 enum { AGENT_OPEN_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_NONBLOCK | O_NOATIME };
@@ -48,8 +50,8 @@ static int take_bulk(struct wire_call *call, struct wire_bytes data, int fd, uin
 	return (int)error;
 }
 
-/* The rest of a file that is too big to come with the answer to Open: all of it, at once. This is the one place to
- * change when big files fill on demand. 0 and `*size`, or -errno. */
+/* The rest of what did not come with the answer to Open and does not fill on demand (big.h): directories, files that do
+ * not know their size. 0 and `*size`, or -errno. */
 static int fetch_rest(uint64_t handle, int fd, uint64_t *size)
 {
 	struct wire_call call;
@@ -82,15 +84,18 @@ static void close_handle(uint64_t handle)
 	wire_tell(&call, wire_put_close_handle(call.buffer, sizeof call.buffer, WIRE_ID, message));
 }
 
-/* Fills the new memfd from the answer to Open, to its end. Finishes the call. */
-static int fill(struct wire_call *call, const struct wire_open_reply *reply, struct wire_bytes path, int fd)
+/* Fills the new memfd from the answer to Open: to its end, or so that the rest comes on demand (`*is_big`). Finishes the
+ * call. */
+static int fill(struct wire_call *call, const struct wire_open_reply *reply, struct wire_bytes path, int fd, bool *is_big)
 {
 	uint64_t size = reply->data.length;
 	int error = take_bulk(call, reply->data, fd, 0);
 	if (error)
 		return error;
 	wire_finish(call, true);
-	if (!reply->is_whole) {
+	*is_big = !reply->is_whole && S_ISREG(reply->stat.mode) && reply->handle <= UINT32_MAX &&
+		  big_begin(fd, size, (uint64_t)reply->stat.size);
+	if (!reply->is_whole && !*is_big) {
 		error = fetch_rest(reply->handle, fd, &size);
 		close_handle(reply->handle);
 	}
@@ -114,16 +119,20 @@ int remote_open(struct wire_bytes path, int flags)
 		wire_finish(&call, true);
 		return refused(reply.error);
 	}
-	int fd = fds_make(&reply.stat);
+	int fd = fds_make(&reply.stat, reply.is_whole ? 0 : reply.handle);
 	if (fd < 0) {
 		wire_finish(&call, call.in.missing == 0);
 		return fd;
 	}
-	error = fill(&call, &reply, path, fd);
+	bool is_big = false;
+	error = fill(&call, &reply, path, fd, &is_big);
 	if (!error)
-		error = fds_seal(fd, flags);
+		error = fds_seal(fd, flags, is_big ? BIG_MODE : WHOLE_MODE);
 	if (!error && S_ISDIR(reply.stat.mode))
 		kernel(SYS_lseek, fd, DIRECTORY_BASE, SEEK_SET);
+	/* The standard streams are read within libc. */
+	if (!error && is_big && fd <= STDERR_FILENO)
+		error = big_make_whole(fd);
 	if (error)
 		kernel(SYS_close, fd);
 	return error ? error : fd;

@@ -8,6 +8,7 @@
  * that comes in while another runs (from a signal handler, an allocator, an NSS module) is simply another call. A hook
  * that is left by longjmp could never take such a guard down again.
  */
+#include "big.h"
 #include "cwd.h"
 #include "fds.h"
 #include "real.h"
@@ -182,6 +183,7 @@ static void start(void)
 		shim.has_session = true;
 		wire_start();
 		fds_start();
+		big_start();
 		if (!is_skipped()) {
 			cwd_start();
 			shim_adopt_settings();

@@ -8,6 +8,7 @@
  *
  * UDP, Unix sockets and everything that is not a TCP connect stays real. Refuses nothing by itself.
  */
+#include "big.h"
 #include "real.h"
 #include "remote.h"
 #include "wire.h"
@@ -399,8 +400,30 @@ ssize_t hook_sendto(int fd, const void *from, size_t length, int flags, const st
 	return result == BYPASS ? real.sendto(fd, from, length, flags, address, address_length) : edge(result);
 }
 
+/* Whoever gets a descriptor of a big remote file need not have the shim: it gets all of it. */
+static int make_whole_what_is_sent(const struct msghdr *message)
+{
+	struct cmsghdr *part = message && message->msg_control ? CMSG_FIRSTHDR(message) : NULL;
+	for (; part; part = CMSG_NXTHDR((struct msghdr *)message, part)) {
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t at = 0; at < count; at++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(part) + at * sizeof fd, sizeof fd);
+			int error = big_may_be(fd) ? big_make_whole(fd) : 0;
+			if (error)
+				return error;
+		}
+	}
+	return 0;
+}
+
 ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
+	int error = unlikely(big_has_any()) ? make_whole_what_is_sent(message) : 0;
+	if (edge(error) < 0)
+		return -1;
 	long result = message ? connect_first(fd, &flags, message->msg_name, message->msg_namelen) : BYPASS;
 	return result == BYPASS ? real.sendmsg(fd, message, flags) : edge(result);
 }

@@ -40,6 +40,8 @@ enum wire_type {
 	WIRE_RESOLVE_REPLY = 31,
 	WIRE_REVERSE_NAME = 32,
 	WIRE_NAME_REPLY = 33,
+	WIRE_READ_FILE = 60,
+	WIRE_DESCRIPTOR_CLOSED = 61,
 	WIRE_LOOPBACK_OWNER = 39,
 	WIRE_LOOPBACK_OWNER_REPLY = 46,
 	WIRE_CONNECT = 40,
@@ -858,6 +860,51 @@ static inline bool wire_get_name_reply(struct wire_in *in, struct wire_name_repl
 {
 	return wire_get_i32(in, &message->eai) &&
 	       wire_tail(in, &message->name) &&
+	       wire_is_done(in);
+}
+
+/* pread(2) of a file that did not come whole, answered by one Chunk: at least `length` bytes (fewer: it ends there), at most `most`; the intproxy reads ahead of who reads in order */
+struct wire_read_file {
+	uint64_t handle;
+	uint64_t offset;
+	uint32_t length;
+	uint32_t most;
+};
+
+static inline size_t wire_put_read_file(uint8_t *frame, size_t room, uint32_t id, struct wire_read_file message)
+{
+	struct wire_out out = wire_begin(frame, room, 60, id);
+	wire_put_u64(&out, message.handle);
+	wire_put_u64(&out, message.offset);
+	wire_put_u32(&out, message.length);
+	wire_put_u32(&out, message.most);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_read_file(struct wire_in *in, struct wire_read_file *message)
+{
+	return wire_get_u64(in, &message->handle) &&
+	       wire_get_u64(in, &message->offset) &&
+	       wire_get_u32(in, &message->length) &&
+	       wire_get_u32(in, &message->most) &&
+	       wire_is_done(in);
+}
+
+/* not answered: a descriptor of this file was closed, perhaps the last one */
+struct wire_descriptor_closed {
+	uint64_t handle;
+};
+
+static inline size_t wire_put_descriptor_closed(uint8_t *frame, size_t room, uint32_t id, struct wire_descriptor_closed message)
+{
+	struct wire_out out = wire_begin(frame, room, 61, id);
+	wire_put_u64(&out, message.handle);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_descriptor_closed(struct wire_in *in, struct wire_descriptor_closed *message)
+{
+	return wire_get_u64(in, &message->handle) &&
 	       wire_is_done(in);
 }
 

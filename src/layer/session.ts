@@ -16,6 +16,7 @@ import type { Duplex } from "../base/duplex.ts";
 import { writeToStderrOf } from "../sys/relay.ts";
 import { SESSION_VARIABLE } from "./inject.ts";
 import { AgentClient, type AgentClientOptions, type TargetFacts } from "./intproxy/agent_client.ts";
+import { handlesOf } from "./intproxy/descriptors.ts";
 import { Files } from "./intproxy/files.ts";
 import { Life } from "./intproxy/life.ts";
 import { Outgoing } from "./intproxy/outgoing.ts";
@@ -75,8 +76,8 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   });
   const outgoing = await Outgoing.open(agent);
   undo.defer(() => outgoing.close());
-  const files = undo.use(new Files(agent, options.times?.now));
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
+  const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody())));
   undo.defer(() => life.close());
   const server = new Server(`${directory}/socket`, { agent, files, outgoing, life, build, log });
   undo.defer(() => server.close());

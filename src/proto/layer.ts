@@ -114,6 +114,18 @@ export const LAYER = {
   ReverseName: { id: 32, doc: "address (4 or 16 bytes) to name", fields: { address: "bytes" } },
   NameReply: { id: 33, doc: "", fields: { eai: "i32", name: "str" } },
 
+  ReadFile: {
+    id: 60,
+    doc: "pread(2) of a file that did not come whole, answered by one Chunk: at least `length` bytes (fewer: it ends " +
+      "there), at most `most`; the intproxy reads ahead of who reads in order",
+    fields: { handle: "u64", offset: "u64", length: "u32", most: "u32" },
+  },
+  DescriptorClosed: {
+    id: 61,
+    doc: "not answered: a descriptor of this file was closed, perhaps the last one",
+    fields: { handle: "u64" },
+  },
+
   LoopbackOwner: {
     id: 39,
     doc: "is this loopback port a listener of a process of this run? Then it stays local",

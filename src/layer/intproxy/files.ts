@@ -10,7 +10,8 @@ import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
 import { LAYER, LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
 import { type MessageNamed, NO_STAT, type Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
-import { Handles } from "./handles.ts";
+import { Handles, type InUse } from "./handles.ts";
+import { OnDemand } from "./on_demand.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
 import type { Listing } from "./listing.ts";
 import { directoryKey, Snapshots } from "./snapshots.ts";
@@ -20,7 +21,18 @@ import { askForDirectory } from "./working_directory.ts";
 type FileRequest = Extract<
   LayerMessage,
   {
-    type: "Open" | "Fetch" | "CloseHandle" | "Stat" | "Access" | "ReadLink" | "RealPath" | "StatFs" | "ChangeDirectory";
+    type:
+      | "Open"
+      | "Fetch"
+      | "ReadFile"
+      | "CloseHandle"
+      | "DescriptorClosed"
+      | "Stat"
+      | "Access"
+      | "ReadLink"
+      | "RealPath"
+      | "StatFs"
+      | "ChangeDirectory";
   }
 >;
 
@@ -38,13 +50,15 @@ export class Files implements Disposable {
   readonly #agent: AgentClient;
   readonly tree: Tree;
   readonly #snapshots: Snapshots;
+  readonly #onDemand: OnDemand;
   readonly #fetches = new Set<Promise<void>>();
 
-  constructor(agent: AgentClient, now: () => number = () => performance.now()) {
+  constructor(agent: AgentClient, now: () => number = () => performance.now(), inUse?: InUse) {
     this.#agent = agent;
     this.#snapshots = new Snapshots(agent, now);
     this.tree = new Tree(agent, this.#snapshots);
-    this.handles = new Handles((handle) => agent.tell({ type: "CloseHandle", handle }));
+    this.handles = new Handles((handle) => agent.tell({ type: "CloseHandle", handle }), inUse);
+    this.#onDemand = new OnDemand(agent, this.handles, now);
   }
 
   onRequest(message: FileRequest, id: number, shim: ShimConnection): void {
@@ -53,8 +67,12 @@ export class Files implements Disposable {
         return this.#open(message, id, shim);
       case "Fetch":
         return this.#startFetch(message, id, shim);
+      case "ReadFile":
+        return this.#onDemand.onRead(message, id, shim);
       case "CloseHandle":
         return this.handles.close(message.handle);
+      case "DescriptorClosed":
+        return this.handles.descriptorClosed(message.handle);
       case "Stat":
         return this.#stat(message, id, shim);
       case "Access":
@@ -72,6 +90,7 @@ export class Files implements Disposable {
   /** Resolves when no Fetch runs any more; they end with their shim or the agent. */
   async settled(): Promise<void> {
     await Promise.all(this.#fetches);
+    await this.#onDemand.settled();
   }
 
   [Symbol.dispose](): void {
@@ -87,10 +106,12 @@ export class Files implements Disposable {
       return this.#list(message, id, shim);
     }
     const observe = this.#snapshots.observer(message.path);
+    const path = message.path.slice();
+    const { flags } = message;
     this.#agent.request({ ...message, inlineBytes: LAYER_LIMITS.inlineBytes }, (answer) => {
       if (!answer) return failure(ERRNO.EIO);
       observe?.(answer.errno, answer.stat);
-      this.#opened(answer, answer.data, id, shim);
+      this.#opened(answer, answer.data, id, shim, { path, flags });
     });
   }
 
@@ -108,16 +129,24 @@ export class Files implements Disposable {
       }
       if (answer.errno !== 0) this.#snapshots.observer(path)?.(answer.errno, undefined);
       const listing = answer.errno === 0 ? this.#snapshots.add(directoryKey(path), answer, asked) : undefined;
-      this.#opened(answer, answer.data.subarray(0, answer.entryBytes), id, shim, listing);
+      this.#opened(answer, answer.data.subarray(0, answer.entryBytes), id, shim, { path, flags, listing });
     });
   }
 
-  #opened(answer: Opened, data: Uint8Array, id: number, shim: ShimConnection, listing?: Listing): void {
+  #opened(answer: Opened, data: Uint8Array, id: number, shim: ShimConnection, asked: Asked): void {
     const { errno, stat, isWhole, handle } = answer;
+    const { path, flags, listing } = asked;
     // What stat says of a directory is not how long its entries are.
-    const size = (stat.mode & S_IFMT) === S_IFDIR ? 0 : Number(stat.size);
+    const isDirectory = (stat.mode & S_IFMT) === S_IFDIR;
+    const size = isDirectory ? 0 : Number(stat.size);
     const owner = { pid: shim.pid, size, ...(listing && { listing }) };
-    if (errno === 0 && !isWhole) this.handles.add(handle, owner);
+    if (errno === 0 && !isWhole) {
+      const { dev, ino } = stat;
+      this.handles.add(
+        handle,
+        isDirectory ? owner : { ...owner, firstBytes: data.length, identity: { path, flags, dev, ino } },
+      );
+    }
     shim.send({ type: "OpenReply", errno, stat, isWhole, handle, data }, id);
   }
 
@@ -177,7 +206,7 @@ export class Files implements Disposable {
 
   #startFetch(message: MessageNamed<typeof LAYER, "Fetch">, id: number, shim: ShimConnection): void {
     const handle = this.handles.get(message.handle);
-    if (!handle) return shim.sendFrame(chunk(id, ERRNO.EBADF, true, NOTHING));
+    if (handle?.atAgent === undefined) return shim.sendFrame(chunk(id, ERRNO.EBADF, true, NOTHING));
     const from = Number(message.offset);
     // A regular file ends where stat said; others end where a read comes back short.
     const end = handle.size > 0 ? handle.size : Infinity;
@@ -225,8 +254,16 @@ export class Files implements Disposable {
   }
 }
 
-function chunk(id: number, errno: number, isLast: boolean, data: Uint8Array): Uint8Array {
+/** Part of a file as the shim gets it. */
+export function chunk(id: number, errno: number, isLast: boolean, data: Uint8Array): Uint8Array {
   return layerCodec.encode({ type: "Chunk", errno, isLast, data }, id);
+}
+
+/** What was opened, and where its entries are noted. */
+interface Asked {
+  path: Uint8Array;
+  flags: number;
+  listing?: Listing | undefined;
 }
 
 /** What OpenReply and ListReply have in common. */

@@ -97,6 +97,8 @@ export class Server {
     switch (frame.type) {
       case "Open":
       case "Fetch":
+      case "ReadFile":
+      case "DescriptorClosed":
       case "CloseHandle":
       case "Stat":
       case "Access":

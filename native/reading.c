@@ -1,0 +1,194 @@
+/* reading.c - hooks of calls that take bytes out of a descriptor, or hand descriptors on: each looks whether it is a big
+ * remote file with something missing (big.h), and leaves everything else to libc.
+ */
+#include "big.h"
+#include "fds.h"
+#include "real.h"
+
+#include <aio.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+
+static ssize_t edge_size(long result)
+{
+	if (result < 0) {
+		errno = (int)-result;
+		return -1;
+	}
+	return result;
+}
+
+/* ---- read, pread and their vectors ---- */
+
+/* read(2) of a directory is refused. Ours looks empty to the kernel, so only an end of file has to be looked at. */
+static ssize_t refused_to_directories(int fd, ssize_t count)
+{
+	struct directory_footer footer;
+	if (likely(count != 0) || !fds_may_be_directory() || fds_directory(fd, &footer) < 0)
+		return count;
+	errno = EISDIR;
+	return -1;
+}
+
+ssize_t hook_read(int fd, void *into, size_t room)
+{
+	long result = big_may_be(fd) ? big_read(fd, into, room) : BYPASS;
+	return result == BYPASS ? refused_to_directories(fd, real.read(fd, into, room)) : edge_size(result);
+}
+
+/* The checked forms end the program when `size`, the true size of the buffer, is too small: that is left to libc. */
+ssize_t hook___read_chk(int fd, void *into, size_t room, size_t size)
+{
+	long result = big_may_be(fd) && room <= size ? big_read(fd, into, room) : BYPASS;
+	return result == BYPASS ? refused_to_directories(fd, real.__read_chk(fd, into, room, size)) : edge_size(result);
+}
+
+ssize_t hook_pread(int fd, void *into, size_t room, off_t offset)
+{
+	long result = big_may_be(fd) ? big_read_at(fd, into, room, offset) : BYPASS;
+	return result == BYPASS ? real.pread(fd, into, room, offset) : edge_size(result);
+}
+
+ssize_t hook___pread_chk(int fd, void *into, size_t room, off_t offset, size_t size)
+{
+	long result = big_may_be(fd) && room <= size ? big_read_at(fd, into, room, offset) : BYPASS;
+	return result == BYPASS ? real.__pread_chk(fd, into, room, offset, size) : edge_size(result);
+}
+
+ssize_t hook_readv(int fd, const struct iovec *parts, int count)
+{
+	long result = big_may_be(fd) ? big_readv(fd, parts, count) : BYPASS;
+	return result == BYPASS ? real.readv(fd, parts, count) : edge_size(result);
+}
+
+ssize_t hook_preadv(int fd, const struct iovec *parts, int count, off_t offset)
+{
+	long result = big_may_be(fd) ? big_readv_at(fd, parts, count, offset) : BYPASS;
+	return result == BYPASS ? real.preadv(fd, parts, count, offset) : edge_size(result);
+}
+
+/* preadv2(2): "if the offset argument is -1, then the current file offset is used and updated". */
+ssize_t hook_preadv2(int fd, const struct iovec *parts, int count, off_t offset, int flags)
+{
+	long result = BYPASS;
+	if (big_may_be(fd))
+		result = offset == -1 ? big_readv(fd, parts, count) : big_readv_at(fd, parts, count, offset);
+	return result == BYPASS ? real.preadv2(fd, parts, count, offset, flags) : edge_size(result);
+}
+
+off_t hook_lseek(int fd, off_t offset, int whence)
+{
+	long result = big_may_be(fd) ? big_seek(fd, offset, whence) : BYPASS;
+	return result == BYPASS ? real.lseek(fd, offset, whence) : edge_size(result);
+}
+
+/* ---- mapping ---- */
+
+void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
+{
+	long result = big_may_be(fd) && !(flags & MAP_ANONYMOUS) ? big_map(fd, offset, length) : BYPASS;
+	return result == BYPASS ? real.mmap(at, length, protection, flags, fd, offset) : (void *)edge_size(result);
+}
+
+/* ---- moving bytes within the kernel ---- */
+
+ssize_t hook_sendfile(int to, int from, off_t *offset, size_t count)
+{
+	struct big_loan loan;
+	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
+	if (lent == BYPASS)
+		return real.sendfile(to, from, offset, count);
+	if (lent < 0)
+		return edge_size(lent);
+	ssize_t result = real.sendfile(to, loan.fd, &loan.at, count);
+	big_lent(&loan, result);
+	return result;
+}
+
+ssize_t hook_copy_file_range(int from, off64_t *offset, int to, off64_t *to_offset, size_t count, unsigned flags)
+{
+	struct big_loan loan;
+	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
+	if (lent == BYPASS)
+		return real.copy_file_range(from, offset, to, to_offset, count, flags);
+	if (lent < 0)
+		return edge_size(lent);
+	ssize_t result = real.copy_file_range(loan.fd, &loan.at, to, to_offset, count, flags);
+	big_lent(&loan, result);
+	return result;
+}
+
+ssize_t hook_splice(int from, off64_t *offset, int to, off64_t *to_offset, size_t count, unsigned flags)
+{
+	struct big_loan loan;
+	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
+	if (lent == BYPASS)
+		return real.splice(from, offset, to, to_offset, count, flags);
+	if (lent < 0)
+		return edge_size(lent);
+	ssize_t result = real.splice(loan.fd, &loan.at, to, to_offset, count, flags);
+	big_lent(&loan, result);
+	return result;
+}
+
+/* ---- what reads where we do not see it: the file is made whole first ---- */
+
+FILE *hook_fdopen(int fd, const char *mode)
+{
+	int error = big_may_be(fd) ? big_make_whole(fd) : 0;
+	return edge(error) < 0 ? NULL : real.fdopen(fd, mode);
+}
+
+int hook_aio_read(struct aiocb *request)
+{
+	int error = request && big_may_be(request->aio_fildes) ? big_make_whole(request->aio_fildes) : 0;
+	return edge(error) < 0 ? -1 : real.aio_read(request);
+}
+
+int hook_lio_listio(int mode, struct aiocb *const requests[], int count, struct sigevent *event)
+{
+	for (int at = 0; requests && at < count; at++)
+		if (requests[at] && big_may_be(requests[at]->aio_fildes) &&
+		    edge(big_make_whole(requests[at]->aio_fildes)) < 0)
+			return -1;
+	return real.lio_listio(mode, requests, count, event);
+}
+
+/* Without /proc nothing could be fetched any more. */
+int hook_chroot(const char *path)
+{
+	int error = big_has_any() ? big_make_all_whole(true) : 0;
+	return edge(error) < 0 ? -1 : real.chroot(path);
+}
+
+/* ---- the same file under another number ---- */
+
+/* `to` is a descriptor of the same file as the marked `from`. */
+static int copied(int to)
+{
+	if (to < 0)
+		return to;
+	int error = big_met(to);
+	if (error) {
+		kernel(SYS_close, to);
+		return edge(error);
+	}
+	return to;
+}
+
+int hook_dup(int fd)
+{
+	bool is_marked = big_may_be(fd);
+	int to = real.dup(fd);
+	return unlikely(is_marked) ? copied(to) : to;
+}
+
+int hook_fcntl(int fd, int command, long argument)
+{
+	bool is_copying = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
+	bool is_marked = is_copying && big_may_be(fd);
+	int result = real.fcntl(fd, command, argument);
+	return unlikely(is_marked) ? copied(result) : result;
+}

@@ -1,0 +1,40 @@
+/**
+ * Which remote files the processes of a run have open: the kernel tells, by the names of their memfds (native/fds.h).
+ *
+ * Of a process that may not be looked into nothing is told.
+ */
+
+/** "/memfd:mirrord-b-", the stat in hexadecimal, the handle in eight digits. */
+const NAME = /^\/memfd:mirrord-b-[0-9a-f]{216}([0-9a-f]{8})/;
+
+/** The handles of on-demand files that these processes have descriptors of. */
+export function handlesOf(pids: Iterable<number>): Set<bigint> {
+  const handles = new Set<bigint>();
+  for (const pid of pids) {
+    for (const link of linksOf(pid)) {
+      const match = NAME.exec(link);
+      if (match) handles.add(BigInt(`0x${match[1]}`));
+    }
+  }
+  return handles;
+}
+
+function* linksOf(pid: number): Generator<string> {
+  const directory = `/proc/${pid}/fd`;
+  try {
+    for (const { name } of Deno.readDirSync(directory)) {
+      const link = linkOf(`${directory}/${name}`);
+      if (link !== undefined) yield link;
+    }
+  } catch {
+    // It has ended, or is another user's.
+  }
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
