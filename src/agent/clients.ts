@@ -3,7 +3,7 @@
  *
  * Event							Then
  * first client proves itself		the wait for somebody is over
- * last client leaves				leave, unless another is just proving itself
+ * last client leaves				leave, unless another is just proving itself, or one may still come (keep-alive)
  * nobody came in time				leave
  * `leave(reason)` or the signal	tell the clients, let what was sent go out, close them, leave
  */
@@ -20,6 +20,11 @@ export class Clients {
   readonly #sessions = new Map<Session, Promise<void>>();
   readonly #leaving = Promise.withResolvers<string>();
   #hasHadClients = false;
+  /** How long to stay alone. */
+  #nextMs = 0;
+  #alone: ReturnType<typeof setTimeout> | undefined;
+  /** That time is over; whoever is just proving itself may still be welcome. */
+  #isLate = false;
   #isLeaving = false;
   /** Nobody else can come (stdio). */
   #isClosedToNew = false;
@@ -29,10 +34,15 @@ export class Clients {
   }
 
   /** Serves whoever comes; resolves with the reason to leave when everybody has been seen off. */
-  async serve(transport: Transport, communicationTimeoutMs: number, signal: AbortSignal): Promise<string> {
+  async serve(
+    transport: Transport,
+    waits: { readonly firstMs: number; readonly nextMs: number },
+    signal: AbortSignal,
+  ): Promise<string> {
+    this.#nextMs = waits.nextMs;
     const nobody = setTimeout(() => {
       if (!this.#hasHadClients) this.leave("Nobody came");
-    }, communicationTimeoutMs);
+    }, waits.firstMs);
     const stop = () => this.leave("Told to stop");
     if (signal.aborted) stop();
     signal.addEventListener("abort", stop, { once: true });
@@ -40,6 +50,7 @@ export class Clients {
     const reason = await this.#leaving.promise;
     signal.removeEventListener("abort", stop);
     clearTimeout(nobody);
+    clearTimeout(this.#alone);
     // Clients first: stdin and stdout are transport and client in one.
     this.#isLeaving = true;
     for (const session of this.#sessions.keys()) session.warn(`${reason}: the agent leaves`);
@@ -64,7 +75,13 @@ export class Clients {
 
   #begin(duplex: Duplex): void {
     const session = new Session(duplex, this.#context);
-    const served = session.serve(() => this.#hasHadClients = true).finally(() => {
+    const onWelcome = () => {
+      this.#hasHadClients = true;
+      clearTimeout(this.#alone);
+      this.#alone = undefined;
+      this.#isLate = false;
+    };
+    const served = session.serve(onWelcome).finally(() => {
       this.#sessions.delete(session);
       this.#leaveIfAlone();
     });
@@ -73,6 +90,13 @@ export class Clients {
 
   #leaveIfAlone(): void {
     const isOver = this.#hasHadClients || this.#isClosedToNew;
-    if (isOver && this.#sessions.size === 0) this.leave("The last client has left");
+    if (!isOver || this.#sessions.size > 0 || this.#isLeaving) return;
+    if (this.#isClosedToNew || this.#nextMs === 0 || this.#isLate) return this.leave("The last client has left");
+    // Who only knocks does not prolong the wait.
+    this.#alone ??= setTimeout(() => {
+      this.#alone = undefined;
+      this.#isLate = true;
+      if (this.#sessions.size === 0) this.leave("Nobody came back");
+    }, this.#nextMs);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The agent's life: open the way in, become the target, serve clients, leave.
  *
- * It leaves (resolves) when the last client that had proved itself has left, when nobody has come in time, when the
+ * It leaves (resolves) when the last client that had proved itself has left (and no other came while it was kept), when nobody has come in time, when the
  * target has ended, or when told to by the signal; a guest does not stay longer than its host and its reason.
  */
 import { Clients } from "./clients.ts";
@@ -19,6 +19,8 @@ export interface AgentOptions {
   version: string;
   /** Nobody has connected and proved itself in this time: the agent leaves. */
   communicationTimeoutMs: number;
+  /** How long to stay for another client when the last one has left. */
+  keepAliveMs?: number;
   /** Nothing heard of a client for this long: its session ends. Clients ping every 10 s. */
   clientTimeoutMs: number;
   log: (line: string) => void;
@@ -45,6 +47,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   });
   using _watch = watchTarget(target, () => clients.leave("The target process has ended"));
   log(`Ready on ${transport.name} for ${target.pid === undefined ? "no target" : `process ${target.pid}`}`);
-  const reason = await clients.serve(transport, options.communicationTimeoutMs, options.signal);
+  const waits = { firstMs: options.communicationTimeoutMs, nextMs: options.keepAliveMs ?? 0 };
+  const reason = await clients.serve(transport, waits, options.signal);
   log(`${reason}: the agent leaves`);
 }

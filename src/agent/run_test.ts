@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { AgentProcess } from "../../tests/support/agent_process.ts";
 import { NEEDS_ROOT, TargetProcess } from "../../tests/support/target_process.ts";
+import { AgentClient, TEST_SECRET } from "../../tests/support/agent_client.ts";
+import { duplexOf } from "../base/duplex.ts";
 import { fromUtf8, splitNul, utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
 import { type AgentOptions, runAgent } from "./mod.ts";
@@ -260,4 +262,61 @@ Deno.test("an agent at a pipe goes when the pipe ends, whether or not anybody sa
   await using agent = new AgentProcess({ target: { kind: "none" } });
   await agent.client()[Symbol.asyncDispose]();
   assert.equal((await agent.status()).code, 0);
+});
+
+/** An agent of this process; resolves with the port it listens on. */
+function started(changes: Partial<AgentOptions>): { port: Promise<number>; left: Promise<void>; log: string[] } {
+  const { promise: port, resolve } = Promise.withResolvers<number>();
+  const log: string[] = [];
+  const left = (async () => {
+    const secretSha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", TEST_SECRET));
+    await runAgent(options({
+      secretSha256,
+      log(line) {
+        log.push(line);
+        const said = /Ready on 127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+        if (said) resolve(Number(said));
+      },
+      ...changes,
+    }));
+  })();
+  return { port, left, log };
+}
+
+async function connectTo(port: number): Promise<AgentClient> {
+  return new AgentClient(duplexOf(await Deno.connect({ hostname: "127.0.0.1", port })));
+}
+
+Deno.test("an agent that is kept alive stays for a second client, then leaves when nobody comes back", async () => {
+  const agent = started({ keepAliveMs: 300 });
+  const port = await agent.port;
+  for (let client = 0; client < 2; client++) {
+    await using first = await connectTo(port);
+    await first.hello();
+  }
+  await agent.left;
+  assert.equal(agent.log.filter((it) => it.startsWith("A client has come")).length, 2);
+  assert.match(agent.log.at(-1)!, /^Nobody came back/);
+});
+
+Deno.test("who does not know the secret cannot keep an agent alive", async () => {
+  const agent = started({ keepAliveMs: 300 });
+  const port = await agent.port;
+  {
+    await using client = await connectTo(port);
+    await client.hello();
+  }
+  let knocks = 0;
+  const knocking = (async () => {
+    while (true) {
+      const stranger = await connectTo(port).catch(() => undefined);
+      if (!stranger) return;
+      knocks++;
+      await stranger.hello(new Uint8Array(32)).catch(() => {});
+      await stranger[Symbol.asyncDispose]();
+    }
+  })();
+  await agent.left;
+  assert.ok(knocks > 0);
+  await knocking;
 });

@@ -11,7 +11,12 @@ import { canTakeRights, openRoot, type PackedRights, packRights, type Rights } f
 import { cString } from "../sys/load.ts";
 import { enterNetworkOf, hostnameOf } from "../sys/namespaces.ts";
 
-export type TargetChoice = { kind: "pid"; pid: number } | { kind: "container"; id: string } | { kind: "none" };
+export type TargetChoice =
+  | { kind: "pid"; pid: number }
+  | { kind: "container"; id: string }
+  /** The container that an ephemeral container was made for. */
+  | { kind: "neighbour"; id: string }
+  | { kind: "none" };
 
 /** How long a container that was just started may take to show up. */
 const CONTAINER_WAIT_MS = 5000;
@@ -38,7 +43,11 @@ export async function becomeTarget(
   signal: AbortSignal,
 ): Promise<Target> {
   if (choice.kind === "none") return targetless();
-  const pid = choice.kind === "pid" ? choice.pid : await pidOfContainer(choice.id, signal);
+  const pid = choice.kind === "pid"
+    ? choice.pid
+    : choice.kind === "container"
+    ? await pidOfContainer(choice.id, signal)
+    : pidOfNeighbour(choice.id);
   const stat = readStat(pid);
   if (!stat || stat.isDead) {
     throw new UserError("NO_SUCH_PROCESS", `Cannot use process ${pid} as the target: no such process`, {
@@ -132,6 +141,19 @@ function readRights(pid: number | "self"): Rights {
     (new RegExp(`^${key}:(.*)$`, "m").exec(status)?.[1] ?? "").split(/\s+/).filter(Boolean).map(Number);
   // proc(5): real, effective, saved and file-system ids.
   return { uid: numbers("Uid")[3]!, gid: numbers("Gid")[3]!, groups: numbers("Groups") };
+}
+
+/**
+ * Of the container whose process list we share. Where the pod's containers share one list too, the cgroup tells them
+ * apart; else the target is its first process.
+ */
+function pidOfNeighbour(id: string): number {
+  const pid = findInCgroups(id);
+  if (pid !== undefined) return pid;
+  if (Deno.pid !== 1) return 1;
+  throw new UserError("TARGET_NOT_ENTERED", "Cannot enter the target: this container sees no processes but its own", {
+    hint: "the node's container runtime does not share them with ephemeral containers: use the agent as a Job",
+  });
 }
 
 async function pidOfContainer(id: string, signal: AbortSignal): Promise<number> {

@@ -15,13 +15,21 @@ export const AGENT_COMMAND: Command = {
     `Acts for one client as a process of the target would. Not typed by hand: \`mirrord exec\` starts it where the target is.
 
 With --listen, ${SECRET_HASH} must hold the SHA-256 (hex) of the secret that clients have to show.`,
-  usage: ["mirrord agent (--pid PID | --container-id ID | --targetless) (--listen PORT | --stdio) [options]"],
+  usage: [
+    "mirrord agent (--pid PID | --container-id ID | --neighbour ID | --targetless) (--listen PORT | --stdio) [options]",
+  ],
   flags: [
     { flag: "--pid", value: "PID", doc: "The target is this process", group: "Target, one of" },
     {
       flag: "--container-id",
       value: "ID",
       doc: "The target is the first process of this container on this node",
+      group: "Target, one of",
+    },
+    {
+      flag: "--neighbour",
+      value: "ID",
+      doc: "The target is the container whose pod and processes this one shares; ID as for --container-id",
       group: "Target, one of",
     },
     { flag: "--targetless", doc: "There is no target: act as this container would", group: "Target, one of" },
@@ -40,6 +48,13 @@ With --listen, ${SECRET_HASH} must hold the SHA-256 (hex) of the secret that cli
       group: "Options",
     },
     {
+      flag: "--keep-alive",
+      value: "SECONDS",
+      doc: "Stay this long for another client when the last one has left",
+      default: "0",
+      group: "Options",
+    },
+    {
       flag: "--client-timeout",
       value: "SECONDS",
       doc: "Leave when the client has been silent for this long",
@@ -54,6 +69,7 @@ With --listen, ${SECRET_HASH} must hold the SHA-256 (hex) of the secret that cli
       secretSha256: secretHash(input),
       version: VERSION,
       communicationTimeoutMs: secondsOf(input, "--communication-timeout", 30) * 1000,
+      keepAliveMs: secondsOf(input, "--keep-alive", 0) * 1000,
       clientTimeoutMs: secondsOf(input, "--client-timeout", 60) * 1000,
     };
     if (input.rest.length > 0) throw refuse(`"${input.rest[0]}" is too much`);
@@ -62,20 +78,25 @@ With --listen, ${SECRET_HASH} must hold the SHA-256 (hex) of the secret that cli
   },
 };
 
-type AgentTarget = { kind: "pid"; pid: number } | { kind: "container"; id: string } | { kind: "none" };
+type AgentTarget =
+  | { kind: "pid"; pid: number }
+  | { kind: "container"; id: string }
+  | { kind: "neighbour"; id: string }
+  | { kind: "none" };
 
 function targetOf(input: CommandInput): AgentTarget {
-  const [pid, id] = [valueOf(input, "--pid"), valueOf(input, "--container-id")];
-  const isTargetless = isGiven(input, "--targetless");
-  if (Number(pid !== undefined) + Number(id !== undefined) + Number(isTargetless) !== 1) {
-    throw refuse("it needs exactly one of --pid, --container-id, --targetless");
+  const [pid, container, neighbour] = ["--pid", "--container-id", "--neighbour"].map((it) => valueOf(input, it));
+  const given = [pid, container, neighbour].filter((it) => it !== undefined).length;
+  if (given + Number(isGiven(input, "--targetless")) !== 1) {
+    throw refuse("it needs exactly one of --pid, --container-id, --neighbour, --targetless");
   }
+  const id = container ?? neighbour;
   if (pid !== undefined) return { kind: "pid", pid: numberOf("--pid", pid, 1, 1 << 22) };
   if (id === undefined) return { kind: "none" };
   // As the kubelet reports it: containerd://64 hex digits; the runtime's name before it is not needed.
   const bare = id.replace(/^[a-z-]+:\/\//, "");
   if (!/^[0-9a-f]{12,64}$/.test(bare)) throw refuse(`"${id}" is not the id of a container`);
-  return { kind: "container", id: bare };
+  return { kind: container === undefined ? "neighbour" : "container", id: bare };
 }
 
 function transportOf(input: CommandInput): { kind: "stdio" } | { kind: "listen"; port: number } {

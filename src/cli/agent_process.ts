@@ -9,10 +9,19 @@ export async function serveAsAgent(options: Omit<AgentOptions, "log" | "signal">
   const signals = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
   for (const name of signals) Deno.addSignalListener(name, end);
   try {
-    const log = (line: string) => complain(`${new Date().toISOString()} ${line}\n`);
+    const log = logger();
     await runAgent({ ...options, log, signal: controller.signal });
     return 0;
   } finally {
     for (const name of signals) Deno.removeSignalListener(name, end);
   }
+}
+
+function logger(): (line: string) => void {
+  if (Deno.env.get("MIRRORD_AGENT_QUIET") === "true") return () => {};
+  const isJson = Deno.env.get("MIRRORD_AGENT_JSON_LOG") === "true";
+  return (message) => {
+    const timestamp = new Date().toISOString();
+    complain(`${isJson ? JSON.stringify({ timestamp, message }) : `${timestamp} ${message}`}\n`);
+  };
 }

@@ -3,7 +3,8 @@ import { toHex } from "../base/bytes.ts";
 import type { Config } from "../config/resolve.ts";
 import { formatTarget, type Target } from "../config/target.ts";
 import { createAgent } from "../kube/agent_pod.ts";
-import { defaultAgentImage } from "../kube/image.ts";
+import type { AgentSpec } from "../kube/agent_manifest.ts";
+import { agentImage } from "../kube/image.ts";
 import { resolveTarget } from "../kube/pods.ts";
 import type { AgentSource } from "./control.ts";
 import { openCluster } from "./open_cluster.ts";
@@ -42,14 +43,15 @@ export async function agentInCluster(
       client,
       namespace: config.agent.namespace ?? namespace,
       target: resolved,
-      image: config.agent.image ?? defaultAgentImage(VERSION),
-      pullPolicy: "IfNotPresent",
+      isEphemeral: config.agent.isEphemeral,
+      spec: specOf(config),
       startupTimeoutMs: config.agent.startupTimeoutMs,
-      ttlSeconds: config.agent.ttlSeconds,
       onStep: (text) => step.update(text),
       signal,
     });
-    step.done = `agent pod ${made.address.pod} is running`;
+    step.done = config.agent.isEphemeral
+      ? `agent runs in pod ${made.address.pod}`
+      : `agent pod ${made.address.pod} is running`;
     return made;
   });
   undo.defer(() => agent.remove().catch(() => {}));
@@ -57,5 +59,17 @@ export async function agentInCluster(
     source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret) },
     mounts: resolved?.mounts ?? [],
     explained: (work) => agent.explained(work),
+  };
+}
+
+/** How long an agent waits for its first client, when nobody says. */
+const COMMUNICATION_TIMEOUT_SECONDS = 30;
+
+function specOf({ agent }: Config): AgentSpec {
+  return {
+    ...agent,
+    image: agentImage(agent.image, VERSION),
+    communicationTimeoutSeconds: agent.communicationTimeoutSeconds ?? COMMUNICATION_TIMEOUT_SECONDS,
+    isQuiet: agent.logLevel === "off",
   };
 }

@@ -65,8 +65,8 @@ for (
     { content: { agent: { ttl: 1.5 } }, says: /"1\.5" is not a number of seconds/ },
     { content: { agent: [] }, says: /value of "agent" in x\.json: it is an array \(allowed: an object with namespace/ },
     {
-      content: { agent: { image: { tag: "1" } } },
-      says: /"agent\.image" in x\.json: it is an object \(allowed: a string/,
+      content: { agent: { image: { tagg: "1" } } },
+      says: /"agent\.image" in x\.json: "tagg" is no part of it \(registry, tag/,
     },
     { content: { target: 5 }, says: /value of "target" in x\.json: it is a number/ },
     {

@@ -6,10 +6,24 @@
  * says why, for the reference tool's).
  */
 
-/** How the text of a value is read. */
-export type ValueKind = "text" | "boolean" | "seconds" | "list" | "fsMode" | "map" | "patterns" | "bufferBytes";
+import { AGENT_FILE_OPTIONS, AGENT_OPTIONS, type AgentKey } from "./agent_options.ts";
 
-interface KeyDecl {
+/** How the text of a value is read. */
+export type ValueKind =
+  | "text"
+  | "boolean"
+  | "seconds"
+  | "list"
+  | "fsMode"
+  | "map"
+  | "patterns"
+  | "bufferBytes"
+  | "image"
+  | "pullPolicy"
+  | "object"
+  | "objects";
+
+export interface KeyDecl {
   /** Where it stands in the configuration file; two options may speak of one key. */
   readonly key: ConfigKey;
   readonly kind: ValueKind;
@@ -39,10 +53,7 @@ export interface OptionDecl extends KeyDecl {
 export type ConfigKey =
   | "target.path"
   | "target.namespace"
-  | "agent.namespace"
-  | "agent.image"
-  | "agent.ttl"
-  | "agent.startup_timeout"
+  | AgentKey
   | "feature.fs.mode"
   | "feature.fs.read_write"
   | "feature.fs.read_only"
@@ -96,47 +107,7 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     default: "the kubeconfig's",
     group: "Target",
   },
-  {
-    flag: "--agent-namespace",
-    short: "-a",
-    env: "MIRRORD_AGENT_NAMESPACE",
-    key: "agent.namespace",
-    kind: "text",
-    value: "NAMESPACE",
-    doc: "Namespace in which the agent is made",
-    default: "the target's",
-    group: "Agent",
-  },
-  {
-    flag: "--agent-image",
-    short: "-i",
-    env: "MIRRORD_AGENT_IMAGE",
-    key: "agent.image",
-    kind: "text",
-    value: "IMAGE",
-    doc: "Image of the agent, of this same version",
-    group: "Agent",
-  },
-  {
-    flag: "--agent-ttl",
-    env: "MIRRORD_AGENT_TTL",
-    key: "agent.ttl",
-    kind: "seconds",
-    value: "SECONDS",
-    doc: "How long the cluster keeps the agent's finished Job",
-    default: "1",
-    group: "Agent",
-  },
-  {
-    flag: "--agent-startup-timeout",
-    env: "MIRRORD_AGENT_STARTUP_TIMEOUT",
-    key: "agent.startup_timeout",
-    kind: "seconds",
-    value: "SECONDS",
-    doc: "How long to wait for the agent to be ready",
-    default: "60",
-    group: "Agent",
-  },
+  ...AGENT_OPTIONS,
   {
     flag: "--fs-mode",
     env: "MIRRORD_FILE_MODE",
@@ -259,6 +230,7 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
 
 /** Options without a flag: a configuration file says them, some a variable too. */
 export const FILE_OPTIONS: readonly KeyDecl[] = [
+  ...AGENT_FILE_OPTIONS,
   {
     key: "feature.fs.read_write",
     kind: "patterns",

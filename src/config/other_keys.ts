@@ -18,38 +18,21 @@ const operator = (key: string, ...fine: unknown[]): OtherKey => ({ key, why: "op
 const harmless = (key: string): OtherKey => ({ key, why: "harmless" });
 
 const AGENT = [
-  later("agent.log_level"),
-  later("agent.json_log", false),
-  later("agent.image_pull_policy", "IfNotPresent"),
-  later("agent.image_pull_secrets"),
-  later("agent.ephemeral", false),
-  later("agent.communication_timeout"),
-  later("agent.disabled_capabilities"),
-  later("agent.tolerations"),
-  later("agent.resources"),
-  later("agent.check_out_of_pods"),
-  later("agent.privileged", false),
-  later("agent.dns"),
-  later("agent.labels"),
-  later("agent.annotations"),
-  later("agent.node_selector"),
-  later("agent.service_account"),
-  later("agent.metrics"),
-  later("agent.exclude_from_mesh", false),
-  later("agent.disable_mesh_sidecar_injection"),
-  later("agent.priority_class"),
-  later("agent.security_context"),
-  // All of these are about incoming traffic, of which there is none yet.
+  harmless("agent.check_out_of_pods"), // a node that is full says so itself, at once
+  harmless("agent.dns"), // the target's resolv.conf says how
+  harmless("agent.metrics"), // there are none
+  harmless("agent.exclude_from_mesh"), // the agent listens on loopback only, which no mesh touches
+  // All of these are about incoming traffic.
   later("agent.flush_connections"),
-  later("agent.external_ip_fix"),
-  later("agent.nftables"),
+  harmless("agent.external_ip_fix"),
+  harmless("agent.nftables"), // always nftables
   later("agent.inject_headers", false),
   later("agent.override_cache_control"),
   later("agent.max_body_buffer_size"),
   later("agent.max_body_buffer_timeout"),
   later("agent.http_detection_timeout"),
-  later("agent.clean_iptables_on_start"),
-  later("agent.jaq_time_limit"),
+  harmless("agent.clean_iptables_on_start"), // there is nothing to clean: a guard does it
+  harmless("agent.jaq_time_limit"),
 ];
 
 const FEATURES = [

@@ -4,6 +4,7 @@
  * A flag wins over an environment variable, that over the configuration file, that over the default.
  */
 import { UserError } from "../base/errors.ts";
+import { type AgentConfig, formatAgent, resolveAgent } from "./agent_options.ts";
 import { compilePattern } from "./pattern.ts";
 import { type ConfigKey, FS_MODES, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
 import { type PathRules, pathRulesTable } from "./path_rules.ts";
@@ -15,12 +16,7 @@ export interface Config {
   /** Nobody named a target: targetless by default. */
   readonly isTargetDefault: boolean;
   readonly targetNamespace: string | undefined;
-  readonly agent: {
-    readonly namespace: string | undefined;
-    readonly image: string | undefined;
-    readonly ttlSeconds: number;
-    readonly startupTimeoutMs: number;
-  };
+  readonly agent: AgentConfig;
   readonly kube: {
     readonly kubeconfig: string | undefined;
     readonly context: string | undefined;
@@ -77,6 +73,15 @@ export function resolveConfig(said: readonly Said[]): Config {
     );
   }
   value("telemetry", "boolean");
+  const agent = resolveAgent(value);
+  if (agent.isEphemeral && (target.kind === "targetless" || target.kind === "process")) {
+    throw new UserError(
+      "OPTIONS_CONFLICT",
+      `Cannot use ${last.get("agent.ephemeral")!.from} with target "${formatTarget(target)}": there is no pod to put ` +
+        "the agent into",
+      { hint: "--target names a pod or a workload", exitCode: 2 },
+    );
+  }
   const mapping = value("feature.env.mapping", "map") ?? {};
   checkPatterns(mapping, last.get("feature.env.mapping"));
   const paths: PathRules = {
@@ -91,12 +96,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     target,
     isTargetDefault: targetText === undefined,
     targetNamespace: value("target.namespace", "text"),
-    agent: {
-      namespace: value("agent.namespace", "text"),
-      image: value("agent.image", "text"),
-      ttlSeconds: value("agent.ttl", "seconds") ?? 1,
-      startupTimeoutMs: (value("agent.startup_timeout", "seconds") ?? 60) * 1000,
-    },
+    agent,
     kube: {
       kubeconfig: value("kubeconfig", "text"),
       context: value("kube_context", "text"),
@@ -144,10 +144,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
   const flat: Record<ConfigKey, unknown> = {
     "target.path": formatTarget(config.target),
     "target.namespace": config.targetNamespace,
-    "agent.namespace": agent.namespace,
-    "agent.image": agent.image,
-    "agent.ttl": agent.ttlSeconds,
-    "agent.startup_timeout": agent.startupTimeoutMs / 1000,
+    ...formatAgent(agent),
     "feature.fs.mode": config.fsMode,
     "feature.fs.read_write": config.paths.readWrite,
     "feature.fs.read_only": config.paths.readOnly,

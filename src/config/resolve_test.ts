@@ -15,7 +15,15 @@ Deno.test("resolveConfig() of nothing is targetless, local files but for names, 
   const none = { include: undefined, exclude: [], unset: [], file: undefined, mapping: {}, override: {} };
   assert.deepEqual(config.env, none);
   assert.ok(config.isDnsRemote && config.isTcpRemote && config.isHostnameRemote);
-  assert.deepEqual(config.agent, { namespace: undefined, image: undefined, ttlSeconds: 1, startupTimeoutMs: 60_000 });
+  const { image, ttlSeconds, startupTimeoutMs, pullPolicy, isEphemeral, keepAliveSeconds } = config.agent;
+  assert.deepEqual(image, { name: undefined, registry: undefined, tag: undefined });
+  assert.deepEqual({ ttlSeconds, startupTimeoutMs, pullPolicy, isEphemeral, keepAliveSeconds }, {
+    ttlSeconds: 1,
+    startupTimeoutMs: 60_000,
+    pullPolicy: "IfNotPresent",
+    isEphemeral: false,
+    keepAliveSeconds: 0,
+  });
 });
 
 Deno.test("resolveConfig() reads files of a target by default, and leaves them alone when told to", () => {
@@ -81,7 +89,16 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
   const config = resolveConfig([{ key: "target.path", text: "deploy/web", from: "-t" }]);
   assert.deepEqual(formatConfig(config), {
     target: { path: "deployment/web" },
-    agent: { ttl: 1, startup_timeout: 60 },
+    agent: {
+      image_pull_policy: "IfNotPresent",
+      ttl: 1,
+      keep_alive: 0,
+      startup_timeout: 60,
+      ephemeral: false,
+      json_log: false,
+      privileged: false,
+      disable_mesh_sidecar_injection: true,
+    },
     feature: {
       fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [] },
       env: { exclude: [], unset: [], mapping: {}, override: {} },
@@ -103,4 +120,14 @@ Deno.test("resolveConfig() hears patterns for paths from variables, and refuses 
     () => resolveConfig([{ key: "feature.fs.local", value: ["(a|b)*a(a|b){20}"], from: "x" }]),
     (error) => error instanceof UserError && error.code === "PATTERNS_TOO_BIG" && error.exitCode === 2,
   );
+});
+
+Deno.test("resolveConfig() refuses an ephemeral container where there is no pod to put it into", () => {
+  for (const target of ["targetless", "process/1"]) {
+    const said: Said[] = [
+      { key: "target.path", text: target, from: "--target" },
+      { key: "agent.ephemeral", text: "true", from: "--ephemeral-container" },
+    ];
+    assert.throws(() => resolveConfig(said), /Cannot use --ephemeral-container with target ".*": there is no pod/);
+  }
 });

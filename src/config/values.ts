@@ -1,5 +1,6 @@
 /** How the value of each kind of option is read: as text from a flag or a variable, as it stands from a file. */
 import { UserError } from "../base/errors.ts";
+import { PULL_POLICIES, type PullPolicy } from "./agent_options.ts";
 import { type ConfigKey, FS_MODES, type FsMode, type ValueKind } from "./options.ts";
 import { whyNoPathPattern } from "./path_rules.ts";
 
@@ -17,6 +18,10 @@ export interface Values {
   map: Readonly<Record<string, string>>;
   patterns: readonly string[];
   bufferBytes: number;
+  image: { readonly name?: string; readonly registry?: string; readonly tag?: string };
+  pullPolicy: PullPolicy;
+  object: Readonly<Record<string, unknown>>;
+  objects: readonly Readonly<Record<string, unknown>>[];
 }
 
 /** Throws `UserError` when it cannot be read. */
@@ -25,6 +30,11 @@ export function readValue<K extends ValueKind>(said: Said, kind: K): Values[K] {
   const { value } = said;
   if (kind === "map") return readMap(value, said) as Values[K];
   if (kind === "patterns") return readPatterns(value, said) as Values[K];
+  if (kind === "image" && isObject(value)) return readImage(value, said) as Values[K];
+  if (kind === "object" && isObject(value)) return value as Values[K];
+  if (kind === "objects" && Array.isArray(value) && value.every(isObject)) {
+    return value as readonly object[] as Values[K];
+  }
   if (kind === "list" && Array.isArray(value) && value.every((it) => typeof it === "string")) {
     return value.flatMap((it) => READERS.list(it, said)) as readonly string[] as Values[K];
   }
@@ -43,6 +53,10 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   map: "an object whose values are strings",
   patterns: "an array of regular expressions, or one",
   bufferBytes: "a whole number of bytes up to 15728640",
+  image: "a string, or an object with registry and tag",
+  pullPolicy: `one of ${PULL_POLICIES.map((it) => `"${it}"`).join(", ")}`,
+  object: "an object",
+  objects: "an array of objects",
 };
 
 const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
@@ -54,6 +68,10 @@ const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
   map: "object",
   patterns: "string",
   bufferBytes: "number",
+  image: "string",
+  pullPolicy: "string",
+  object: "none",
+  objects: "none",
 };
 
 const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
@@ -92,6 +110,20 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
     if (/^[0-9]{1,8}$/.test(text) && Number(text) <= MAX_BUFFER_BYTES) return Number(text);
     throw refuse(said, `"${text}" is not ${ALLOWED.bufferBytes}`);
   },
+  image(text, said) {
+    return { name: READERS.text(text, said) };
+  },
+  pullPolicy(text, said) {
+    const policy = PULL_POLICIES.find((it) => it.toLowerCase() === text.toLowerCase());
+    if (policy) return policy;
+    throw refuse(said, `there is no policy "${text}"`, `one of: ${PULL_POLICIES.join(", ")}`);
+  },
+  object(_text, said) {
+    throw wrongType(said, "object");
+  },
+  objects(_text, said) {
+    throw wrongType(said, "objects");
+  },
 };
 
 const MAX_BUFFER_BYTES = 15 << 20;
@@ -104,6 +136,14 @@ function readPatterns(value: unknown, said: Said): readonly string[] {
     if (wrong !== undefined) throw refuse(said, `"${pattern}" is no regular expression: ${wrong}`);
   }
   return patterns;
+}
+
+function readImage(value: Record<string, unknown>, said: Said): Values["image"] {
+  for (const [name, inner] of Object.entries(value)) {
+    if (name !== "registry" && name !== "tag") throw refuse(said, `"${name}" is no part of it`, "registry, tag");
+    if (typeof inner !== "string" || inner === "") throw refuse(said, `"${name}" is ${typeName(inner)}`, ALLOWED.image);
+  }
+  return value;
 }
 
 function readMap(value: unknown, said: Said): Values["map"] {

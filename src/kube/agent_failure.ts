@@ -1,13 +1,22 @@
 /** What keeps an agent from starting, found in the state of its pod and in events, in the cluster's own words. */
 import { UserError } from "../base/errors.ts";
-import { AGENT_CONTAINER } from "./agent_manifest.ts";
-import type { KubeEvent, Pod } from "./objects.ts";
+import type { ContainerStatus, KubeEvent, Pod } from "./objects.ts";
 
 /** What the messages name. */
 export interface AgentNames {
-  readonly job: string;
   readonly namespace: string;
   readonly image: string;
+  readonly container: string;
+  /** Undefined: it is an ephemeral container of `pod`. */
+  readonly job?: string;
+  /** The target's. */
+  readonly pod?: string;
+}
+
+/** The state of the agent's container. */
+export function agentStatus({ status = {} }: Pod, { container }: AgentNames): ContainerStatus | undefined {
+  const { containerStatuses = [], ephemeralContainerStatuses = [] } = status;
+  return [...containerStatuses, ...ephemeralContainerStatuses].find((it) => it.name === container);
 }
 
 /** Reasons of a waiting container that will not go away by waiting. */
@@ -39,7 +48,7 @@ export interface Failure {
 /** Undefined while there is still hope. */
 export function failureOfPod(pod: Pod, names: AgentNames): Failure | undefined {
   if (pod.metadata.deletionTimestamp) return { error: podDeleted(names) };
-  const state = pod.status?.containerStatuses?.find((it) => it.name === AGENT_CONTAINER)?.state;
+  const { state } = agentStatus(pod, names) ?? {};
   const { waiting, terminated } = state ?? {};
   if (waiting?.reason && IMAGE_REASONS.has(waiting.reason)) {
     const message = waiting.message ?? waiting.reason;
@@ -52,9 +61,12 @@ export function failureOfPod(pod: Pod, names: AgentNames): Failure | undefined {
   if (terminated) {
     const last = terminated.message?.trim();
     if (last && NOT_BEGUN_REASONS.has(terminated.reason ?? "")) return { error: notStarted(names, last) };
+    const own = last === undefined ? undefined : agentsOwnError(last);
+    if (own) return { error: own };
     const how = `it ended with exit code ${terminated.exitCode}`;
     return { error: crashed(names, last ? `${how}: ${last.slice(-1000)}` : `${how} (${terminated.reason ?? "?"})`) };
   }
+  if (names.job === undefined) return undefined; // all else is about the target
   const { phase, reason, message } = pod.status ?? {};
   if (phase === "Failed" || phase === "Succeeded") {
     const words = [reason, message].filter(Boolean).join(": ") || phase;
@@ -65,6 +77,14 @@ export function failureOfPod(pod: Pod, names: AgentNames): Failure | undefined {
     return { error: unschedulable(names, unscheduled.message ?? unscheduled.reason), mayPass: true };
   }
   return undefined;
+}
+
+/** What the agent said before it ended, if it is one of its own sentences: they say best what is wrong. */
+function agentsOwnError(log: string): UserError | undefined {
+  const errors = [...log.matchAll(/^error: (Cannot [^\n]*?)(?:\n hint: ([^\n]*?))? {3}\(code ([A-Z_]+)\)$/gm)];
+  const [, message, hint, code] = errors.at(-1) ?? [];
+  if (message === undefined || code === undefined) return undefined;
+  return new UserError(code, message, hint === undefined ? {} : { hint: `${hint} (said by the agent)` });
 }
 
 /** Events of the Job and of its pod. */
@@ -81,9 +101,9 @@ export function failureOfEvent(event: KubeEvent, names: AgentNames): Failure | u
 }
 
 export function startTimeout(names: AgentNames, ms: number, lastSeen: string): UserError {
+  const what = names.job === undefined ? `pod ${names.pod}` : `job ${names.job}`;
   return new UserError("AGENT_START_TIMEOUT", `Cannot start the agent: not ready after ${ms / 1000} s: ${lastSeen}`, {
-    hint:
-      `--agent-startup-timeout waits longer; \`kubectl describe job ${names.job} --namespace ${names.namespace}\` ` +
+    hint: `--agent-startup-timeout waits longer; \`kubectl describe ${what} --namespace ${names.namespace}\` ` +
       "while it waits tells more",
   });
 }
@@ -117,8 +137,11 @@ function imageUnavailable({ image }: AgentNames, message: string): UserError {
 }
 
 function unschedulable(_: AgentNames, message: string): UserError {
+  const isFull = /^OutOf|too many pods|insufficient/i.test(message);
   return new UserError("AGENT_UNSCHEDULABLE", `Cannot place the agent's pod: ${message.trim()}`, {
-    hint: "the node or the cluster has no room for it, or does not admit it",
+    hint: isFull
+      ? "there is no room for another pod: --ephemeral-container needs none, agent.resources may ask for less"
+      : "the node or the cluster has no room for it, or does not admit it",
   });
 }
 

@@ -1,21 +1,49 @@
 /**
- * The Job that runs the agent, as data. It asks for as little as the agent gets along with: without a target it has no
- * rights at all, with one it has hostPID and five capabilities; it is never privileged and mounts nothing of the node.
+ * What runs the agent, as data: a Job, or an ephemeral container of the target's pod. It asks for as little as the agent
+ * gets along with: without a target it has no rights at all, with one it has hostPID (as a Job) and five capabilities; it
+ * mounts nothing of the node, and is privileged only when the user says so.
  */
+
+/** What the user may say of it; docs/config.md has the meanings. */
+export interface AgentSpec {
+  readonly image: string;
+  readonly pullPolicy: "Always" | "IfNotPresent" | "Never";
+  readonly pullSecrets: readonly string[];
+  /** How long the finished Job is kept. */
+  readonly ttlSeconds: number;
+  /** How long the agent waits for its first client. */
+  readonly communicationTimeoutSeconds: number;
+  /** How long it waits for another one when the last has left. */
+  readonly keepAliveSeconds: number;
+  readonly isJsonLog: boolean;
+  readonly isQuiet: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  readonly tolerations: readonly object[] | undefined;
+  readonly resources: object | undefined;
+  readonly serviceAccount: string | undefined;
+  readonly priorityClass: string | undefined;
+  readonly isPrivileged: boolean;
+  readonly disabledCapabilities: readonly string[];
+  readonly isMeshInjectionDisabled: boolean;
+  readonly securityContext: Readonly<Record<string, unknown>>;
+}
 
 export interface AgentJob {
   readonly name: string;
   readonly namespace: string;
-  readonly image: string;
-  readonly pullPolicy: "Always" | "IfNotPresent" | "Never";
   readonly port: number;
   /** Hex. The pod's spec is no secret, so it does not hold the secret itself. */
   readonly secretSha256: string;
-  /** How long the agent waits for its client. */
-  readonly communicationTimeoutSeconds: number;
-  /** How long the finished Job is kept. */
-  readonly ttlSeconds: number;
   readonly target: { readonly node: string; readonly containerId: string } | undefined;
+}
+
+export interface EphemeralAgent {
+  readonly name: string;
+  readonly port: number;
+  readonly secretSha256: string;
+  readonly target: { readonly container: string; readonly containerId: string };
 }
 
 const LABELS = { app: "mirrord", "kuma.io/sidecar-injection": "disabled" };
@@ -35,28 +63,38 @@ const TARGETED_CAPABILITIES = [
 
 export const AGENT_CONTAINER = "mirrord-agent";
 
-export function agentJobManifest(job: AgentJob): object {
-  const { name, namespace, ttlSeconds } = job;
+export function agentJobManifest(job: AgentJob, spec: AgentSpec): object {
+  const { name, namespace } = job;
+  const { app, ...mesh } = LABELS;
+  // Ours win: by them agents are known.
+  const labels = { ...spec.labels, ...(spec.isMeshInjectionDisabled ? mesh : {}), app };
+  const annotations = { ...(spec.isMeshInjectionDisabled ? ANNOTATIONS : {}), ...spec.annotations };
   return {
     apiVersion: "batch/v1",
     kind: "Job",
-    metadata: { name, namespace, labels: LABELS, annotations: ANNOTATIONS },
+    metadata: { name, namespace, labels, annotations },
     spec: {
       backoffLimit: 0,
-      ttlSecondsAfterFinished: ttlSeconds,
-      template: { metadata: { labels: LABELS, annotations: ANNOTATIONS }, spec: podSpec(job) },
+      ttlSecondsAfterFinished: spec.ttlSeconds,
+      template: { metadata: { labels, annotations }, spec: podSpec(job, spec) },
     },
   };
 }
 
-function podSpec(job: AgentJob): object {
+function podSpec(job: AgentJob, spec: AgentSpec): object {
   const { target } = job;
-  const placed = target && {
-    // By name rather than by selector: the one node is known, and what is in the way there is said at once.
-    nodeName: target.node,
-    hostPID: true,
-    tolerations: [{ operator: "Exists" }],
-  };
+  const placed = target
+    ? {
+      // By name rather than by selector: the one node is known, and what is in the way there is said at once.
+      nodeName: target.node,
+      hostPID: true,
+      tolerations: spec.tolerations ?? [{ operator: "Exists" }],
+    }
+    : {
+      ...(Object.keys(spec.nodeSelector).length > 0 ? { nodeSelector: spec.nodeSelector } : {}),
+      ...(spec.tolerations ? { tolerations: spec.tolerations } : {}),
+    };
+  const who = target ? ["--container-id", target.containerId] : ["--targetless"];
   return {
     ...placed,
     restartPolicy: "Never",
@@ -64,30 +102,81 @@ function podSpec(job: AgentJob): object {
     automountServiceAccountToken: false,
     // Without a target the agent's variables are the program's, and a pod has those of the Services around it.
     enableServiceLinks: !target,
-    containers: [container(job)],
+    ...(spec.serviceAccount === undefined ? {} : { serviceAccountName: spec.serviceAccount }),
+    ...(spec.priorityClass === undefined ? {} : { priorityClassName: spec.priorityClass }),
+    ...(spec.pullSecrets.length > 0 ? { imagePullSecrets: spec.pullSecrets.map((name) => ({ name })) } : {}),
+    containers: [{
+      ...container(AGENT_CONTAINER, who, job, spec),
+      // Measured: 57 MB idle, 230 MB at most while 2 GB pass in four streams. JavaScript can use one core, I/O another.
+      resources: spec.resources ?? { requests: { cpu: "10m", memory: "64Mi" }, limits: { cpu: "2", memory: "512Mi" } },
+      securityContext: securityContext(spec, target !== undefined),
+    }],
   };
 }
 
-function container({ image, pullPolicy, port, secretSha256, communicationTimeoutSeconds, target }: AgentJob): object {
-  const who = target ? ["--container-id", target.containerId] : ["--targetless"];
+/** What a pod is patched with: the subresource takes it since Kubernetes 1.22. It has the pod's network, and its processes. */
+export function ephemeralPatch(agent: EphemeralAgent, spec: AgentSpec): object {
+  const { name, target } = agent;
   return {
-    name: AGENT_CONTAINER,
-    image,
-    imagePullPolicy: pullPolicy,
-    args: [...who, "--listen", String(port), "--communication-timeout", String(communicationTimeoutSeconds)],
-    env: [{ name: "MIRRORD_AGENT_SECRET_SHA256", value: secretSha256 }],
-    // What it said last is in the pod's status: readable without the right to read logs.
-    terminationMessagePolicy: "FallbackToLogsOnError",
-    // Measured: 57 MB idle, 230 MB at most while 2 GB pass in four streams. JavaScript can use one core, I/O another.
-    resources: { requests: { cpu: "10m", memory: "64Mi" }, limits: { cpu: "2", memory: "512Mi" } },
-    securityContext: {
-      privileged: false,
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      seccompProfile: { type: "RuntimeDefault" },
-      ...(target
-        ? { runAsUser: 0, capabilities: { drop: ["ALL"], add: TARGETED_CAPABILITIES } }
-        : { runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, capabilities: { drop: ["ALL"] } }),
+    spec: {
+      ephemeralContainers: [{
+        ...container(name, ["--neighbour", target.containerId], agent, spec),
+        targetContainerName: target.container,
+        // The pod may say otherwise for its containers.
+        securityContext: { ...securityContext(spec, true), runAsNonRoot: false },
+      }],
     },
   };
+}
+
+function container(
+  name: string,
+  who: readonly string[],
+  { port, secretSha256 }: { readonly port: number; readonly secretSha256: string },
+  spec: AgentSpec,
+): object {
+  const waits = [
+    ...["--communication-timeout", String(spec.communicationTimeoutSeconds)],
+    ...(spec.keepAliveSeconds > 0 ? ["--keep-alive", String(spec.keepAliveSeconds)] : []),
+  ];
+  const flags: [string, boolean][] = [
+    ["MIRRORD_AGENT_JSON_LOG", spec.isJsonLog],
+    ["MIRRORD_AGENT_QUIET", spec.isQuiet],
+  ];
+  return {
+    name,
+    image: spec.image,
+    imagePullPolicy: spec.pullPolicy,
+    args: [...who, "--listen", String(port), ...waits],
+    env: [
+      { name: "MIRRORD_AGENT_SECRET_SHA256", value: secretSha256 },
+      ...flags.filter(([, isSet]) => isSet).map(([name]) => ({ name, value: "true" })),
+    ],
+    // What it said last is in the pod's status: readable without the right to read logs.
+    terminationMessagePolicy: "FallbackToLogsOnError",
+  };
+}
+
+function securityContext(spec: AgentSpec, isTargeted: boolean): object {
+  const capabilities = TARGETED_CAPABILITIES.filter((it) => !spec.disabledCapabilities.includes(it));
+  const rights = isTargeted
+    ? { runAsUser: 0, capabilities: { drop: ["ALL"], add: capabilities } }
+    : { runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, capabilities: { drop: ["ALL"] } };
+  const { seccomp_profile: seccomp, app_armor_profile: appArmor } = spec.securityContext;
+  return {
+    readOnlyRootFilesystem: true,
+    seccompProfile: profile(seccomp) ?? { type: "RuntimeDefault" },
+    ...(appArmor === undefined ? {} : { appArmorProfile: profile(appArmor) }),
+    // The API server refuses privileged containers that may not become so.
+    ...(spec.isPrivileged
+      ? { privileged: true, runAsUser: 0 }
+      : { privileged: false, allowPrivilegeEscalation: false, ...rights }),
+  };
+}
+
+/** `{type, localhost_profile}` as the configuration file writes it. */
+function profile(said: unknown): object | undefined {
+  if (typeof said !== "object" || said === null) return undefined;
+  const { localhost_profile: localhostProfile, ...rest } = said as Record<string, unknown>;
+  return { ...rest, ...(localhostProfile === undefined ? {} : { localhostProfile }) };
 }

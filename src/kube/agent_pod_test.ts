@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { toHex } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
 import { PortForwardPeer, refuse, ScriptedCluster } from "../../tests/support/api_server.ts";
+import { AGENT_SPEC } from "../../tests/support/agent_spec.ts";
 import { type AgentOptions, type ClusterAgent, createAgent } from "./agent_pod.ts";
 import { KubeClient } from "./client.ts";
 
@@ -11,10 +12,8 @@ async function create(cluster: ScriptedCluster, options: Partial<AgentOptions> =
     client,
     namespace: "shop",
     target: undefined,
-    image: "example/agent:1",
-    pullPolicy: "IfNotPresent",
+    spec: AGENT_SPEC,
     startupTimeoutMs: 20_000,
-    ttlSeconds: 1,
     ...options,
   });
 }
@@ -39,7 +38,7 @@ Deno.test("createAgent() makes a Job and resolves with the address of its pod", 
   };
   const steps: string[] = [];
   const agent = await create(cluster, { onStep: (text) => steps.push(text) });
-  assert.match(agent.jobName, /^mirrord-agent-[a-z0-9]{10}$/);
+  assert.match(agent.jobName!, /^mirrord-agent-[a-z0-9]{10}$/);
   const { address } = agent;
   assert.deepEqual(
     { ...address, port: 0 },
@@ -203,6 +202,24 @@ const TROUBLES: Trouble[] = [
     hint: /example\/agent:1/,
   },
   {
+    name: "the agent ends, and said why",
+    make: (cluster, job) => {
+      const words = '2026-01-01 x\nerror: Cannot find container "cafe": none is visible\n hint: has it moved?   ' +
+        "(code CONTAINER_NOT_FOUND)\n";
+      cluster.putPod(job, {
+        phase: "Failed",
+        containerStatuses: [{
+          name: "mirrord-agent",
+          ready: false,
+          state: { terminated: { exitCode: 125, reason: "Error", message: words } },
+        }],
+      });
+    },
+    code: "CONTAINER_NOT_FOUND",
+    message: /^Cannot find container "cafe": none is visible$/,
+    hint: /^has it moved\? \(said by the agent\)$/,
+  },
+  {
     name: "somebody deletes the pod",
     make: (cluster, job) => cluster.putPod(job, { phase: "Running", deletionTimestamp: "2026-01-01T00:00:00Z" }),
     code: "AGENT_POD_DELETED",
@@ -268,6 +285,22 @@ Deno.test("createAgent() removes the Job when it is called off", async () => {
   assert.equal(cluster.deletedJobs.length, 1);
 });
 
+Deno.test("createAgent() lets a silent API server not hold up its being called off", async () => {
+  await using cluster = new ScriptedCluster();
+  const stop = new AbortController();
+  const never = Promise.withResolvers<Response>();
+  cluster.override = ({ method, path }) => {
+    if (method === "POST" && path.endsWith("/jobs")) {
+      stop.abort(new Error("Ctrl-C"));
+      return never.promise;
+    }
+    return new Response(null, { headers: { "x-not": "overridden" } });
+  };
+  await assert.rejects(create(cluster, { signal: stop.signal }), /Ctrl-C/);
+  assert.equal(cluster.deletedJobs.length, 1, "it may have been made all the same");
+  never.resolve(Response.json({}));
+});
+
 Deno.test("createAgent() says which right is missing", async (test) => {
   await test.step("to create jobs", async () => {
     await using cluster = new ScriptedCluster();
@@ -319,7 +352,7 @@ Deno.test("explained() ends with the cluster's word when the agent fails, though
   using client = new KubeClient(cluster.server);
   const agent = await create(cluster, { client });
   const waiting = agent.explained(new Promise(() => {}));
-  cluster.putPod(agent.jobName, CRASHED);
+  cluster.putPod(agent.jobName!, CRASHED);
   await assertRefused(waiting, "AGENT_CRASHED", /exit code 137 \(OOMKilled\)/);
 });
 
@@ -330,7 +363,7 @@ Deno.test("explained() waits a moment for the cluster's word when the work fails
     using client = new KubeClient(cluster.server);
     const agent = await create(cluster, { client });
     const failing = agent.explained(Promise.reject(new Error("connection lost")));
-    cluster.putPod(agent.jobName, CRASHED);
+    cluster.putPod(agent.jobName!, CRASHED);
     await assertRefused(failing, "AGENT_CRASHED", /OOMKilled/);
   });
   await test.step("and is content with the work's error when there is none", async () => {
@@ -341,3 +374,74 @@ Deno.test("explained() waits a moment for the cluster's word when the work fails
     await assert.rejects(agent.explained(Promise.reject(new Error("connection lost"))), /connection lost/);
   });
 });
+
+const TARGET = {
+  namespace: "shop",
+  pod: "web",
+  node: "node-1",
+  container: "app",
+  containerId: "cafe",
+  podIPs: [],
+  mounts: [],
+  choice: "",
+};
+
+/** A cluster with pod "web" that answers patches of its ephemeral containers; the last made container is `made`. */
+function podCluster(answer: (cluster: ScriptedCluster, name: string) => Response | void): ScriptedCluster {
+  const cluster = new ScriptedCluster();
+  cluster.putTarget("web", []);
+  cluster.override = (request) => {
+    if (request.path === "/version") return Response.json({ gitVersion: "v1.20.2" });
+    if (request.method !== "PATCH") return new Response(null, { headers: { "x-not": "overridden" } });
+    assert.equal(request.path, "/api/v1/namespaces/shop/pods/web/ephemeralcontainers");
+    assert.equal(request.headers.get("content-type"), "application/strategic-merge-patch+json");
+    const { spec } = request.body as { spec: { ephemeralContainers: { name: string }[] } };
+    return answer(cluster, spec.ephemeralContainers[0]!.name) ?? Response.json({});
+  };
+  return cluster;
+}
+
+const EPHEMERAL = { isEphemeral: true, target: TARGET };
+
+Deno.test("createAgent() puts an ephemeral container into the target's pod", async () => {
+  await using cluster = podCluster((cluster, name) => {
+    const state = (state: object) => ({ name, ready: false, state });
+    cluster.putTarget("web", [state({ waiting: { reason: "ContainerCreating" } })]);
+    cluster.putTarget("web", [state({ running: {} })]);
+  });
+  const agent = await create(cluster, EPHEMERAL);
+  assert.deepEqual([agent.address.namespace, agent.address.pod, agent.jobName], ["shop", "web", undefined]);
+  assert.deepEqual(cluster.jobs, []);
+});
+
+Deno.test("createAgent() takes another port when that of the ephemeral container is taken in the pod", async () => {
+  const names: string[] = [];
+  await using cluster = podCluster((cluster, name) => {
+    names.push(name);
+    const message = "error: Cannot listen on 127.0.0.1:31000: in use\n hint: choose another   (code PORT_NOT_FREE)\n";
+    const state = names.length < 3 ? { terminated: { exitCode: 125, reason: "Error", message } } : { running: {} };
+    cluster.putTarget("web", [{ name, ready: false, state }]);
+  });
+  await create(cluster, EPHEMERAL);
+  assert.equal(new Set(names).size, 3);
+});
+
+Deno.test("createAgent() tells what is wrong with an ephemeral container, and not what is wrong beside it", async () => {
+  await using cluster = podCluster((cluster, name) => {
+    cluster.putEvent("Pod", "web", "Failed", "Failed to pull image of another container");
+    cluster.putEvent("Pod", "web", "Failed", "Failed to pull image: denied", `spec.ephemeralContainers{${name}}`);
+  });
+  await assertRefused(create(cluster, EPHEMERAL), "AGENT_IMAGE_UNAVAILABLE", /Failed to pull image: denied/);
+});
+
+for (const status of [400, 404, 405, 415]) {
+  Deno.test(`createAgent() says of a cluster that answers ${status} that it knows no ephemeral containers`, async () => {
+    await using cluster = podCluster(() => refuse(status, "not as you think"));
+    await assertRefused(
+      create(cluster, EPHEMERAL),
+      "EPHEMERAL_UNSUPPORTED",
+      /^Cannot put the agent into pod "web": this cluster \(v1\.20\.2\) has no ephemeral containers as they are since/,
+      /without --ephemeral-container/,
+    );
+  });
+}

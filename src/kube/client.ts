@@ -51,6 +51,7 @@ interface Page<T> {
 interface Request extends Asked {
   readonly kind: Kind;
   readonly query?: Record<string, string>;
+  readonly subresource?: string;
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
 }
@@ -61,7 +62,7 @@ const PAGE_ITEMS = 500;
 const TRIES = 4;
 /** The server ends a watch after so long, and a new one begins. */
 const WATCH_SECONDS = 300;
-const METHODS = { get: "GET", list: "GET", watch: "GET", create: "POST", delete: "DELETE" } as const;
+const METHODS = { get: "GET", list: "GET", watch: "GET", create: "POST", patch: "PATCH", delete: "DELETE" } as const;
 
 export class KubeClient implements Disposable {
   readonly server: ApiServer;
@@ -129,6 +130,26 @@ export class KubeClient implements Disposable {
 
   async create<T extends KubeObject>(kind: Kind, namespace: string, body: unknown, signal?: AbortSignal): Promise<T> {
     return await this.#ask<T>({ kind, verb: "create", resource: kind.resource, namespace, body, signal });
+  }
+
+  /** Changes a subresource of an object; `body` is a strategic merge patch. */
+  async patch<T extends KubeObject>(
+    kind: Kind,
+    namespace: string,
+    name: string,
+    subresource: string,
+    body: unknown,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const resource = `${kind.resource}/${subresource}`;
+    return await this.#ask<T>({ kind, verb: "patch", resource, namespace, name, subresource, body, signal });
+  }
+
+  /** "v1.29.3" */
+  async version(signal?: AbortSignal): Promise<string> {
+    const kind = { api: "version", resource: "" };
+    const asked = { kind, verb: "get", resource: "version", namespace: undefined, signal } as const;
+    return (await this.#ask<{ gitVersion?: string }>(asked)).gitVersion ?? "";
   }
 
   /** Deletes an object and, in the background, what it owns. It is no failure when it is gone already. */
@@ -216,9 +237,13 @@ export class KubeClient implements Disposable {
 
   /** Resolves with the answer once it has begun and is one of success. */
   async #send(request: Request): Promise<Response> {
-    const path = pathOf(request.kind, request.namespace, request.name, request.query);
+    const path = pathOf(request);
     const headers: Record<string, string> = { accept: "application/json" };
-    if (request.body !== undefined) headers["content-type"] = "application/json";
+    if (request.body !== undefined) {
+      headers["content-type"] = request.verb === "patch"
+        ? "application/strategic-merge-patch+json"
+        : "application/json";
+    }
     const body = request.body === undefined ? null : JSON.stringify(request.body);
     // Only the beginning of the answer has a deadline: a watch goes on for minutes.
     const answer = new AbortController();
@@ -240,9 +265,10 @@ function mayTryAgain(request: Request, error: unknown): boolean {
   return isReading && [500, 502, 503, 504].includes(error.status);
 }
 
-function pathOf(kind: Kind, namespace: string | undefined, name?: string, query?: Record<string, string>): string {
+function pathOf({ kind, namespace, name, subresource, query }: Request): string {
   const parts = [kind.api, ...(namespace === undefined ? [] : ["namespaces", encodeURIComponent(namespace)])];
-  parts.push(kind.resource, ...(name === undefined ? [] : [encodeURIComponent(name)]));
+  if (kind.resource !== "") parts.push(kind.resource);
+  if (name !== undefined) parts.push(encodeURIComponent(name), ...(subresource === undefined ? [] : [subresource]));
   const search = query ? `?${new URLSearchParams(query)}` : "";
   return `/${parts.join("/")}${search}`;
 }

@@ -112,5 +112,11 @@ export interface KubeEvent extends KubeObject {
   readonly type?: string;
   readonly reason?: string;
   readonly message?: string;
-  readonly involvedObject: { readonly kind?: string; readonly name?: string; readonly uid?: string };
+  readonly involvedObject: {
+    readonly kind?: string;
+    readonly name?: string;
+    readonly uid?: string;
+    /** "spec.containers{app}" */
+    readonly fieldPath?: string;
+  };
 }

@@ -5,7 +5,7 @@ import { DeadlineError } from "./deadline.ts";
 
 /** What was asked of the API server, as its own access rules name it. */
 export interface Asked {
-  readonly verb: "get" | "list" | "watch" | "create" | "delete";
+  readonly verb: "get" | "list" | "watch" | "create" | "patch" | "delete";
   /** "pods", "pods/portforward", "jobs". */
   readonly resource: string;
   readonly namespace: string | undefined;

@@ -74,6 +74,30 @@ clusterTest("mirrord exec tells in the cluster's words why the agent does not st
     assertRefused(await namespace.exec(PROGRAM), "AGENT_REFUSED", /exceeded quota: none/, /ResourceQuota of namespace/);
     await namespace.kubectl("delete", "quota", "none");
   });
+  await test.step("a limit that admission keeps", async () => {
+    const limits = [{ type: "Container", max: { cpu: "1" } }];
+    await namespace.apply({ apiVersion: "v1", kind: "LimitRange", metadata: { name: "small" }, spec: { limits } });
+    assertRefused(
+      await namespace.exec(PROGRAM),
+      "AGENT_REFUSED",
+      /maximum cpu usage per Container is 1, but limit is 2/,
+    );
+    await namespace.kubectl("delete", "limitrange", "small");
+  });
+  await test.step("no node that fits", async () => {
+    const file = `${namespace.folder}/mirrord.json`;
+    await Deno.writeTextFile(file, JSON.stringify({ agent: { node_selector: { disk: "of-gold" } } }));
+    assertRefused(await namespace.exec(["-f", file, ...PROGRAM]), "AGENT_UNSCHEDULABLE", /0\/1 nodes are available/);
+  });
+  await test.step("a request that the node cannot keep", async () => {
+    const file = `${namespace.folder}/mirrord.json`;
+    const agent = { resources: { requests: { memory: "9999Gi" }, limits: { memory: "9999Gi" } } };
+    await namespace.apply(pod({ name: "web", script: "exec sleep 100000" }));
+    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+    await Deno.writeTextFile(file, JSON.stringify({ target: "pod/web", agent }));
+    const ended = await namespace.exec(["-f", file, ...PROGRAM]);
+    assertRefused(ended, "AGENT_UNSCHEDULABLE", /OutOfmemory/, /--ephemeral-container needs none/);
+  });
   await namespace.noAgents();
 });
 

@@ -2,7 +2,7 @@
  * An API server that follows a script, over plain HTTP on loopback: tests say what it answers, and see what it was asked.
  */
 import type { ApiServer } from "../../src/kube/api_server.ts";
-import type { KubeEvent, Pod } from "../../src/kube/objects.ts";
+import type { ContainerStatus, KubeEvent, Pod } from "../../src/kube/objects.ts";
 
 export interface ScriptedRequest {
   readonly method: string;
@@ -107,13 +107,21 @@ export class ScriptedCluster implements AsyncDisposable {
     this.#tell({ type: "MODIFIED", object });
   }
 
-  putEvent(kind: "Job" | "Pod", name: string, reason: string, message: string): void {
+  /** A pod that runs, and what it says of its ephemeral containers. */
+  putTarget(name: string, ephemeralContainerStatuses: readonly ContainerStatus[]): void {
+    const status = { phase: "Running", ephemeralContainerStatuses };
+    const object: Pod = { metadata: { name }, spec: { containers: [{ name: "app" }] }, status };
+    this.#pods.splice(0, this.#pods.length, object);
+    this.#tell({ type: "MODIFIED", object });
+  }
+
+  putEvent(kind: "Job" | "Pod", name: string, reason: string, message: string, fieldPath?: string): void {
     const object: KubeEvent = {
       metadata: { name: `event-${this.#events.length}` },
       type: "Warning",
       reason,
       message,
-      involvedObject: { kind, name },
+      involvedObject: { kind, name, ...(fieldPath === undefined ? {} : { fieldPath }) },
     };
     this.#events.push(object);
     this.#tell({ type: "ADDED", object });
@@ -152,7 +160,9 @@ export class ScriptedCluster implements AsyncDisposable {
       return pod ? Response.json(pod) : refuse(404, `${resource} not found`, "NotFound");
     }
     const isWanted = isPods
-      ? (it: unknown) => isPod(it) && `job-name=${it.metadata.labels?.["job-name"]}` === query.get("labelSelector")
+      ? (it: unknown) =>
+        isPod(it) && (`job-name=${it.metadata.labels?.["job-name"]}` === query.get("labelSelector") ||
+          `metadata.name=${it.metadata.name}` === query.get("fieldSelector"))
       : (it: unknown) => isEvent(it) && `involvedObject.name=${it.involvedObject.name}` === query.get("fieldSelector");
     if (query.get("watch") !== "true") return listOf([...this.#pods, ...this.#events].filter(isWanted));
     return this.#watch(isWanted);
