@@ -74,14 +74,7 @@ export function resolveConfig(said: readonly Said[]): Config {
   }
   value("telemetry", "boolean");
   const agent = resolveAgent(value);
-  if (agent.isEphemeral && (target.kind === "targetless" || target.kind === "process")) {
-    throw new UserError(
-      "OPTIONS_CONFLICT",
-      `Cannot use ${last.get("agent.ephemeral")!.from} with target "${formatTarget(target)}": there is no pod to put ` +
-        "the agent into",
-      { hint: "--target names a pod or a workload", exitCode: 2 },
-    );
-  }
+  if (agent.isEphemeral) requirePod(target, last.get("agent.ephemeral")!);
   const mapping = value("feature.env.mapping", "map") ?? {};
   checkPatterns(mapping, last.get("feature.env.mapping"));
   const paths: PathRules = {
@@ -117,6 +110,15 @@ export function resolveConfig(said: readonly Said[]): Config {
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     skipProcesses: value("skip_processes", "list") ?? [],
   });
+}
+
+function requirePod(target: Target, said: Said): void {
+  if (target.kind !== "targetless" && target.kind !== "process") return;
+  throw new UserError(
+    "OPTIONS_CONFLICT",
+    `Cannot use ${said.from} with target "${formatTarget(target)}": there is no pod to put the agent into`,
+    { hint: "--target names a pod or a workload", exitCode: 2 },
+  );
 }
 
 function checkPatterns(mapping: Values["map"], said: Said | undefined): void {
