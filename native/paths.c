@@ -232,6 +232,14 @@ static ssize_t append(char *into, size_t length, size_t room, struct text path, 
 	return (ssize_t)length;
 }
 
+ssize_t paths_simplify(const char *path, char *into, size_t room)
+{
+	ssize_t length = append(into, 0, room, (struct text){ path, strlen(path) }, false);
+	if (length == 0)
+		into[length++] = '/';
+	return length;
+}
+
 static bool ends_in_dotdot(struct text path)
 {
 	const char *end = path.at + path.length;
@@ -294,6 +302,13 @@ static struct decision decide_joined(char *into, size_t base, size_t room, struc
 		return (struct decision){ LOCAL, RULE_UNDECIDABLE };
 	if (length == 0)
 		into[length++] = '/';
+	/* "/data/" is what "^/data/" means, too. */
+	if (unlikely(patterns_are_any(&shim.rules)) && ends_in_directory(path) && (size_t)length < room) {
+		into[length] = '/';
+		struct decision decision = decide_by_pattern(into, (size_t)length + 1, is_write);
+		if (decision.rule != RULE_UNDECIDABLE)
+			return decision;
+	}
 	return decide_path(into, (size_t)length, is_write);
 }
 

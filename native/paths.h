@@ -58,6 +58,9 @@ struct place {
 /* Decides for a path relative to `dirfd` (AT_FDCWD: to the working directory). place->path is set when it is REMOTE. */
 enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place);
 
+/* An absolute path without "//", "/./", "/../" and a slash at its end: its length in `into`, not terminated, or -1. */
+ssize_t paths_simplify(const char *path, char *into, size_t room);
+
 /* The working directory has changed: what was known of it is void. */
 void paths_forget_directory(void);
 

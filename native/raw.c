@@ -5,6 +5,7 @@
  */
 #include "cwd.h"
 #include "fds.h"
+#include "mapping.h"
 #include "real.h"
 #include "remote.h"
 
@@ -212,14 +213,15 @@ __attribute__((noinline)) static long away_from_home(long number, long *a)
 {
 	char room[WIRE_PATH_BYTES];
 	if (is_relative_to_descriptor(number))
-		a[1] = (long)cwd_absolute(N(a[0]), P(a[1]), room);
+		a[1] = (long)mapping_of(cwd_absolute(N(a[0]), P(a[1]), room), room);
 	else if (is_of_path(number))
-		a[0] = (long)cwd_absolute(AT_FDCWD, P(a[0]), room);
+		a[0] = (long)mapping_of(cwd_absolute(AT_FDCWD, P(a[0]), room), room);
 	return known_or_real(number, a);
 }
 
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	long arguments[] = { a, b, c, d, e, f };
-	return cwd_may_be_away() || fds_may_be_directory() ? away_from_home(number, arguments) : known_or_real(number, arguments);
+	bool may_be_elsewhere = cwd_may_be_away() || mapping_is_any() || fds_may_be_directory();
+	return may_be_elsewhere ? away_from_home(number, arguments) : known_or_real(number, arguments);
 }

@@ -11,6 +11,7 @@
 #include "big.h"
 #include "cwd.h"
 #include "fds.h"
+#include "mapping.h"
 #include "real.h"
 #include "wire.h"
 
@@ -219,13 +220,20 @@ _Static_assert(_Generic(dirfd, int: 0, default: 1), "outside, dirfd is libc's fu
 #define IS_DESCRIPTOR(name) _Generic(name, int: true, default: false)
 #define HAS_PATH (IS_PATH(path) || IS_PATH(from))
 #define HAS_DESCRIPTOR (IS_DESCRIPTOR(dirfd) || IS_DESCRIPTOR(from_fd))
-#define MAY_BE_AWAY (HAS_PATH && (cwd_may_be_away() || (HAS_DESCRIPTOR && fds_may_be_directory())))
+#define MAY_BE_AWAY                                                                                                    \
+	(HAS_PATH && (cwd_may_be_away() || mapping_is_any() || (HAS_DESCRIPTOR && fds_may_be_directory())))
+
+__attribute__((noinline, cold)) static const char *elsewhere(int descriptor, const char *path, char *room)
+{
+	return mapping_of(cwd_absolute(descriptor, path, room), room);
+}
+
 #define ABSOLUTE(name, descriptor)                                                                                     \
 	char absolute_##name[IS_PATH(name) ? WIRE_PATH_BYTES : 1];                                                     \
 	const char **given_##name = _Generic(&name, const char **: &name, default: &no_path);                          \
 	if (IS_PATH(name))                                                                                             \
-		*given_##name = cwd_absolute(_Generic(descriptor, int: descriptor, default: AT_FDCWD), *given_##name,  \
-					     absolute_##name);
+		*given_##name = elsewhere(_Generic(descriptor, int: descriptor, default: AT_FDCWD), *given_##name,     \
+					  absolute_##name);
 #define MAKE_ABSOLUTE                                                                                                  \
 	const char *no_path = NULL;                                                                                    \
 	ABSOLUTE(path, dirfd)                                                                                          \
@@ -236,7 +244,7 @@ _Static_assert(_Generic(dirfd, int: 0, default: 1), "outside, dirfd is libc's fu
 	EXPORT ret export_##name params __asm__(#name);                                                                \
 	__attribute__((noinline, cold, unused)) static ret away_##name params                                          \
 	{                                                                                                              \
-		MAKE_ABSOLUTE                                                                                          \
+		MAKE_ABSOLUTE                                                                                           \
 		return hook_##name call;                                                                               \
 	}                                                                                                              \
 	ret export_##name params                                                                                       \
@@ -250,7 +258,7 @@ _Static_assert(_Generic(dirfd, int: 0, default: 1), "outside, dirfd is libc's fu
 	EXPORT ret export_##name(UNPAREN params, ...) __asm__(#name);                                                  \
 	__attribute__((noinline, cold, unused)) static ret away_##name(UNPAREN params, type extra)                     \
 	{                                                                                                              \
-		MAKE_ABSOLUTE                                                                                          \
+		MAKE_ABSOLUTE                                                                                           \
 		return hook_##name call;                                                                               \
 	}                                                                                                              \
 	ret export_##name(UNPAREN params, ...)                                                                         \

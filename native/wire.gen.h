@@ -51,6 +51,7 @@ enum wire_type {
 	WIRE_SOCKET_NAMES = 44,
 	WIRE_SOCKET_NAMES_REPLY = 45,
 	WIRE_CHANGE_DIRECTORY = 100,
+	WIRE_MAP_PATH = 105,
 };
 
 struct wire_stat {
@@ -1103,6 +1104,24 @@ static inline size_t wire_put_change_directory(uint8_t *frame, size_t room, uint
 }
 
 static inline bool wire_get_change_directory(struct wire_in *in, struct wire_change_directory *message)
+{
+	return wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* which path `path` stands for by `feature.fs.mapping`; answered by PathReply, ENOENT: it stands for itself */
+struct wire_map_path {
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_map_path(uint8_t *frame, size_t room, uint32_t id, struct wire_map_path message)
+{
+	struct wire_out out = wire_begin(frame, room, 105, id);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_map_path(struct wire_in *in, struct wire_map_path *message)
 {
 	return wire_tail(in, &message->path) &&
 	       wire_is_done(in);

@@ -10,6 +10,7 @@
  */
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import type { UserError } from "../base/errors.ts";
+import type { PathMapping } from "../config/path_mapping.ts";
 import type { AgentAddress } from "../kube/port_forward.ts";
 
 /** How the intproxy gets its agent. */
@@ -24,6 +25,7 @@ export interface Start {
   /** The process that becomes the program: the run lasts at least as long as it. */
   readonly rootPid: number;
   readonly settings: RunSettings;
+  readonly pathMapping: PathMapping;
 }
 
 /** What the shim has to know and the CLI knows; paths are base64, since they are bytes. */

@@ -97,6 +97,7 @@ async function serve(
     build: start.build,
     directory,
     settings: settingsOf(start),
+    pathMapping: start.pathMapping,
     rootPid: start.rootPid,
     log,
     signal,

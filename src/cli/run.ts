@@ -13,6 +13,7 @@
 import { utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
 import { FS_MODES } from "../config/options.ts";
+import { pathMappingTable } from "../config/path_mapping.ts";
 import { pathRulesTable } from "../config/path_rules.ts";
 import type { Config } from "../config/resolve.ts";
 import { environmentFor, unpackShim } from "../layer/inject.ts";
@@ -87,7 +88,8 @@ async function start(run: Run): Promise<void> {
   const target = await progress.step("reaching the agent", async (step) => {
     step.done = "agent ready";
     const settings = runSettings(config, program, environment, shimPath, agent.mounts);
-    const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, settings } as const;
+    const { pathMapping } = config;
+    const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, settings, pathMapping } as const;
     return await agent.explained(session.connect(message, signal));
   });
   for (const warning of target.warnings) progress.warning(warning);
@@ -184,7 +186,7 @@ function runSettings(
     shim: base64(utf8(shimPath)),
     mounts,
     pathRules: base64(pathRulesTable(config.paths)),
-    pathMappings: "",
+    pathMappings: base64(pathMappingTable(config.pathMapping)),
     skipProcesses: config.skipProcesses,
   };
 }

@@ -59,6 +59,7 @@ export type ConfigKey =
   | "feature.fs.read_only"
   | "feature.fs.local"
   | "feature.fs.not_found"
+  | "feature.fs.mapping"
   | "feature.fs.readonly_file_buffer"
   | "feature.env.include"
   | "feature.env.exclude"
@@ -256,6 +257,14 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
     key: "feature.fs.not_found",
     kind: "patterns",
     doc: "Paths that are not there, whatever lies there",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.fs.mapping",
+    kind: "map",
+    doc:
+      "From a regular expression to what stands in the place of what it matches, with $1 for its groups: paths that " +
+      "stand for others, here or at the target; the first that matches",
     group: "What is the target's",
   },
   {

@@ -7,7 +7,8 @@ import { UserError } from "../base/errors.ts";
 import { type AgentConfig, formatAgent, resolveAgent } from "./agent_options.ts";
 import { compilePattern } from "./pattern.ts";
 import { type ConfigKey, FS_MODES, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
-import { type PathRules, pathRulesTable } from "./path_rules.ts";
+import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
+import { type PathRules, pathRulesTable, whyNoPathPattern } from "./path_rules.ts";
 import { formatTarget, parseTarget, type Target } from "./target.ts";
 import { readValue, refuse, type Said, type Values } from "./values.ts";
 
@@ -34,6 +35,8 @@ export interface Config {
   };
   readonly fsMode: FsMode;
   readonly paths: PathRules;
+  /** Paths that stand for others. */
+  readonly pathMapping: PathMapping;
   readonly isDnsRemote: boolean;
   readonly isHostnameRemote: boolean;
   readonly isTcpRemote: boolean;
@@ -84,6 +87,8 @@ export function resolveConfig(said: readonly Said[]): Config {
     local: value("feature.fs.local", "patterns") ?? [],
   };
   checkPaths(paths, last.get("feature.fs.read_write"));
+  const pathMapping = Object.entries(value("feature.fs.mapping", "map") ?? {});
+  checkMapping(pathMapping, last.get("feature.fs.mapping"));
   value("feature.fs.readonly_file_buffer", "bufferBytes");
   return deepFreeze({
     target,
@@ -105,6 +110,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     },
     fsMode: fsModeFor(target, value("feature.fs.mode", "fsMode") ?? "read"),
     paths,
+    pathMapping,
     isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
     isHostnameRemote: value("feature.hostname", "boolean") ?? true,
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
@@ -135,6 +141,14 @@ function checkPaths(paths: PathRules, readWrite: Said | undefined): void {
   pathRulesTable(paths);
 }
 
+function checkMapping(mapping: PathMapping, said: Said | undefined): void {
+  for (const [pattern] of mapping) {
+    const wrong = whyNoPathPattern(pattern);
+    if (wrong !== undefined) throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
+  }
+  pathMappingTable(mapping);
+}
+
 /** Without a target there are no files of somebody else worth having: only those that name resolution needs. */
 function fsModeFor(target: Target, mode: FsMode): FsMode {
   return target.kind === "targetless" && mode !== "local" ? "localwithoverrides" : mode;
@@ -152,6 +166,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.fs.read_only": config.paths.readOnly,
     "feature.fs.local": config.paths.local,
     "feature.fs.not_found": config.paths.notFound,
+    "feature.fs.mapping": Object.fromEntries(config.pathMapping),
     "feature.fs.readonly_file_buffer": undefined,
     "feature.env.include": env.include,
     "feature.env.exclude": env.include ? undefined : env.exclude,

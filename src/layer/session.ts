@@ -13,6 +13,7 @@
  */
 import { utf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
+import { PathMapper, type PathMapping } from "../config/path_mapping.ts";
 import { writeToStderrOf } from "../sys/relay.ts";
 import { SESSION_VARIABLE } from "./inject.ts";
 import { AgentClient, type AgentClientOptions, type TargetFacts } from "./intproxy/agent_client.ts";
@@ -33,6 +34,8 @@ export interface IntproxyOptions {
   /** Exists, 0700; removed at the end. */
   directory: string;
   settings: UserSettings;
+  /** Paths that stand for others; none when left out. */
+  pathMapping?: PathMapping;
   /** The process that is or becomes the program. */
   rootPid: number;
   log(line: string): void;
@@ -79,7 +82,8 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
   const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody())));
   undo.defer(() => life.close());
-  const server = new Server(`${directory}/socket`, { agent, files, outgoing, life, build, log });
+  const mapper = new PathMapper(options.pathMapping ?? []);
+  const server = new Server(`${directory}/socket`, { agent, files, outgoing, life, mapper, build, log });
   undo.defer(() => server.close());
   await writeSettings(directory, { ...options.settings, ...outgoing.ports, build, hostname: target.hostname });
   signal.throwIfAborted();

@@ -168,6 +168,12 @@ export const LAYER = {
     doc: "may this be the working directory? Answered by PathReply: the path without links",
     fields: { path: "bytes" },
   },
+
+  MapPath: {
+    id: 105,
+    doc: "which path `path` stands for by `feature.fs.mapping`; answered by PathReply, ENOENT: it stands for itself",
+    fields: { path: "bytes" },
+  },
 } as const satisfies Schema;
 
 export type LayerMessage = MessageOf<typeof LAYER>;

@@ -17,7 +17,7 @@ const RULES_OF_TEST: PathRules = {
   notFound: [String.raw`\.not_found$`],
   readWrite: [String.raw`\.read_write$`],
   readOnly: [String.raw`\.read_only$`],
-  local: [String.raw`\.local$`],
+  local: [String.raw`\.local$`, "^/there/"],
 };
 
 async function settings(mode: Mode, changes: Partial<Settings> = {}): Promise<Settings> {
@@ -107,6 +107,8 @@ for (
     { path: "/srv/me/.bashrc", isWrite: false, rule: "home-dotfile" },
     { path: "/data/x.py", isWrite: false, rule: "code" },
     { path: "/data/x", isWrite: false, rule: "mode-remote" },
+    { path: "/there/", isWrite: false, rule: "local-pattern" },
+    { path: "/there", isWrite: false, rule: "mode-remote" },
     { path: "/DATA/X.LOCAL", isWrite: false, rule: "local-pattern" },
     { path: "/data/../usr/x", isWrite: false, rule: "system-directory" },
   ] as const satisfies readonly { path: string; isWrite: boolean; rule: Rule }[]

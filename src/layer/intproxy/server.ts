@@ -5,7 +5,8 @@
  * socket itself is open to all: a program of root's that goes on as another user holds it open (native/wire.c). Requests
  * are taken up as they come and answered as they end: none waits for another.
  */
-import { WireError } from "../../base/errors.ts";
+import { ERRNO, WireError } from "../../base/errors.ts";
+import type { PathMapper } from "../../config/path_mapping.ts";
 import type { LayerFrame } from "../../proto/layer.ts";
 import type { AgentClient } from "./agent_client.ts";
 import type { Files } from "./files.ts";
@@ -19,6 +20,7 @@ export interface ServerParts {
   readonly files: Files;
   readonly outgoing: Outgoing;
   readonly life: Life;
+  readonly mapper: PathMapper;
   readonly build: string;
   log(line: string): void;
 }
@@ -126,6 +128,10 @@ export class Server {
         return outgoing.onRequest(frame, frame.id, shim);
       case "LoopbackOwner":
         return shim.send({ type: "LoopbackOwnerReply", isLocal: life.listensOn(frame.address, frame.port) }, frame.id);
+      case "MapPath": {
+        const path = this.#parts.mapper.map(frame.path);
+        return shim.send({ type: "PathReply", errno: path ? 0 : ERRNO.ENOENT, path: path ?? NOTHING }, frame.id);
+      }
       case "Note":
         return log(`process ${shim.pid}: ${frame.text}`);
       default:
@@ -135,3 +141,4 @@ export class Server {
 }
 
 const ACCEPT_PAUSE_MS = 100;
+const NOTHING = new Uint8Array();
