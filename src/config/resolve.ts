@@ -80,16 +80,6 @@ export function resolveConfig(said: readonly Said[]): Config {
   if (agent.isEphemeral) requirePod(target, last.get("agent.ephemeral")!);
   const mapping = value("feature.env.mapping", "map") ?? {};
   checkPatterns(mapping, last.get("feature.env.mapping"));
-  const paths: PathRules = {
-    notFound: value("feature.fs.not_found", "patterns") ?? [],
-    readWrite: value("feature.fs.read_write", "patterns") ?? [],
-    readOnly: value("feature.fs.read_only", "patterns") ?? [],
-    local: value("feature.fs.local", "patterns") ?? [],
-  };
-  checkPaths(paths, last.get("feature.fs.read_write"));
-  const pathMapping = Object.entries(value("feature.fs.mapping", "map") ?? {});
-  checkMapping(pathMapping, last.get("feature.fs.mapping"));
-  value("feature.fs.readonly_file_buffer", "bufferBytes");
   return deepFreeze({
     target,
     isTargetDefault: targetText === undefined,
@@ -109,8 +99,7 @@ export function resolveConfig(said: readonly Said[]): Config {
       override: value("feature.env.override", "map") ?? {},
     },
     fsMode: fsModeFor(target, value("feature.fs.mode", "fsMode") ?? "read"),
-    paths,
-    pathMapping,
+    ...pathsOf(value, last),
     isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
     isHostnameRemote: value("feature.hostname", "boolean") ?? true,
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
@@ -132,6 +121,22 @@ function checkPatterns(mapping: Values["map"], said: Said | undefined): void {
     const wrong = compilePattern(pattern);
     if (typeof wrong === "string") throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
   }
+}
+
+type ReadSaid = <K extends ValueKind>(key: ConfigKey, kind: K) => Values[K] | undefined;
+
+function pathsOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Pick<Config, "paths" | "pathMapping"> {
+  const paths: PathRules = {
+    notFound: value("feature.fs.not_found", "patterns") ?? [],
+    readWrite: value("feature.fs.read_write", "patterns") ?? [],
+    readOnly: value("feature.fs.read_only", "patterns") ?? [],
+    local: value("feature.fs.local", "patterns") ?? [],
+  };
+  checkPaths(paths, last.get("feature.fs.read_write"));
+  const pathMapping = Object.entries(value("feature.fs.mapping", "map") ?? {});
+  checkMapping(pathMapping, last.get("feature.fs.mapping"));
+  value("feature.fs.readonly_file_buffer", "bufferBytes");
+  return { paths, pathMapping };
 }
 
 function checkPaths(paths: PathRules, readWrite: Said | undefined): void {

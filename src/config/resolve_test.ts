@@ -100,7 +100,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
       disable_mesh_sidecar_injection: true,
     },
     feature: {
-      fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [] },
+      fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [], mapping: {} },
       env: { exclude: [], unset: [], mapping: {}, override: {} },
       network: { dns: { enabled: true }, outgoing: { tcp: true } },
       hostname: true,
