@@ -154,15 +154,31 @@ static int open_placeholder_of(char *path)
 	return fd;
 }
 
-/* `path` is terminated, absolute and without links. */
-static long enter(char *path)
+/* The placeholder of what the target calls `path` as a descriptor, or -errno; or that of this machine's "/". */
+static long open_directory(struct wire_bytes path)
 {
-	if (root_length + strlen(path) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	int fd = open_placeholder_of(path);
+	char resolved[PATH_MAX];
+	ssize_t length = remote_change_directory(path, resolved, sizeof resolved - 1);
+	if (length < 0)
+		return length;
+	resolved[length] = '\0';
+	if (length == 1)
+		return kernel(SYS_openat, AT_FDCWD, "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* A link to where the rules are local: below the name that was given they are not. */
+	if (decide_path(resolved, (size_t)length, false).outcome != REMOTE) {
+		length = path.length;
+		memcpy(resolved, path.at, path.length);
+		resolved[length] = '\0';
+	}
+	return root_length + (size_t)length < PATH_MAX ? open_placeholder_of(resolved) : -ENAMETOOLONG;
+}
+
+static long change_to(struct wire_bytes path)
+{
+	long fd = open_directory(path);
 	if (fd < 0)
 		return fd;
-	/* Before it is true, and for good in a child of vfork's parent: being wrong this way costs a system call. */
+	/* Before it is true, and for good in the parent of a child of vfork: being wrong this way costs a system call. */
 	atomic_store_explicit(&cwd_away, true, memory_order_relaxed);
 	long result = kernel(SYS_fchdir, fd);
 	kernel(SYS_close, fd);
@@ -176,29 +192,7 @@ static void come_home(void)
 		atomic_store_explicit(&cwd_away, false, memory_order_relaxed);
 }
 
-/* BYPASS, or 0 or -errno: into what the target calls `path`. */
-static long change_to(const struct place *place)
-{
-	char resolved[PATH_MAX];
-	ssize_t length = remote_change_directory(place->path, resolved, sizeof resolved);
-	if (length < 0)
-		return length;
-	if (length >= (ssize_t)sizeof resolved)
-		return -ENAMETOOLONG;
-	resolved[length] = '\0';
-	if (length == 1)
-		return kernel(SYS_chdir, "/");
-	/* A link to where the rules are local: below the name that was given they are not. */
-	if (decide_path(resolved, (size_t)length, false).outcome != REMOTE) {
-		if (place->path.length >= sizeof resolved)
-			return -ENAMETOOLONG;
-		memcpy(resolved, place->path.at, place->path.length);
-		resolved[place->path.length] = '\0';
-	}
-	return enter(resolved);
-}
-
-static long try_chdir(const char *path)
+static long try_directory(const char *path, long (*act)(struct wire_bytes))
 {
 	struct place place;
 	switch (locate(AT_FDCWD, path, false, &place)) {
@@ -207,13 +201,18 @@ static long try_chdir(const char *path)
 	case ABSENT:
 		return -ENOENT;
 	default:
-		return change_to(&place);
+		return act(place.path);
 	}
+}
+
+long cwd_open(const char *path)
+{
+	return try_directory(path, open_directory);
 }
 
 int hook_chdir(const char *path)
 {
-	long result = try_chdir(path);
+	long result = try_directory(path, change_to);
 	bool is_local = result == BYPASS;
 	if (is_local)
 		result = real.chdir(path);
@@ -225,11 +224,10 @@ int hook_chdir(const char *path)
 
 int hook_fchdir(int fd)
 {
-	struct place place;
-	ssize_t length = fds_directory_path(fd, place.buffer, sizeof place.buffer);
+	char path[WIRE_PATH_BYTES];
+	ssize_t length = fds_directory_path(fd, path, sizeof path);
 	if (length > 0) {
-		place.path = (struct wire_bytes){ place.buffer, (uint32_t)length };
-		long result = change_to(&place);
+		long result = change_to((struct wire_bytes){ path, (uint32_t)length });
 		paths_forget_directory();
 		return edge(result);
 	}

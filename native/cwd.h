@@ -33,6 +33,9 @@ long cwd_unveil(char *path, long length);
 /* `path` as it is; or absolute in `room` when it is relative to a directory of the target. */
 const char *cwd_absolute(int dirfd, const char *path, char room[WIRE_PATH_BYTES]);
 
+/* For a child that shall start in `path`: a descriptor of its placeholder; BYPASS when it is this machine's; or -errno. */
+long cwd_open(const char *path);
+
 /* The session has removed this directory of the target, or renamed it: whoever is in there learns it from the kernel. */
 void cwd_removed(struct wire_bytes path);
 void cwd_renamed(struct wire_bytes from, struct wire_bytes to);

@@ -7,6 +7,7 @@
 #include "big.h"
 #include "cwd.h"
 #include "real.h"
+#include "spawn.h"
 #include "wire.h"
 
 #include <elf.h>
@@ -301,13 +302,28 @@ int hook_execveat(int dirfd, const char *path, char *const argv[], char *const e
 	return launch(&it, envp);
 }
 
+static int spawn(struct launch it, char *const envp[])
+{
+	struct spawn_plan plan;
+	if (likely(!spawn_needs_rewriting(it.actions)))
+		return launch(&it, envp);
+	int saved = errno;
+	int error = spawn_plan(&plan, it.actions, &it.path);
+	it.actions = &plan.actions;
+	errno = saved;
+	if (!error)
+		error = launch(&it, envp);
+	spawn_plan_done(&plan);
+	return error;
+}
+
 int hook_posix_spawn(pid_t *pid, const char *program, const posix_spawn_file_actions_t *actions,
 		     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
 {
 	struct launch it = { .how = SPAWN, .path = program, .argv = argv, .pid = pid };
 	it.actions = actions;
 	it.attributes = attributes;
-	return launch(&it, envp);
+	return spawn(it, envp);
 }
 
 int hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
@@ -316,7 +332,7 @@ int hook_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actio
 	struct launch it = { .how = SPAWNP, .path = file, .argv = argv, .pid = pid };
 	it.actions = actions;
 	it.attributes = attributes;
-	return launch(&it, envp);
+	return spawn(it, envp);
 }
 
 /* These start a shell with the program's own environment: a program that has cleared it gets our two variables back. */

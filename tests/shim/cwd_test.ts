@@ -129,6 +129,21 @@ Deno.test("a child of vfork goes into a directory of the target by itself", asyn
   assert.deepEqual(await run("vfork-in /srv/app getcwd cat file"), ["/srv/app", "bytes of file"]);
 });
 
+Deno.test("posix_spawn() starts a child in a directory of the target, or says why not", async () => {
+  assert.deepEqual(await run("spawn-in /srv/app getcwd cat file"), ["/srv/app", "bytes of file"]);
+  assert.deepEqual(await run("chdir /srv/app spawn-in sub getcwd cat deep"), ["0", "/srv/app/sub", "bytes of deep"]);
+  assert.deepEqual(await run("chdir /srv/app spawn-in /usr/lib getcwd"), ["0", "/usr/lib"]);
+  assert.deepEqual(await run("spawn-in /srv/nowhere getcwd"), ["ENOENT"]);
+});
+
+Deno.test("posix_spawn() opens files of the target for its child, relative to where the child will be", async () => {
+  assert.deepEqual(await run("spawn-reading /srv/app file spawn-reading / srv/app/file"), [
+    ...["bytes of file", "bytes of file"],
+  ]);
+  assert.deepEqual(await run("chdir /srv/app spawn-reading sub deep"), ["0", "bytes of deep"]);
+  assert.deepEqual(await run("spawn-reading /srv/app nothing spawn-reading /dev null"), ["ENOENT"]);
+});
+
 Deno.test("a path that is too long with the session's directory is refused", async () => {
   const long = `/srv/${"x".repeat(200)}`.padEnd(4084, "/xxxxxxxxx");
   await using app = await startUnderShim("cwd", ["chdir", long, "chdir", "/usr/lib", "getcwd"], {

@@ -44,6 +44,9 @@ say("system", lambda: os.waitstatus_to_exitcode(os.system("test $(cat /etc/hostn
 say("popen", lambda: os.popen("hostname").read())
 say("posix_spawn", spawned, os.posix_spawn, CAT[0], CAT, {})
 say("posix_spawnp", spawned, os.posix_spawnp, "cat", CAT, {"X": "1"})
+for path in ("/data/small.txt", "/data/nothing", "/data/closed/file", "/etc/hostname"):
+    say("spawn open %s" % path, lambda: os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn(
+        "/bin/grep", ["grep", "-q", "line"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, path, os.O_RDONLY, 0)]), 0)[1]))
 say("spawn missing", os.posix_spawn, "/bin/nothing", ["x"], {})
 say("execv", forked, lambda: os.execv(CAT[0], CAT))
 say("execve", forked, lambda: os.execve(CAT[0], CAT, {}))

@@ -113,6 +113,25 @@ static void spawn_in(const char *directory, char **rest)
 		wait_for_child(child);
 }
 
+/* A child whose standard input is `path`, opened by libc in the child, after it went to `directory`. */
+static void spawn_reading(const char *directory, const char *path)
+{
+	posix_spawn_file_actions_t actions;
+	pid_t child;
+	char *const cat[] = { "cat", NULL };
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addchdir_np(&actions, directory);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, path, O_RDONLY, 0);
+	errno = posix_spawnp(&child, "cat", &actions, NULL, cat, environ);
+	if (errno) {
+		fail();
+	} else {
+		wait_for_child(child);
+		printf("\n");
+	}
+	posix_spawn_file_actions_destroy(&actions);
+}
+
 static void vfork_in(const char *directory, char **rest)
 {
 	pid_t child = vfork();
@@ -171,6 +190,8 @@ static char **step(char **words)
 		say(mkdir(*words++, 0755));
 	else if (!strcmp(word, "rename"))
 		say(rename(words[0], words[1])), words += 2;
+	else if (!strcmp(word, "spawn-reading"))
+		spawn_reading(words[0], words[1]), words += 2;
 	else if (!strcmp(word, "save"))
 		saved_directory = open(".", O_RDONLY | O_DIRECTORY);
 	else if (!strcmp(word, "back"))
