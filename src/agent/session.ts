@@ -10,6 +10,7 @@ import { ERRNO, WireError } from "../base/errors.ts";
 import { AGENT_LIMITS, type AgentFrame, type AgentMessage } from "../proto/agent.ts";
 import { agentFrameHead, MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
 import { AgentLink } from "../proto/agent_link.ts";
+import { Datagrams } from "./datagrams.ts";
 import { Files, type Outlet } from "./files.ts";
 import { type ExpectedSecret, replyToHello } from "./handshake.ts";
 import type { Names } from "./names.ts";
@@ -38,6 +39,7 @@ export class Session {
   readonly #files: Files;
   readonly #tree: Tree;
   readonly #outgoing: Outgoing;
+  readonly #datagrams: Datagrams;
   readonly #running = new Set<Promise<void>>();
   /** Ends the name queries that this client waits for. */
   readonly #ending = new AbortController();
@@ -50,6 +52,7 @@ export class Session {
     this.#files = new Files(context.target.root, context.target.rights);
     this.#tree = new Tree(context.target.root, context.target.rights);
     this.#outgoing = new Outgoing(this.#link);
+    this.#datagrams = new Datagrams(this.#link);
   }
 
   /** Resolves when the client is gone and nothing of it is left. `onWelcome` is called when it has proved itself. */
@@ -168,6 +171,12 @@ export class Session {
         return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
       case "Connect":
         return this.#run(id, this.#outgoing.connect(frame, send));
+      case "OpenDatagrams":
+        return send(this.#datagrams.open(frame));
+      case "Datagram":
+        return this.#datagrams.onDatagram(frame);
+      case "CloseDatagrams":
+        return this.#datagrams.closeFlow(frame.flow);
       case "Data":
       case "End":
       case "Reset":
@@ -219,7 +228,7 @@ export class Session {
   async #end(): Promise<void> {
     this.#ending.abort();
     this.#link.close();
-    const ended = Promise.all([this.#outgoing.close(), this.#files.close(), ...this.#running]);
+    const ended = Promise.all([this.#outgoing.close(), this.#datagrams.close(), this.#files.close(), ...this.#running]);
     await within(LAST_REQUESTS_MS, ended);
   }
 }

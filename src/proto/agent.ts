@@ -24,6 +24,10 @@ export const AGENT_LIMITS = {
   pathBytes: 4096,
   /** Outgoing streams open at once over one connection. */
   openStreams: 65536,
+  /** UDP sockets open at once over one connection. */
+  openFlows: 4096,
+  /** Bytes of one UDP datagram at most (over IPv4). */
+  datagramBytes: 65507,
   /** Files kept open for later reads (handles) over one connection. */
   openHandles: 16384,
   /** Entries whose lstat one answer carries at most. */
@@ -131,6 +135,30 @@ export const AGENT = {
   },
   ReverseName: { id: 42, doc: "address to name; `address` has 4 or 16 bytes", fields: { address: "bytes" } },
   NameReply: { id: 43, doc: "", fields: { eai: "i32", name: "str" } },
+
+  OpenDatagrams: {
+    id: 44,
+    doc:
+      "a UDP socket in the target's network, of `family` 4 or 6, bound to any port; `flow` is chosen by the client, " +
+      "unused and not 0. With an `address` it is connected: it hears that peer alone",
+    fields: { flow: "u32", family: "u8", address: "bytes", port: "u16" },
+  },
+  DatagramsOpened: {
+    id: 45,
+    doc: "the local end as the target sees it (zeros where it is not connected); the flow exists when errno is 0",
+    fields: { errno: "i32", localAddress: "bytes", localPort: "u16" },
+  },
+  Datagram: {
+    id: 46,
+    doc: "both ways: one datagram, to or from that peer. May be lost, as UDP has it",
+    fields: { flow: "u32", address: "bytes", port: "u16", data: "bytes" },
+  },
+  DatagramFailed: {
+    id: 47,
+    doc: "agent to client: what the kernel learnt of the peer of a connected flow (ECONNREFUSED)",
+    fields: { flow: "u32", errno: "i32" },
+  },
+  CloseDatagrams: { id: 48, doc: "the flow is not needed any more; not answered", fields: { flow: "u32" } },
 
   Connect: {
     id: 50,

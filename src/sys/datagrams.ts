@@ -45,10 +45,16 @@ export function openDatagramTo(address: Uint8Array, port: number): ConnectedData
 
 /** The address this host would speak from to `address`, undefined when there is no way to it. Sends nothing. */
 export function sourceTowards(address: Uint8Array): Uint8Array | undefined {
+  const source = sourceOrErrno(address);
+  return typeof source === "number" ? undefined : source;
+}
+
+/** The same, or -errno: what a UDP connect(2) to `address` ends with. */
+export function sourceOrErrno(address: Uint8Array): Uint8Array<ArrayBuffer> | number {
   const own = new Uint8Array(16);
   const peer = socketAddress(address, 9);
   const length = sys.datagrams_source_towards(peer, peer.length, own);
-  return length < 0 ? undefined : own.subarray(0, length);
+  return length < 0 ? length : own.subarray(0, length);
 }
 
 /** struct sockaddr_in or sockaddr_in6. */
