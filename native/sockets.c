@@ -6,126 +6,18 @@
  * intproxy, which completes the handshake when the agent has connected, or breaks it. A broken one shows as ECONNRESET;
  * the true errno is the intproxy's to tell (SO_ERROR, a second connect).
  *
- * UDP, Unix sockets and everything that is not a TCP connect stays real. Refuses nothing by itself.
+ * UDP is the matter of datagrams.c; Unix sockets stay real. Refuses nothing by itself.
  */
 #include "big.h"
+#include "datagrams.h"
 #include "real.h"
 #include "remote.h"
 #include "wire.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <sys/time.h>
-
-/* IPv4 in 4 bytes, IPv6 in 16; IPv4 also when it came mapped into IPv6. */
-struct endpoint {
-	uint8_t bytes[16];
-	uint32_t length;
-	uint16_t port;
-};
-
-struct any_address {
-	union {
-		struct sockaddr plain;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-		struct sockaddr_storage storage;
-	};
-	socklen_t length;
-};
-
-static bool endpoint_of(const struct sockaddr *address, socklen_t length, struct endpoint *into)
-{
-	if (address && address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
-		const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-		into->length = 4;
-		into->port = ntohs(v4->sin_port);
-		memcpy(into->bytes, &v4->sin_addr, 4);
-		return true;
-	}
-	/* Without the scope at the end it is as long as it was in RFC 2133. */
-	if (!address || address->sa_family != AF_INET6 || length < offsetof(struct sockaddr_in6, sin6_scope_id))
-		return false;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-	bool is_mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
-	into->length = is_mapped ? 4 : 16;
-	into->port = ntohs(v6->sin6_port);
-	memcpy(into->bytes, v6->sin6_addr.s6_addr + (is_mapped ? 12 : 0), into->length);
-	return true;
-}
-
-static bool is_zero(const struct endpoint *it)
-{
-	static const uint8_t zero[16];
-	return memcmp(it->bytes, zero, it->length) == 0;
-}
-
-static bool is_loopback(const struct endpoint *it)
-{
-	static const uint8_t loopback6[16] = { [15] = 1 };
-	return it->length == 4 ? it->bytes[0] == 127 : memcmp(it->bytes, loopback6, 16) == 0;
-}
-
-/* 127.0.0.1 or ::1, by the length of the bytes. */
-static struct endpoint loopback(uint32_t length, uint16_t port)
-{
-	struct endpoint it = { .length = length, .port = port };
-	if (length == 4)
-		it.bytes[0] = 127;
-	it.bytes[length - 1] = 1;
-	return it;
-}
-
-/* As the socket's own family has it. */
-static struct any_address address_of(const struct endpoint *it, sa_family_t family)
-{
-	struct any_address address = { .length = sizeof(struct sockaddr_in) };
-	if (family == AF_INET) {
-		address.v4.sin_family = AF_INET;
-		address.v4.sin_port = htons(it->port);
-		memcpy(&address.v4.sin_addr, it->bytes, 4);
-		return address;
-	}
-	address.length = sizeof(struct sockaddr_in6);
-	address.v6.sin6_family = AF_INET6;
-	address.v6.sin6_port = htons(it->port);
-	uint8_t *bytes = address.v6.sin6_addr.s6_addr;
-	if (it->length == 4)
-		bytes[10] = bytes[11] = 0xff;
-	memcpy(bytes + 16 - it->length, it->bytes, it->length);
-	return address;
-}
-
-static struct wire_bytes bytes_of(const struct endpoint *it)
-{
-	return (struct wire_bytes){ it->bytes, it->length };
-}
-
-static int option(int fd, int level, int name)
-{
-	int value = 0;
-	socklen_t length = sizeof value;
-	long result = kernel(SYS_getsockopt, fd, level, name, &value, &length);
-	return result < 0 ? -1 : value;
-}
-
-/* TCP_CLOSE for a fresh or failed socket; negative when it is no TCP socket. */
-static int tcp_state(int fd)
-{
-	uint8_t state; /* the first byte of struct tcp_info */
-	socklen_t length = sizeof state;
-	long result = kernel(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INFO, &state, &length);
-	return result < 0 ? -1 : state;
-}
-
-static bool local_endpoint(int fd, struct endpoint *into)
-{
-	struct any_address address = { .length = sizeof address.storage };
-	long result = kernel(SYS_getsockname, fd, &address.plain, &address.length);
-	return result == 0 && endpoint_of(&address.plain, address.length, into);
-}
 
 /* ---- sockets whose non-blocking connect has not been judged yet, by their cookie (unique per socket) ---- */
 
@@ -377,6 +269,8 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	long result = try_connect(fd, address, length);
+	if (result == BYPASS)
+		result = datagrams_connect(fd, address, length);
 	return result == BYPASS ? real.connect(fd, address, length) : edge(result);
 }
 
@@ -396,7 +290,12 @@ static long connect_first(int fd, int *flags, const struct sockaddr *address, so
 ssize_t hook_sendto(int fd, const void *from, size_t length, int flags, const struct sockaddr *address,
 		    socklen_t address_length)
 {
-	long result = connect_first(fd, &flags, address, address_length);
+	struct any_address instead;
+	long result = address ? connect_first(fd, &flags, address, address_length) : BYPASS;
+	if (result == BYPASS && address)
+		result = datagrams_towards(fd, address, address_length, &instead);
+	if (result == 0)
+		return real.sendto(fd, from, length, flags, &instead.plain, instead.length);
 	return result == BYPASS ? real.sendto(fd, from, length, flags, address, address_length) : edge(result);
 }
 
@@ -421,10 +320,21 @@ static int make_whole_what_is_sent(const struct msghdr *message)
 
 ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
+	struct any_address instead;
 	int error = unlikely(big_has_any()) ? make_whole_what_is_sent(message) : 0;
 	if (edge(error) < 0)
 		return -1;
-	long result = message ? connect_first(fd, &flags, message->msg_name, message->msg_namelen) : BYPASS;
+	if (!message || !message->msg_name)
+		return real.sendmsg(fd, message, flags);
+	long result = connect_first(fd, &flags, message->msg_name, message->msg_namelen);
+	if (result == BYPASS)
+		result = datagrams_towards(fd, message->msg_name, message->msg_namelen, &instead);
+	if (result == 0) {
+		struct msghdr changed = *message;
+		changed.msg_name = &instead.plain;
+		changed.msg_namelen = instead.length;
+		return real.sendmsg(fd, &changed, flags);
+	}
 	return result == BYPASS ? real.sendmsg(fd, message, flags) : edge(result);
 }
 
@@ -454,19 +364,8 @@ static bool is_relay(const struct endpoint *it)
 
 static bool peer_is_relay(int fd)
 {
-	struct any_address address = { .length = sizeof address.storage };
 	struct endpoint peer;
-	long result = kernel(SYS_getpeername, fd, &address.plain, &address.length);
-	return result == 0 && endpoint_of(&address.plain, address.length, &peer) && is_relay(&peer);
-}
-
-static bool to_endpoint(struct wire_bytes bytes, uint16_t port, struct endpoint *into)
-{
-	if (bytes.length != 4 && bytes.length != 16)
-		return false;
-	*into = (struct endpoint){ .length = bytes.length, .port = port };
-	memcpy(into->bytes, bytes.at, bytes.length);
-	return true;
+	return peer_endpoint(fd, &peer) && is_relay(&peer);
 }
 
 /* Replaces the name libc gave by what the app would see inside the target; keeps it when the intproxy does not know. */
@@ -485,12 +384,8 @@ static void rename_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *l
 		return;
 	bool is_right = is_peer ? to_endpoint(reply.peer_address, reply.peer_port, &end) :
 				  to_endpoint(reply.own_address, reply.own_port, &end);
-	sa_family_t family = (sa_family_t)option(fd, SOL_SOCKET, SO_DOMAIN);
-	if (!is_right || (family == AF_INET && end.length != 4))
-		return;
-	struct any_address address = address_of(&end, family);
-	memcpy(name, &address.plain, room < address.length ? room : address.length);
-	*length = address.length;
+	if (is_right)
+		put_name(fd, &end, name, length, room);
 }
 
 int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
@@ -498,9 +393,12 @@ int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 	socklen_t room = length ? *length : 0;
 	int result = real.getpeername(fd, name, length);
 	struct endpoint peer;
-	if (result == 0 && shim.is_tcp_remote && endpoint_of(name, room < *length ? room : *length, &peer) &&
-	    is_relay(&peer))
+	if (result != 0 || !endpoint_of(name, room < *length ? room : *length, &peer))
+		return result;
+	if (shim.is_tcp_remote && is_relay(&peer))
 		rename_end(fd, true, name, length, room);
+	else if (unlikely(datagrams_is_relay(&peer)))
+		datagrams_name_end(fd, true, name, length, room);
 	return result;
 }
 
@@ -509,8 +407,11 @@ int hook_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 	socklen_t room = length ? *length : 0;
 	int result = real.getsockname(fd, name, length);
 	struct endpoint own;
-	if (result == 0 && shim.is_tcp_remote && endpoint_of(name, room < *length ? room : *length, &own) &&
-	    peer_is_relay(fd))
+	if (result != 0 || !endpoint_of(name, room < *length ? room : *length, &own))
+		return result;
+	if (shim.is_tcp_remote && peer_is_relay(fd))
 		rename_end(fd, false, name, length, room);
+	else if (shim.is_udp_remote)
+		datagrams_name_end(fd, false, name, length, room);
 	return result;
 }

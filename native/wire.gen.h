@@ -50,6 +50,9 @@ enum wire_type {
 	WIRE_CONNECT_STATUS_REPLY = 43,
 	WIRE_SOCKET_NAMES = 44,
 	WIRE_SOCKET_NAMES_REPLY = 45,
+	WIRE_RELAY_DATAGRAMS = 47,
+	WIRE_RELAY_DATAGRAMS_REPLY = 48,
+	WIRE_DATAGRAM_NAMES = 49,
 	WIRE_CHANGE_DIRECTORY = 100,
 	WIRE_MAP_PATH = 105,
 };
@@ -128,6 +131,7 @@ struct wire_settings {
 	bool is_dns_remote;
 	bool is_hostname_remote;
 	bool is_tcp_remote;
+	bool is_udp_remote;
 	struct wire_bytes hostname;
 	struct wire_bytes launch_directory;
 	struct wire_bytes home;
@@ -142,6 +146,7 @@ struct wire_settings {
 	uint16_t accept_port6;
 	uint16_t hole_port4;
 	uint16_t hole_port6;
+	uint32_t datagram_relay;
 };
 
 static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id, struct wire_settings message)
@@ -152,6 +157,7 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_bool(&out, message.is_dns_remote);
 	wire_put_bool(&out, message.is_hostname_remote);
 	wire_put_bool(&out, message.is_tcp_remote);
+	wire_put_bool(&out, message.is_udp_remote);
 	wire_put_str(&out, message.hostname);
 	wire_put_bytes(&out, message.launch_directory);
 	wire_put_bytes(&out, message.home);
@@ -166,6 +172,7 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_u16(&out, message.accept_port6);
 	wire_put_u16(&out, message.hole_port4);
 	wire_put_u16(&out, message.hole_port6);
+	wire_put_u32(&out, message.datagram_relay);
 	return wire_end(&out);
 }
 
@@ -176,6 +183,7 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_bool(in, &message->is_dns_remote) &&
 	       wire_get_bool(in, &message->is_hostname_remote) &&
 	       wire_get_bool(in, &message->is_tcp_remote) &&
+	       wire_get_bool(in, &message->is_udp_remote) &&
 	       wire_get_str(in, &message->hostname) &&
 	       wire_get_bytes(in, &message->launch_directory) &&
 	       wire_get_bytes(in, &message->home) &&
@@ -190,6 +198,7 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_u16(in, &message->accept_port6) &&
 	       wire_get_u16(in, &message->hole_port4) &&
 	       wire_get_u16(in, &message->hole_port6) &&
+	       wire_get_u32(in, &message->datagram_relay) &&
 	       wire_is_done(in);
 }
 
@@ -1088,6 +1097,84 @@ static inline bool wire_get_socket_names_reply(struct wire_in *in, struct wire_s
 	       wire_get_u16(in, &message->peer_port) &&
 	       wire_get_bytes(in, &message->own_address) &&
 	       wire_get_u16(in, &message->own_port) &&
+	       wire_is_done(in);
+}
+
+/* the app's UDP socket, bound to `localPort`, wants to send to `address`:`port`; answered by RelayDatagramsReply. isConnect: it is about to be connected, and the answer tells how connect(2) ends in the target. isIpv6Only: the socket cannot use IPv4, so the relay is on ::1 */
+struct wire_relay_datagrams {
+	struct wire_bytes address;
+	uint16_t port;
+	uint16_t local_port;
+	bool is_connect;
+	bool is_ipv6_only;
+};
+
+static inline size_t wire_put_relay_datagrams(uint8_t *frame, size_t room, uint32_t id, struct wire_relay_datagrams message)
+{
+	struct wire_out out = wire_begin(frame, room, 47, id);
+	wire_put_bytes(&out, message.address);
+	wire_put_u16(&out, message.port);
+	wire_put_u16(&out, message.local_port);
+	wire_put_bool(&out, message.is_connect);
+	wire_put_bool(&out, message.is_ipv6_only);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_relay_datagrams(struct wire_in *in, struct wire_relay_datagrams *message)
+{
+	return wire_get_bytes(in, &message->address) &&
+	       wire_get_u16(in, &message->port) &&
+	       wire_get_u16(in, &message->local_port) &&
+	       wire_get_bool(in, &message->is_connect) &&
+	       wire_get_bool(in, &message->is_ipv6_only) &&
+	       wire_is_done(in);
+}
+
+/* isLocal: a socket of the run itself has that port on loopback. Else the port of the relay for this peer */
+struct wire_relay_datagrams_reply {
+	int32_t error;
+	bool is_local;
+	uint16_t relay_port;
+};
+
+static inline size_t wire_put_relay_datagrams_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_relay_datagrams_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 48, id);
+	wire_put_i32(&out, message.error);
+	wire_put_bool(&out, message.is_local);
+	wire_put_u16(&out, message.relay_port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_relay_datagrams_reply(struct wire_in *in, struct wire_relay_datagrams_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_bool(in, &message->is_local) &&
+	       wire_get_u16(in, &message->relay_port) &&
+	       wire_is_done(in);
+}
+
+/* for whom a UDP relay stands, and the own end of the app's socket at `localPort`; answered by SocketNamesReply */
+struct wire_datagram_names {
+	uint16_t relay_port;
+	uint16_t local_port;
+	bool is_ipv6_only;
+};
+
+static inline size_t wire_put_datagram_names(uint8_t *frame, size_t room, uint32_t id, struct wire_datagram_names message)
+{
+	struct wire_out out = wire_begin(frame, room, 49, id);
+	wire_put_u16(&out, message.relay_port);
+	wire_put_u16(&out, message.local_port);
+	wire_put_bool(&out, message.is_ipv6_only);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_datagram_names(struct wire_in *in, struct wire_datagram_names *message)
+{
+	return wire_get_u16(in, &message->relay_port) &&
+	       wire_get_u16(in, &message->local_port) &&
+	       wire_get_bool(in, &message->is_ipv6_only) &&
 	       wire_is_done(in);
 }
 

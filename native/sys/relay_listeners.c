@@ -1,4 +1,4 @@
-/* relay_listeners.c - who listens on a TCP port of this machine, by sock_diag(7): microseconds, where /proc/net/tcp walks
+/* relay_listeners.c - who listens on a TCP port of this machine, or has a UDP port, by sock_diag(7): microseconds, where /proc/net/tcp walks
  * every connection's table for milliseconds.
  */
 #include "sys.h"
@@ -24,7 +24,7 @@ struct found {
 	uint32_t room, count;
 };
 
-static int ask(int fd, uint8_t family, uint32_t port)
+static int ask(int fd, uint8_t family, uint8_t protocol, uint32_t port)
 {
 	struct {
 		struct nlmsghdr head;
@@ -33,8 +33,10 @@ static int ask(int fd, uint8_t family, uint32_t port)
 		.head = { .nlmsg_len = sizeof request,
 			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.body = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1 << TCP_LISTEN },
+		.body = { .sdiag_family = family, .sdiag_protocol = protocol },
 	};
+	/* UDP sockets that are not connected are in the state of the closed. */
+	request.body.idiag_states = protocol == IPPROTO_TCP ? 1 << TCP_LISTEN : 1 << TCP_ESTABLISHED | 1 << TCP_CLOSE;
 	/* The kernel leaves out other ports (inet_diag_dump_icsk). */
 	request.body.id.idiag_sport = htons((uint16_t)port);
 	return send(fd, &request, sizeof request, 0) < 0 ? -errno : 0;
@@ -71,8 +73,9 @@ static int hear(int fd, struct found *found, uint32_t port)
 	}
 }
 
-/* Up to `room` listeners of this port go to `into`. Returns how many, or -errno (the kernel may lack the module). */
-SYS int32_t relay_listeners(uint32_t port, void *into, uint32_t room)
+/* Up to `room` listeners of this port (for UDP: sockets that are bound to it) go to `into`. Returns how many, or -errno
+ * (the kernel may lack the module). */
+SYS int32_t relay_listeners(uint32_t is_udp, uint32_t port, void *into, uint32_t room)
 {
 	struct found found = { into, room, 0 };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -81,7 +84,7 @@ SYS int32_t relay_listeners(uint32_t port, void *into, uint32_t room)
 	static const uint8_t families[] = { AF_INET, AF_INET6 };
 	int error = 0;
 	for (int at = 0; at < 2 && error == 0; at++) {
-		error = ask(fd, families[at], port);
+		error = ask(fd, families[at], is_udp ? IPPROTO_UDP : IPPROTO_TCP, port);
 		if (error == 0)
 			error = hear(fd, &found, port);
 	}

@@ -12,7 +12,8 @@ export function announce(progress: Progress, loaded: LoadedConfig, program: Prog
   progress.info(`env: ${describeEnvironment(config)}`);
   progress.info(`fs: ${FS_LINES[config.fsMode]}`);
   progress.info("incoming: incoming traffic stays local");
-  progress.info(`outgoing: ${config.isTcpRemote ? "forwarding is enabled on TCP" : "connections are made locally"}`);
+  const protocols = [...config.isTcpRemote ? ["TCP"] : [], ...config.isUdpRemote ? ["UDP"] : []].join(" and ");
+  progress.info(`outgoing: ${protocols ? `forwarding is enabled on ${protocols}` : "connections are made locally"}`);
   progress.info(`dns: DNS will be resolved ${config.isDnsRemote ? "remotely" : "locally"}`);
   if (program.obstacle !== undefined) progress.warning(program.obstacle);
 }

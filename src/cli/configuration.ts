@@ -52,6 +52,8 @@ async function saidByFileAt(path: string): Promise<readonly Said[]> {
 function saidByFlags(input: CommandInput): Said[] {
   return input.flags.flatMap(({ decl, text }) => {
     const option = EXEC_OPTIONS.find((it) => it.flag === decl.flag);
-    return option ? [{ key: option.key, text: text ?? option.sets!, from: option.flag }] : [];
+    if (!option) return [];
+    const says = { text: text ?? option.sets!, from: option.flag };
+    return [option.key, option.also].flatMap((key) => key ? [{ key, ...says }] : []);
   });
 }

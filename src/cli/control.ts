@@ -34,6 +34,7 @@ export interface RunSettings {
   readonly isDnsRemote: boolean;
   readonly isHostnameRemote: boolean;
   readonly isTcpRemote: boolean;
+  readonly isUdpRemote: boolean;
   readonly launchDirectory: string;
   readonly home: string;
   readonly temporaryDirectory: string;

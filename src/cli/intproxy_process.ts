@@ -137,6 +137,7 @@ function settingsOf({ settings }: Start) {
     isDnsRemote: settings.isDnsRemote,
     isHostnameRemote: settings.isHostnameRemote,
     isTcpRemote: settings.isTcpRemote,
+    isUdpRemote: settings.isUdpRemote,
     launchDirectory: bytes(settings.launchDirectory),
     home: bytes(settings.home),
     temporaryDirectory: bytes(settings.temporaryDirectory),

@@ -179,6 +179,7 @@ function runSettings(
     isDnsRemote: config.isDnsRemote,
     isHostnameRemote: config.isHostnameRemote,
     isTcpRemote: config.isTcpRemote,
+    isUdpRemote: config.isUdpRemote,
     launchDirectory: base64(workingDirectory()),
     home: base64(environment.get("HOME")),
     temporaryDirectory: base64(environment.get("TMPDIR")),

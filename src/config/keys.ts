@@ -38,7 +38,7 @@ const SHORT: Readonly<Record<string, Short>> = {
     return it ? { incoming: true } : { incoming: false, dns: false, outgoing: false };
   },
   "feature.network.dns": (it) => typeof it === "boolean" ? { enabled: it } : undefined,
-  "feature.network.outgoing": (it) => typeof it === "boolean" ? { tcp: it } : undefined,
+  "feature.network.outgoing": (it) => typeof it === "boolean" ? { tcp: it, udp: it } : undefined,
   "feature.network.incoming": (it) => {
     if (typeof it === "string") return { mode: it };
     return typeof it === "boolean" ? { mode: it ? "mirror" : "off" } : undefined;

@@ -29,10 +29,17 @@ for (
     { content: { feature: { env: false } }, means: { "feature.env.exclude": "*" } },
     { content: { feature: { env: { include: ["A", "B"] } } }, means: { "feature.env.include": ["A", "B"] } },
     { content: { feature: { network: { dns: false } } }, means: { "feature.network.dns.enabled": false } },
-    { content: { feature: { network: { outgoing: false } } }, means: { "feature.network.outgoing.tcp": false } },
+    {
+      content: { feature: { network: { outgoing: false } } },
+      means: { "feature.network.outgoing.tcp": false, "feature.network.outgoing.udp": false },
+    },
     {
       content: { feature: { network: false } },
-      means: { "feature.network.dns.enabled": false, "feature.network.outgoing.tcp": false },
+      means: {
+        "feature.network.dns.enabled": false,
+        "feature.network.outgoing.tcp": false,
+        "feature.network.outgoing.udp": false,
+      },
     },
     { content: { feature: { network: { incoming: { mode: "off" } } } }, means: {} },
     { content: { target: null, feature: null, agent: { ttl: null } }, means: {} },

@@ -48,6 +48,8 @@ export interface OptionDecl extends KeyDecl {
   readonly isValueOptional?: boolean;
   /** What the flag alone says. */
   readonly sets?: string;
+  /** Another key of which the flag (not the variable) says the same. */
+  readonly also?: ConfigKey;
 }
 
 export type ConfigKey =
@@ -70,6 +72,7 @@ export type ConfigKey =
   | "feature.hostname"
   | "feature.network.dns.enabled"
   | "feature.network.outgoing.tcp"
+  | "feature.network.outgoing.udp"
   | "skip_processes"
   | "accept_invalid_certificates"
   | "kubeconfig"
@@ -164,7 +167,8 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     key: "feature.network.outgoing.tcp",
     kind: "boolean",
     sets: "false",
-    doc: "Make all connections from this machine",
+    also: "feature.network.outgoing.udp",
+    doc: "Make all connections from this machine, and send all datagrams from it",
     group: "What is the target's",
   },
   {
@@ -174,6 +178,15 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     kind: "boolean",
     sets: "false",
     doc: "Make TCP connections from this machine",
+    group: "What is the target's",
+  },
+  {
+    flag: "--no-udp-outgoing",
+    env: "MIRRORD_UDP_OUTGOING",
+    key: "feature.network.outgoing.udp",
+    kind: "boolean",
+    sets: "false",
+    doc: "Send UDP datagrams from this machine",
     group: "What is the target's",
   },
   {

@@ -48,7 +48,6 @@ const FEATURES = [
   operator("feature.network.incoming.on_concurrent_steal"),
   operator("feature.network.incoming.tls_delivery"),
   operator("feature.network.incoming.https_delivery"),
-  later("feature.network.outgoing.udp", false),
   later("feature.network.outgoing.ignore_localhost", false),
   later("feature.network.outgoing.filter"),
   later("feature.network.outgoing.unix_streams"),

@@ -40,6 +40,7 @@ export interface Config {
   readonly isDnsRemote: boolean;
   readonly isHostnameRemote: boolean;
   readonly isTcpRemote: boolean;
+  readonly isUdpRemote: boolean;
   readonly skipProcesses: readonly string[];
 }
 
@@ -103,6 +104,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
     isHostnameRemote: value("feature.hostname", "boolean") ?? true,
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
+    isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     skipProcesses: value("skip_processes", "list") ?? [],
   });
 }
@@ -182,6 +184,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.hostname": config.isHostnameRemote,
     "feature.network.dns.enabled": config.isDnsRemote,
     "feature.network.outgoing.tcp": config.isTcpRemote,
+    "feature.network.outgoing.udp": config.isUdpRemote,
     "skip_processes": config.skipProcesses,
     "accept_invalid_certificates": kube.acceptInvalidCertificates,
     "kubeconfig": kube.kubeconfig,

@@ -102,7 +102,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
     feature: {
       fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [], mapping: {} },
       env: { exclude: [], unset: [], mapping: {}, override: {} },
-      network: { dns: { enabled: true }, outgoing: { tcp: true } },
+      network: { dns: { enabled: true }, outgoing: { tcp: true, udp: true } },
       hostname: true,
     },
     skip_processes: [],

@@ -17,6 +17,7 @@ import { PathMapper, type PathMapping } from "../config/path_mapping.ts";
 import { writeToStderrOf } from "../sys/relay.ts";
 import { SESSION_VARIABLE } from "./inject.ts";
 import { AgentClient, type AgentClientOptions, type TargetFacts } from "./intproxy/agent_client.ts";
+import { Datagrams } from "./intproxy/datagrams.ts";
 import { handlesOf } from "./intproxy/descriptors.ts";
 import { Files } from "./intproxy/files.ts";
 import { Life } from "./intproxy/life.ts";
@@ -83,20 +84,29 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody())));
   undo.defer(() => life.close());
   const mapper = new PathMapper(options.pathMapping ?? []);
-  const server = new Server(`${directory}/socket`, { agent, files, outgoing, life, mapper, build, log });
+  const datagrams = new Datagrams(agent, (address, port) => life.hasDatagramSocket(address, port));
+  undo.defer(() => datagrams.close());
+  const server = new Server(`${directory}/socket`, { agent, files, outgoing, datagrams, life, mapper, build, log });
   undo.defer(() => server.close());
-  await writeSettings(directory, { ...options.settings, ...outgoing.ports, build, hostname: target.hostname });
+  await writeSettings(directory, {
+    ...options.settings,
+    ...outgoing.ports,
+    datagramRelay: datagrams.relayAddress,
+    build,
+    hostname: target.hostname,
+  });
   signal.throwIfAborted();
 
   signal.removeEventListener("abort", onAbort);
   undo.move();
-  const session = new Session(options, { agent, outgoing, files, life, server });
+  const session = new Session(options, { agent, outgoing, datagrams, files, life, server });
   return { target, warnings: agent.warnings, finished: session.run() };
 }
 
 interface Parts {
   agent: AgentClient;
   outgoing: Outgoing;
+  datagrams: Datagrams;
   files: Files;
   life: Life;
   server: Server;
@@ -136,7 +146,7 @@ class Session {
   }
 
   async #goDown(outcome: Outcome): Promise<void> {
-    const { agent, outgoing, files, life, server } = this.#parts;
+    const { agent, outgoing, datagrams, files, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
@@ -151,6 +161,7 @@ class Session {
     await server.close();
     // 5. Relays.
     await outgoing.close();
+    await datagrams.close();
     // 6. The directory.
     await Deno.remove(this.#options.directory, { recursive: true }).catch(() => {});
   }
@@ -193,6 +204,7 @@ class Session {
         quietSince = performance.now();
       } else if (performance.now() - quietSince > (streams.isSending ? UNSENT_MS : UNHEARD_MS)) break;
     }
+    await this.#parts.datagrams.settled();
     await agent.flushed();
     signal.removeEventListener("abort", hurry);
   }

@@ -32,6 +32,7 @@ export const LAYER = {
       isDnsRemote: "bool",
       isHostnameRemote: "bool",
       isTcpRemote: "bool",
+      isUdpRemote: "bool",
       hostname: "str",
       /** Directory in which the user typed the command, their home, $TMPDIR, the program: stay local. */
       launchDirectory: "bytes",
@@ -52,6 +53,8 @@ export const LAYER = {
       acceptPort6: "u16",
       holePort4: "u16",
       holePort6: "u16",
+      /** IPv4 address on loopback, as a number, at which all UDP relays of the run for IPv4 sockets are. */
+      datagramRelay: "u32",
     },
   },
   Hello: {
@@ -161,6 +164,25 @@ export const LAYER = {
     id: 45,
     doc: "addresses have 4 or 16 bytes; isKnown false: not ours",
     fields: { isKnown: "bool", peerAddress: "bytes", peerPort: "u16", ownAddress: "bytes", ownPort: "u16" },
+  },
+
+  RelayDatagrams: {
+    id: 47,
+    doc: "the app's UDP socket, bound to `localPort`, wants to send to `address`:`port`; answered by " +
+      "RelayDatagramsReply. isConnect: it is about to be connected, and the answer tells how connect(2) ends in the " +
+      "target. isIpv6Only: the socket cannot use IPv4, so the relay is on ::1",
+    fields: { address: "bytes", port: "u16", localPort: "u16", isConnect: "bool", isIpv6Only: "bool" },
+  },
+  RelayDatagramsReply: {
+    id: 48,
+    doc: "isLocal: a socket of the run itself has that port on loopback. Else the port of the relay for this peer",
+    fields: { errno: "i32", isLocal: "bool", relayPort: "u16" },
+  },
+  DatagramNames: {
+    id: 49,
+    doc:
+      "for whom a UDP relay stands, and the own end of the app's socket at `localPort`; answered by SocketNamesReply",
+    fields: { relayPort: "u16", localPort: "u16", isIpv6Only: "bool" },
   },
 
   ChangeDirectory: {

@@ -6,7 +6,7 @@ const sys = loadSys({
   relay_complete: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   relay_break: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   relay_close: { parameters: ["i32"], result: "i32" },
-  relay_listeners: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  relay_listeners: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   relay_notice: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 });
 
@@ -46,10 +46,10 @@ export interface Listener {
 const LISTENER_BYTES = 24;
 const MOST_LISTENERS = 64;
 
-/** The TCP listeners of this machine's network on a port, or -errno where the kernel does not tell. */
-export function listenersOn(port: number): Listener[] | number {
+/** The TCP listeners (or UDP sockets) of this machine's network on a port, or -errno where the kernel does not tell. */
+export function listenersOn(port: number, protocol: "tcp" | "udp" = "tcp"): Listener[] | number {
   const records = new Uint8Array(MOST_LISTENERS * LISTENER_BYTES);
-  const count = sys.relay_listeners(port, records, MOST_LISTENERS);
+  const count = sys.relay_listeners(protocol === "udp" ? 1 : 0, port, records, MOST_LISTENERS);
   if (count < 0) return count;
   const view = new DataView(records.buffer);
   return Array.from({ length: count }, (_, index) => {

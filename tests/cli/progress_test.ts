@@ -24,7 +24,7 @@ for (const mode of ["standard", "dumb", "simple", ""]) {
       "* env: all environment variables will be fetched",
       "* fs: file operations will default to read only from the remote",
       "* incoming: incoming traffic stays local",
-      "* outgoing: forwarding is enabled on TCP",
+      "* outgoing: forwarding is enabled on TCP and UDP",
       "* dns: DNS will be resolved remotely",
       "✓ agent ready (N s)",
       "✓ ready to launch process",

@@ -14,6 +14,7 @@ export const USER_SETTINGS: IntproxyOptions["settings"] = {
   isDnsRemote: true,
   isHostnameRemote: true,
   isTcpRemote: true,
+  isUdpRemote: true,
   launchDirectory: new Uint8Array(0),
   home: new Uint8Array(0),
   temporaryDirectory: new Uint8Array(0),

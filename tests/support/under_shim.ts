@@ -267,6 +267,7 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     isDnsRemote: true,
     isHostnameRemote: true,
     isTcpRemote: true,
+    isUdpRemote: true,
     hostname: "pod-1",
     launchDirectory: text(Deno.cwd()),
     home: text("/home/someone"),
@@ -281,6 +282,7 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     acceptPort6: 0,
     holePort4: 0,
     holePort6: 0,
+    datagramRelay: 0,
     ...changes,
   };
 }

@@ -38,6 +38,7 @@ const ANSWERS = {
   Resolve: "ResolveReply",
   ReverseName: "NameReply",
   Connect: "ConnectReply",
+  OpenDatagrams: "DatagramsOpened",
 } as const;
 type Answers = typeof ANSWERS;
 
@@ -66,6 +67,8 @@ export class AgentClient {
   readonly streams: Streams;
   /** Resolves with the reason when the agent is lost or was closed. */
   readonly lost: Promise<Error>;
+  /** Takes what is heard over UDP; its bytes are good until it returns. */
+  onDatagram: (news: MessageNamed<typeof AGENT, "Datagram" | "DatagramFailed">) => void = () => {};
   /** What the agent wants the user to know. */
   readonly warnings: string[] = [];
   readonly #link: AgentLink;
@@ -141,7 +144,7 @@ export class AgentClient {
   }
 
   /** Sends what is not answered. */
-  tell(message: MessageNamed<typeof AGENT, "CloseHandle" | "Reset">): void {
+  tell(message: MessageNamed<typeof AGENT, "CloseHandle" | "Reset" | "Datagram" | "CloseDatagrams">): void {
     this.#link.send({ ...message, id: 0 });
   }
 
@@ -179,6 +182,9 @@ export class AgentClient {
       case "Reset":
       case "Credit":
         return this.streams.onMessage(message);
+      case "Datagram":
+      case "DatagramFailed":
+        return this.onDatagram(message);
       case "Ping":
         return this.#link.send({ type: "Pong", id: message.id });
       case "Warning":
@@ -225,7 +231,7 @@ export class AgentClient {
 }
 
 /** Messages by which a program learns what happened at the target. */
-const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set(["Data", "End", "Reset", "ConnectReply"]);
+const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set(["Data", "End", "Reset", "ConnectReply", "Datagram"]);
 
 const PING_MS = 10_000;
 const SILENCE_MS = 30_000;

@@ -24,7 +24,16 @@ export class Listeners {
   /** Whether a process of the run listens on this address (4 or 16 bytes) and port. */
   has(address: Uint8Array, port: number): boolean {
     const told = listenersOn(port);
-    const listeners = typeof told === "number" ? listenersByProc(port) : told;
+    return this.#isAnyOurs(typeof told === "number" ? listenersByProc(port) : told, address);
+  }
+
+  /** Whether a process of the run has a UDP socket bound to this address and port. */
+  hasDatagramSocket(address: Uint8Array, port: number): boolean {
+    const told = listenersOn(port, "udp");
+    return typeof told !== "number" && this.#isAnyOurs(told, address);
+  }
+
+  #isAnyOurs(listeners: readonly Listener[], address: Uint8Array): boolean {
     const inodes = listeners.filter((listener) => serves(listener.address, address)).map(({ inode }) => inode);
     return inodes.length > 0 && inodes.some((inode) => this.#isOurs(inode));
   }

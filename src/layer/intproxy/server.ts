@@ -9,6 +9,7 @@ import { ERRNO, WireError } from "../../base/errors.ts";
 import type { PathMapper } from "../../config/path_mapping.ts";
 import type { LayerFrame } from "../../proto/layer.ts";
 import type { AgentClient } from "./agent_client.ts";
+import type { Datagrams } from "./datagrams.ts";
 import type { Files } from "./files.ts";
 import type { Life } from "./life.ts";
 import { onNameRequest } from "./names.ts";
@@ -19,6 +20,7 @@ export interface ServerParts {
   readonly agent: AgentClient;
   readonly files: Files;
   readonly outgoing: Outgoing;
+  readonly datagrams: Datagrams;
   readonly life: Life;
   readonly mapper: PathMapper;
   readonly build: string;
@@ -95,7 +97,7 @@ export class Server {
   }
 
   #onRequest(frame: LayerFrame, shim: ShimConnection): void {
-    const { agent, files, outgoing, life, log } = this.#parts;
+    const { agent, files, outgoing, datagrams, life, log } = this.#parts;
     switch (frame.type) {
       case "Open":
       case "Fetch":
@@ -126,6 +128,9 @@ export class Server {
       case "ConnectStatus":
       case "SocketNames":
         return outgoing.onRequest(frame, frame.id, shim);
+      case "RelayDatagrams":
+      case "DatagramNames":
+        return datagrams.onRequest(frame, frame.id, shim);
       case "LoopbackOwner":
         return shim.send({ type: "LoopbackOwnerReply", isLocal: life.listensOn(frame.address, frame.port) }, frame.id);
       case "MapPath": {

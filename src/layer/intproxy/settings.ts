@@ -8,7 +8,7 @@ export type Settings = Omit<MessageNamed<typeof LAYER, "Settings">, "type">;
 /** What the user's side decides of it; the rest the intproxy knows. */
 export type UserSettings = Omit<
   Settings,
-  "build" | "hostname" | "acceptPort4" | "acceptPort6" | "holePort4" | "holePort6"
+  "build" | "hostname" | "acceptPort4" | "acceptPort6" | "holePort4" | "holePort6" | "datagramRelay"
 >;
 
 /** Whoever finds the file finds it whole. */
