@@ -120,9 +120,10 @@ Deno.test("connect() stays real when TCP is not remote", async () => {
   assert.equal(app.count(), 0);
 });
 
-Deno.test("connect() of UDP and Unix sockets stays real", async () => {
+Deno.test("connect() of UDP sockets, where UDP is not remote, and of Unix sockets stays real", async () => {
   using relays = new TestRelays();
-  await using app = await start(relays, ["udp4", "connect/127.0.0.1/9", "peer", "unix//nowhere/socket"]);
+  const words = ["udp4", "connect/127.0.0.1/9", "peer", "unix//nowhere/socket"];
+  await using app = await start(relays, words, { isUdpRemote: false });
   assert.equal(await app.output(), "connect 0\npeer 127.0.0.1 9 length 16\nconnect ENOENT\n");
   assert.equal(app.count(), 0);
 });

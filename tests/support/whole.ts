@@ -70,7 +70,9 @@ export class Whole implements AsyncDisposable {
       await Deno.writeFile(`${tree}${path}`, typeof contents === "string" ? utf8(contents) : contents);
     }
     const output = new URL("../../native/out/shim-session.so", import.meta.url).pathname;
-    const whole = new Whole(tree, await makeSessionDirectory(), await (shimPath ??= compile("shim.so", { output })));
+    // First the shim, which takes long: a directory that nobody holds yet must not grow old.
+    const shim = await (shimPath ??= compile("shim.so", { output }));
+    const whole = new Whole(tree, await makeSessionDirectory(), shim);
     await whole.#begin(now, settings);
     return whole;
   }
