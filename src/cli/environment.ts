@@ -79,12 +79,26 @@ export interface EnvironmentRules {
   readonly exclude: readonly string[];
 }
 
+/** Why a variable of the target's is taken, or is not. */
+export type TargetRule = "taken" | "included" | "never" | "not-included" | "excluded" | "excluded-by-default";
+
+/** By name: the rule for a variable of the target's. */
+export function targetRules(rules: EnvironmentRules): (name: string) => TargetRule {
+  const never = matcher(NEVER);
+  const excluded = matcher(rules.exclude);
+  const byDefault = matcher(EXCLUDED_BY_DEFAULT);
+  const wanted = rules.include && matcher(rules.include);
+  return (name) => {
+    if (never(name)) return "never";
+    if (wanted) return wanted(name) ? "included" : "not-included";
+    return excluded(name) ? "excluded" : byDefault(name) ? "excluded-by-default" : "taken";
+  };
+}
+
 /** The target's variables that the rules let through. */
 export function selectVariables(target: Environment, rules: EnvironmentRules): Environment {
-  const never = matcher(NEVER);
-  const refused = matcher([...EXCLUDED_BY_DEFAULT, ...rules.exclude]);
-  const wanted = rules.include && matcher(rules.include);
-  return new Map([...target].filter(([name]) => !never(name) && (wanted ? wanted(name) : !refused(name))));
+  const ruleOf = targetRules(rules);
+  return new Map([...target].filter(([name]) => ["taken", "included"].includes(ruleOf(name))));
 }
 
 /** What is said of variables beyond which of the target's are taken. */
@@ -104,23 +118,29 @@ export function composeEnvironment(
   file: Environment,
   changes: EnvironmentChanges,
 ): Environment {
-  const unset = new Set(changes.unset.map((name) => latin1(utf8(name)).toLowerCase()));
-  const kept = [...user].filter(([name]) => !unset.has(name.toLowerCase()));
+  const isUnset = unsetBy(changes.unset);
+  const kept = [...user].filter(([name]) => !isUnset(name));
   const remote = new Map([...selectVariables(target, changes), ...file]);
   for (const name of remote.keys()) {
-    const value = mappedValue(nameText(name), changes.mapping);
-    if (value !== undefined) remote.set(name, utf8(value));
+    const mapping = mappingFor(nameText(name), changes.mapping);
+    if (mapping) remote.set(name, utf8(mapping[1]));
   }
   const override = Object.entries(changes.override).map(([name, value]) => [latin1(utf8(name)), utf8(value)] as const);
   return new Map([...kept, ...remote, ...override]);
 }
 
-function mappedValue(name: string, mapping: EnvironmentChanges["mapping"]): string | undefined {
-  for (const [pattern, value] of Object.entries(mapping)) {
+/** Is this variable of the user's one that goes? */
+export function unsetBy(names: readonly string[]): (name: string) => boolean {
+  const unset = new Set(names.map((name) => latin1(utf8(name)).toLowerCase()));
+  return (name) => unset.has(name.toLowerCase());
+}
+
+/** The pattern that matches a name, and the value it gives. */
+export function mappingFor(name: string, mapping: EnvironmentChanges["mapping"]): [string, string] | undefined {
+  return Object.entries(mapping).find(([pattern]) => {
     const expression = compilePattern(pattern);
-    if (typeof expression !== "string" && expression.test(name)) return value;
-  }
-  return undefined;
+    return typeof expression !== "string" && expression.test(name);
+  });
 }
 
 function nameText(name: string): string {

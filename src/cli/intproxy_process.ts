@@ -10,6 +10,7 @@
 import { joinNul, utf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { UserError } from "../base/errors.ts";
+import type { UserSettings } from "../layer/mod.ts";
 import { holdSession } from "../layer/session_directory.ts";
 import {
   type AgentSource,
@@ -130,7 +131,8 @@ async function reachAgent(source: AgentSource, log: Logger, signal: AbortSignal)
   };
 }
 
-function settingsOf({ settings }: Start) {
+/** What the intproxy is told, as the shim reads it. */
+export function settingsOf({ settings }: Pick<Start, "settings">): UserSettings {
   const bytes = (text: string) => Uint8Array.fromBase64(text);
   return {
     fsMode: settings.fsMode,

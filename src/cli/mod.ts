@@ -8,6 +8,7 @@ import { AGENT_COMMAND } from "./agent.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { EXEC_COMMAND } from "./exec.ts";
+import { EXPLAIN_COMMAND } from "./explain.ts";
 import { formatCommands, formatOptions, formatVariables } from "./help.ts";
 import { INTPROXY_COMMAND } from "./intproxy.ts";
 import { LS_COMMAND } from "./ls.ts";
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   EXEC_COMMAND,
   LS_COMMAND,
   VERIFY_CONFIG_COMMAND,
+  EXPLAIN_COMMAND,
   AGENT_COMMAND,
   INTPROXY_COMMAND,
 ];

@@ -132,7 +132,7 @@ function refuseNested(environment: Environment): void {
 }
 
 /** Shim and intproxy of one run come from one build: the shim's hash names it. */
-async function buildId(): Promise<string> {
+export async function buildId(): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", shim as Uint8Array<ArrayBuffer>)).subarray(0, 8).toHex();
 }
 
@@ -166,9 +166,10 @@ function checkProcess(pid: number): void {
   }
 }
 
-function runSettings(
+/** `program` undefined: it is not known which, as in `mirrord explain`. */
+export function runSettings(
   config: Config,
-  program: Program,
+  program: Program | undefined,
   environment: Environment,
   shimPath: string,
   mounts: readonly string[],
@@ -183,7 +184,7 @@ function runSettings(
     launchDirectory: base64(workingDirectory()),
     home: base64(environment.get("HOME")),
     temporaryDirectory: base64(environment.get("TMPDIR")),
-    program: base64(utf8(Deno.realPathSync(program.path))),
+    program: base64(program && utf8(Deno.realPathSync(program.path))),
     shim: base64(utf8(shimPath)),
     mounts,
     pathRules: base64(pathRulesTable(config.paths)),
