@@ -68,15 +68,7 @@ async function explainPath(config: Config, given: string): Promise<Explanation> 
   const mapped = mappedPath(config, absolute);
   const path = mapped?.path ?? absolute;
   const shimPath = await unpackShim(shim, await buildId());
-  const settings = {
-    ...settingsOf({ settings: runSettings(config, undefined, userEnvironment(), shimPath, mounts) }),
-    build: "",
-    hostname: "",
-    acceptPort4: 0,
-    acceptPort6: 0,
-    holePort4: 0,
-    holePort6: 0,
-  };
+  const settings = settingsOf({ settings: runSettings(config, undefined, userEnvironment(), shimPath, mounts) });
   using judge = new PathJudge(shimPath);
   const [reading, writing] = [false, true].map((isWrite) =>
     describeDecision(config, path, judge.decide(settings, path, isWrite))

@@ -5,6 +5,7 @@
  * only to libraries that were there when the program started.
  */
 import { fromUtf8, utf8 } from "../base/bytes.ts";
+import { LAYER } from "../proto/layer.ts";
 import type { Settings } from "./intproxy/settings.ts";
 import { layerCodec } from "./intproxy/shim_connection.ts";
 
@@ -43,6 +44,13 @@ export interface PathDecision {
   readonly remotePath: string | undefined;
 }
 
+/** Nothing, in every field. */
+function blankSettings(): Settings {
+  const { fields } = LAYER.Settings;
+  const blank = { str: "", bytes: new Uint8Array(), bool: false, u64: 0n, i64: 0n } as Record<string, unknown>;
+  return Object.fromEntries(Object.entries(fields).map(([name, kind]) => [name, blank[kind] ?? 0])) as Settings;
+}
+
 const PATH_BYTES = 4096;
 const HEAD_BYTES = 12;
 
@@ -55,9 +63,9 @@ export class PathJudge implements Disposable {
     });
   }
 
-  /** `path` is absolute. The settings are those of a run, what only the intproxy knows left out. */
-  decide(settings: Settings, path: string, isWrite: boolean): PathDecision {
-    const frame = layerCodec.encode({ type: "Settings", ...settings }, 0);
+  /** `path` is absolute. The settings are those of a run; what only its intproxy knows may be missing. */
+  decide(settings: Partial<Settings>, path: string, isWrite: boolean): PathDecision {
+    const frame = layerCodec.encode({ type: "Settings", ...blankSettings(), ...settings }, 0);
     const into = new Uint8Array(HEAD_BYTES + PATH_BYTES);
     const text = new Uint8Array([...utf8(path), 0]);
     const error = this.#library.symbols.mirrord_explain_path(
