@@ -109,7 +109,9 @@ int remote_open(struct wire_bytes path, int flags)
 	struct wire_call call;
 	struct wire_open message = { .path = path, .flags = (uint32_t)(flags & AGENT_OPEN_FLAGS) };
 	size_t length = wire_put_open(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	int error = wire_ask(&call, length, WIRE_OPEN_REPLY);
+	/* open(2) may be interrupted, opendir(3) may not. */
+	int error = flags & O_DIRECTORY ? wire_ask(&call, length, WIRE_OPEN_REPLY) :
+					  wire_ask_like_open(&call, length, WIRE_OPEN_REPLY);
 	if (error)
 		return error;
 	struct wire_open_reply reply;

@@ -8,6 +8,7 @@
  * IDLE		wanted			is it still our socket? else connect anew > BUSY
  * BUSY		answer complete		> IDLE
  * BUSY		anything malformed	close > EMPTY
+ * BUSY		broken off by a signal	close > EMPTY; the lifeline stays open, unused > INHERITED
  * any		fork, in the child	close > EMPTY; the lifeline stays open, unused > INHERITED
  * INHERITED	(also the door)		nothing: held for its own sake
  *
@@ -330,21 +331,63 @@ int wire_finish(struct wire_call *call, bool is_intact)
 
 static int give_up(struct wire_call *call, int error)
 {
-	wire_finish(call, false);
+	/* The lifeline's end means more than the end of a call: the answer that is under way is left in it. */
+	if (error == -EINTR && call->slot == LIFELINE)
+		atomic_store(&pool[LIFELINE].state, INHERITED);
+	else
+		wire_finish(call, false);
 	return error;
 }
 
-/* Some bytes into place: their number, or -errno. Without `is_interruptible` signals do not show.
- * -EPIPE: the peer has closed. */
-static long receive(struct wire_call *call, void *into, size_t room, bool is_interruptible)
+/* What a signal means to a call that waits, when its handler does not ask for SA_RESTART. */
+enum hearing {
+	DEAF, /* nothing, as on a disk */
+	PATIENT, /* its end, if there is no answer within PATIENCE_MS: as on a file server that hangs */
+	ALERT, /* its end */
+};
+enum { PATIENCE_MS = 200 };
+
+static int64_t now_ms(void)
 {
+	struct timespec now;
+	kernel(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* A signal has come. Programs that never met EINTR on a disk shall not meet it because an answer takes its usual time. */
+static bool comes_soon(const struct wire_call *call)
+{
+	int64_t deadline = now_ms() + PATIENCE_MS;
+	for (int64_t left = PATIENCE_MS; left > 0; left = deadline - now_ms()) {
+		struct pollfd wait = { .fd = fd_of(call), .events = POLLIN };
+		if (kernel(SYS_poll, &wait, 1, left) != -EINTR)
+			return wait.revents != 0;
+	}
+	return false;
+}
+
+/* recvfrom(2), and a cancellation point when one may be: a thread that is cancelled there leaves its connection. */
+static long receive_once(const struct wire_call *call, void *into, size_t room, enum hearing hearing)
+{
+	int before;
+	if (hearing != PATIENT || pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before) != 0)
+		return kernel(SYS_recvfrom, fd_of(call), into, room, 0, 0, 0);
+	long count = kernel(SYS_recvfrom, fd_of(call), into, room, 0, 0, 0);
+	pthread_setcanceltype(before, &before);
+	return count;
+}
+
+/* Some bytes into place: their number, or -errno. -EPIPE: the peer has closed. */
+static long receive(struct wire_call *call, void *into, size_t room, enum hearing hearing)
+{
+	bool is_interruptible = hearing == ALERT;
 	while (true) {
-		long count = kernel(SYS_recvfrom, fd_of(call), into, room, 0, 0, 0);
+		long count = receive_once(call, into, room, hearing);
 		if (count > 0)
 			return count;
 		if (count == 0 || count == -ECONNRESET)
 			return -EPIPE;
-		if (count == -EINTR && !is_interruptible)
+		if (count == -EINTR && (hearing == DEAF || (hearing == PATIENT && comes_soon(call))))
 			continue;
 		if (count == -EAGAIN && !is_interruptible) {
 			struct pollfd wait = { .fd = fd_of(call), .events = POLLIN };
@@ -366,14 +409,14 @@ static bool is_head_right(const struct wire_call *call, enum wire_type reply, ui
 
 /* Reads a frame's head and as much of the rest as the buffer holds. `is_alone`: no frame follows this one, so whatever
  * is there may be read at once. Once a frame has begun it is not interruptible. */
-static int receive_frame(struct wire_call *call, enum wire_type reply, bool is_interruptible, bool is_alone)
+static int receive_frame(struct wire_call *call, enum wire_type reply, enum hearing hearing, bool is_alone)
 {
 	size_t have = 0;
 	size_t want = WIRE_HEAD_BYTES;
 	uint32_t length = 0;
 	while (have < want) {
 		size_t room = (is_alone ? WIRE_BUFFER_BYTES : want) - have;
-		long count = receive(call, call->buffer + have, room, is_interruptible && have == 0);
+		long count = receive(call, call->buffer + have, room, have == 0 ? hearing : DEAF);
 		if (count < 0)
 			return (int)(have > 0 ? -EIO : count);
 		have += (size_t)count;
@@ -400,14 +443,15 @@ static void set_timeout(struct wire_call *call, int64_t timeout_us)
 }
 
 struct manner {
-	bool is_interruptible, is_alone;
+	enum hearing hearing;
+	bool is_alone;
 	int64_t timeout_us;
 	struct wire_bytes rest;
 };
 
 static int ask_once(struct wire_call *call, size_t length, enum wire_type reply, struct manner manner)
 {
-	int error = take(call, manner.is_interruptible);
+	int error = take(call, manner.hearing == ALERT);
 	if (error)
 		return error;
 	call->in = (struct wire_in){ 0 };
@@ -416,7 +460,7 @@ static int ask_once(struct wire_call *call, size_t length, enum wire_type reply,
 		return give_up(call, -EPIPE);
 	if (manner.timeout_us)
 		set_timeout(call, manner.timeout_us);
-	error = receive_frame(call, reply, manner.is_interruptible, manner.is_alone);
+	error = receive_frame(call, reply, manner.hearing, manner.is_alone);
 	if (error)
 		return give_up(call, error);
 	if (manner.timeout_us)
@@ -458,20 +502,25 @@ int wire_ask_for_many(struct wire_call *call, size_t length, enum wire_type repl
 
 int wire_ask_patiently(struct wire_call *call, size_t length, enum wire_type reply, int64_t timeout_us)
 {
-	struct manner manner = { .is_interruptible = true, .is_alone = true, .timeout_us = timeout_us };
+	struct manner manner = { .hearing = ALERT, .is_alone = true, .timeout_us = timeout_us };
 	return ask(call, length, reply, manner);
+}
+
+int wire_ask_like_open(struct wire_call *call, size_t length, enum wire_type reply)
+{
+	return ask(call, length, reply, (struct manner){ .hearing = PATIENT, .is_alone = true });
 }
 
 int wire_next(struct wire_call *call, enum wire_type reply)
 {
-	int error = receive_frame(call, reply, false, false);
+	int error = receive_frame(call, reply, DEAF, false);
 	return error ? give_up(call, -EIO) : 0;
 }
 
 int wire_pull(struct wire_call *call, void *into, size_t length)
 {
 	for (size_t have = 0; have < length;) {
-		long count = receive(call, (char *)into + have, length - have, false);
+		long count = receive(call, (char *)into + have, length - have, DEAF);
 		if (count < 0)
 			return give_up(call, -EIO);
 		have += (size_t)count;

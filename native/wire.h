@@ -45,6 +45,10 @@ int wire_ask_patiently(struct wire_call *call, size_t length, enum wire_type rep
 /* As wire_ask, for a request whose last field was put empty: `rest` becomes its contents, sent from where it is. */
 int wire_ask_with(struct wire_call *call, size_t length, struct wire_bytes rest, enum wire_type reply);
 
+/* As wire_ask, for open(2): when no answer comes, a signal whose handler does not ask for SA_RESTART ends it with
+ * -EINTR. And it is a cancellation point. */
+int wire_ask_like_open(struct wire_call *call, size_t length, enum wire_type reply);
+
 /* The first frame of an answer that has several. */
 int wire_ask_for_many(struct wire_call *call, size_t length, enum wire_type reply);
 /* The next frame of an answer that has several. As wire_ask. */

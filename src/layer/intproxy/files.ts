@@ -140,6 +140,8 @@ export class Files implements Disposable {
     const isDirectory = (stat.mode & S_IFMT) === S_IFDIR;
     const size = isDirectory ? 0 : Number(stat.size);
     const owner = { pid: shim.pid, size, ...(listing && { listing }) };
+    // A signal has ended the call that asked.
+    if (shim.isClosed) return void (!isWhole && this.#agent.tell({ type: "CloseHandle", handle }));
     if (errno === 0 && !isWhole) {
       const { dev, ino } = stat;
       this.handles.add(
