@@ -2,11 +2,12 @@
 import { toHex } from "../base/bytes.ts";
 import type { Config } from "../config/resolve.ts";
 import { formatTarget, type Target } from "../config/target.ts";
-import { createAgent } from "../kube/agent_pod.ts";
+import { type AgentOptions, attachAgent, type ClusterAgent, createAgent } from "../kube/agent_pod.ts";
 import type { AgentSpec } from "../kube/agent_manifest.ts";
 import { agentImage } from "../kube/image.ts";
 import { resolveTarget } from "../kube/pods.ts";
 import type { AgentSource } from "./control.ts";
+import { forgetAgent, keyOfAgent, recallAgent, rememberAgent } from "./kept_agents.ts";
 import { openCluster } from "./open_cluster.ts";
 import type { Progress } from "./progress.ts";
 import { VERSION } from "./version.ts";
@@ -38,28 +39,64 @@ export async function agentInCluster(
       return found;
     });
   if (resolved && resolved.choice !== "") progress.info(resolved.choice);
-  const agent = await progress.step("creating the agent", async (step) => {
-    const made = await createAgent({
-      client,
-      namespace: config.agent.namespace ?? namespace,
-      target: resolved,
-      isEphemeral: config.agent.isEphemeral,
-      spec: specOf(config),
-      startupTimeoutMs: config.agent.startupTimeoutMs,
-      onStep: (text) => step.update(text),
-      signal,
-    });
-    step.done = config.agent.isEphemeral
-      ? `agent runs in pod ${made.address.pod}`
-      : `agent pod ${made.address.pod} is running`;
-    return made;
-  });
-  undo.defer(() => agent.remove().catch(() => {}));
+  const spec = specOf(config);
+  const wanted: Wanted = {
+    client,
+    namespace: config.agent.namespace ?? namespace,
+    target: resolved,
+    isEphemeral: config.agent.isEphemeral,
+    spec,
+    startupTimeoutMs: config.agent.startupTimeoutMs,
+    signal,
+  };
+  const agent = spec.keepAliveSeconds > 0
+    ? await keptAgent(wanted, progress, undo)
+    : await newAgent(wanted, progress, undo);
+  const job = spec.keepAliveSeconds > 0 ? undefined : agent.jobName;
   return {
-    source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret) },
+    source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret), job },
     mounts: resolved?.mounts ?? [],
     explained: (work) => agent.explained(work),
   };
+}
+
+type Wanted = AgentOptions & { readonly signal: AbortSignal };
+
+async function newAgent(wanted: Wanted, progress: Progress, undo: AsyncDisposableStack): Promise<ClusterAgent> {
+  const agent = await progress.step("creating the agent", async (step) => {
+    const made = await createAgent({ ...wanted, onStep: (text) => step.update(text) });
+    const { pod } = made.address;
+    step.done = wanted.isEphemeral ? `agent runs in pod ${pod}` : `agent pod ${pod} is running`;
+    return made;
+  });
+  undo.defer(() => agent.remove().catch(() => {}));
+  return agent;
+}
+
+/** The one that a run before has left for us, else a new one, which is left for the next run. */
+async function keptAgent(wanted: Wanted, progress: Progress, undo: AsyncDisposableStack): Promise<ClusterAgent> {
+  const { client, namespace, target, isEphemeral, spec } = wanted;
+  const { url, context } = client.server;
+  const key = await keyOfAgent({
+    ...{ version: VERSION, url, context, namespace, isEphemeral, spec },
+    target: target && { namespace: target.namespace, pod: target.pod, containerId: target.containerId },
+  });
+  // Whatever is wrong with a run that does not begin: the next one has an agent of its own.
+  undo.defer(() => forgetAgent(key));
+  const kept = await recallAgent(key);
+  const known = kept && { ...kept, secret: Uint8Array.fromHex(kept.secret) };
+  const again = known && await progress.step("looking for the agent that was kept", async (step) => {
+    const found = await attachAgent(wanted, spec.image, known);
+    step.done = found ? `agent pod ${known.pod} was kept and is used again` : "the agent that was kept is gone";
+    return found;
+  });
+  if (again) return again;
+  const agent = await newAgent(wanted, progress, undo);
+  const { pod, port, namespace: place } = agent.address;
+  const job = agent.jobName === undefined ? {} : { job: agent.jobName };
+  const { container, secret } = agent;
+  await rememberAgent(key, { namespace: place, pod, container, port, secret: toHex(secret), ...job });
+  return agent;
 }
 
 /** How long an agent waits for its first client, when nobody says. */

@@ -16,7 +16,13 @@ import type { AgentAddress } from "../kube/port_forward.ts";
 /** How the intproxy gets its agent. */
 export type AgentSource =
   | { readonly kind: "process"; readonly pid: number }
-  | { readonly kind: "port-forward"; readonly address: AgentAddress; readonly secret: string };
+  | {
+    readonly kind: "port-forward";
+    readonly address: AgentAddress;
+    readonly secret: string;
+    /** Of an agent that is this run's alone. */
+    readonly job: string | undefined;
+  };
 
 export interface Start {
   readonly type: "start";

@@ -28,6 +28,9 @@ import { formatError } from "./report.ts";
 import { userEnvironment } from "./self.ts";
 import { VERSION } from "./version.ts";
 
+/** For the API server to delete what is left of a lost agent. */
+const REMOVE_MS = 5000;
+
 type Logger = (line: string) => void;
 
 /** Resolves with the exit code. Whatever happens, the session's directory is gone then. */
@@ -107,7 +110,7 @@ async function serve(
   });
   const { target: { hostname, environ }, warnings } = session;
   await sendControl(control, { type: "ready", hostname, environ: environ.toBase64(), warnings });
-  await session.finished;
+  if (await session.finished === "agent lost") await agent.cleanUp();
 }
 
 interface ReachedAgent extends AsyncDisposable {
@@ -115,11 +118,13 @@ interface ReachedAgent extends AsyncDisposable {
   readonly secret: Uint8Array;
   /** Why it could not begin, when it told us. */
   refusal(): Promise<UserError | undefined>;
+  /** For an agent that was lost: nothing of it shall stay. */
+  cleanUp(): Promise<void>;
 }
 
 async function reachAgent(source: AgentSource, log: Logger, signal: AbortSignal): Promise<ReachedAgent> {
   if (source.kind === "process") {
-    return { ...startLocalAgent(source.pid, log), secret: new Uint8Array(32) };
+    return { ...startLocalAgent(source.pid, log), secret: new Uint8Array(32), cleanUp: () => Promise.resolve() };
   }
   const { openPortForward } = await import("../kube/port_forward.ts");
   const duplex = await openPortForward(source.address, { signal });
@@ -127,8 +132,24 @@ async function reachAgent(source: AgentSource, log: Logger, signal: AbortSignal)
     duplex,
     secret: Uint8Array.fromHex(source.secret),
     refusal: () => Promise.resolve(undefined),
+    cleanUp: () => removeJob(source, log),
     [Symbol.asyncDispose]: () => Promise.resolve(duplex.close()),
   };
+}
+
+/** A pod that somebody deletes is made anew by its Job's controller, and would wait for a client that has gone. */
+async function removeJob(
+  { address: { server, namespace }, job }: Extract<AgentSource, { kind: "port-forward" }>,
+  log: Logger,
+): Promise<void> {
+  if (job === undefined) return;
+  const { KINDS, KubeClient } = await import("../kube/client.ts");
+  using client = new KubeClient(server);
+  try {
+    await client.delete(KINDS.jobs, namespace, job, AbortSignal.timeout(REMOVE_MS));
+  } catch (error) {
+    log(`the agent's Job stays until the cluster removes it: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** What the intproxy is told, as the shim reads it. */

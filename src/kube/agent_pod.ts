@@ -8,7 +8,7 @@ import { toHex } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
 import type { AgentNames } from "./agent_failure.ts";
 import { AGENT_CONTAINER, agentJobManifest, type AgentSpec, ephemeralPatch } from "./agent_manifest.ts";
-import { failureOf, StartWatch } from "./agent_start.ts";
+import { failureOf, isListening, StartWatch } from "./agent_start.ts";
 import { KINDS, type KubeClient } from "./client.ts";
 import { delay } from "./deadline.ts";
 import type { ResolvedTarget } from "./pods.ts";
@@ -36,6 +36,8 @@ export interface ClusterAgent {
   readonly secret: Uint8Array<ArrayBuffer>;
   /** Undefined: it is an ephemeral container. */
   readonly jobName: string | undefined;
+  /** Of the pod. */
+  readonly container: string;
   /**
    * Deletes the Job; the agent also leaves by itself, and its Job then goes after `ttlSeconds`. Nobody can take an
    * ephemeral container away: it leaves when nobody comes.
@@ -46,6 +48,16 @@ export interface ClusterAgent {
    * it. When `work` fails first, the cluster has a moment to say why.
    */
   explained<T>(work: Promise<T>): Promise<T>;
+}
+
+/** An agent that runs already, made by a run before. */
+export interface KnownAgent {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container: string;
+  readonly port: number;
+  readonly secret: Uint8Array<ArrayBuffer>;
+  readonly job?: string;
 }
 
 /** The kubelet reports the end of a container up to two seconds late. */
@@ -71,6 +83,26 @@ export async function createAgent(options: AgentOptions): Promise<ClusterAgent> 
   }
 }
 
+/** Undefined when it is gone. It is not removed when a run fails: others may use it. */
+export async function attachAgent(
+  options: Pick<AgentOptions, "client" | "signal">,
+  image: string,
+  known: KnownAgent,
+): Promise<ClusterAgent | undefined> {
+  const { namespace, pod, container, port, secret, job } = known;
+  const address = { server: options.client.server, namespace, pod, port };
+  if (!await isListening(address, options.signal ?? new AbortController().signal)) return undefined;
+  const names: AgentNames = { namespace, image, container, ...(job === undefined ? { pod } : { job }) };
+  return {
+    address,
+    secret,
+    jobName: job,
+    container,
+    remove: () => Promise.resolve(),
+    explained: (work) => explained(work, options, names, pod),
+  };
+}
+
 async function createOnce(options: AgentOptions): Promise<ClusterAgent> {
   const { client, target, isEphemeral } = options;
   options.signal?.throwIfAborted();
@@ -88,7 +120,14 @@ async function createOnce(options: AgentOptions): Promise<ClusterAgent> {
     const secretSha256 = toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", secret)));
     const pod = await start(options, names, name, port, secretSha256);
     const address = { server: client.server, namespace: names.namespace, pod, port };
-    return { address, secret, jobName: names.job, remove, explained: (work) => explained(work, options, names, pod) };
+    return {
+      address,
+      secret,
+      jobName: names.job,
+      container: names.container,
+      remove,
+      explained: (work) => explained(work, options, names, pod),
+    };
   } catch (error) {
     // The first failure is the one to tell; the agent also leaves by itself. A server that is not there is not asked
     // again.
@@ -172,7 +211,7 @@ async function addToPod(
 
 async function explained<T>(
   work: Promise<T>,
-  { client, signal }: AgentOptions,
+  { client, signal }: Pick<AgentOptions, "client" | "signal">,
   names: AgentNames,
   pod: string,
 ): Promise<T> {

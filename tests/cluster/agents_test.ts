@@ -114,8 +114,11 @@ clusterTest("what agent.* says reaches the agent's pod", async (namespace, test)
       assert.deepEqual([spec.priorityClassName, spec.priority, spec.serviceAccountName], [priority, 7, "agents"]);
       assert.deepEqual(spec.imagePullSecrets, [{ name: "none" }]);
       assert.equal(spec.containers[0].resources.limits.memory, "600Mi");
-      const log = (await namespace.kubectl("logs", metadata.name)).trim().split("\n").map((it) => JSON.parse(it));
-      assert.match(log[0].message, /^Ready on 127\.0\.0\.1:/);
+      // We knock before the kubelet has reported the container.
+      await eventually(async () => {
+        const [first] = (await namespace.kubectl("logs", metadata.name)).split("\n");
+        return JSON.parse(first!).message.startsWith("Ready on 127.0.0.1:");
+      });
       await run.stdin.close();
       assert.equal((await endOf(run)).code, 0);
       await namespace.noAgents();
@@ -140,3 +143,50 @@ clusterTest("the agent's own words are told first when it cannot do its work", a
   }
   await namespace.noAgents();
 });
+
+clusterTest(
+  "an agent that is kept alive serves the next run of the same target, and no other",
+  async (namespace, test) => {
+    await namespace.apply(
+      pod({ name: "web", script: "exec sleep 100000", others: ["beside"] }),
+      pod({ name: "other", script: "exec sleep 100000" }),
+    );
+    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/other", "--timeout", "60s");
+    const env = { XDG_STATE_HOME: `${namespace.folder}/state` };
+    const run = async (...args: string[]) => {
+      const ended = await namespace.mirrord(["exec", "--agent-keep-alive", "15", ...args, "--", "hostname"], { env });
+      assert.equal(ended.code, 0, ended.stderr);
+      return ended;
+    };
+    await run("-t", "pod/web");
+    const first = await namespace.agentPods();
+    assert.equal(first.length, 1);
+    await test.step("a second run starts no pod, and says whose it uses", async () => {
+      const { stdout, stderr } = await run("-t", "pod/web");
+      assert.equal(stdout, "web\n");
+      assert.match(stderr, /agent pod mirrord-agent-\S+ was kept and is used again/);
+      assert.deepEqual(await namespace.agentPods(), first);
+    });
+    await test.step("two at once share it", async () => {
+      await Promise.all([run("-t", "pod/web"), run("-t", "pod/web")]);
+      assert.deepEqual(await namespace.agentPods(), first);
+    });
+    await test.step("another container, another pod and other options have their own", async () => {
+      await run("-t", "pod/web/container/beside");
+      assert.equal((await run("-t", "pod/other")).stdout, "other\n");
+      assert.equal((await namespace.agentPods()).length, 3);
+    });
+    await test.step("one that was deleted is made anew", async () => {
+      await namespace.kubectl("delete", "jobs", "--selector", "app=mirrord", "--wait=true");
+      const { stderr } = await run("-t", "pod/web");
+      assert.match(stderr, /the agent that was kept is gone/);
+      assert.match(stderr, /agent pod mirrord-agent-\S+ is running/);
+    });
+    await test.step("an ephemeral container is kept too", async () => {
+      await run("-e", "-t", "pod/other");
+      await run("-e", "-t", "pod/other");
+      assert.equal((await ephemeralStates(namespace, "other")).length, 1);
+    });
+    await test.step("they leave by themselves", () => namespace.noAgents());
+  },
+);

@@ -127,6 +127,7 @@ clusterTest("mirrord exec --target deployment/NAME takes one of its pods", async
 
 const IDLE = "exec sleep 100000";
 
+// Rows E12, E14
 clusterTest("every kind of target is listed and can be stood in for", async (namespace, test) => {
   await namespace.kubectlOn(ROLLOUT_DEFINITION, "apply");
   await namespace.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout", "30s");
