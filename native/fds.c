@@ -11,10 +11,11 @@
 #define FILE_PREFIX "mirrord-f-"
 #define BIG_PREFIX "mirrord-b-" /* src/layer/intproxy/descriptors.ts knows it, too */
 #define DIRECTORY_PREFIX "mirrord-d-"
+#define WRITTEN_PREFIX "mirrord-w-"
 enum { PREFIX_LENGTH = sizeof FILE_PREFIX - 1, NAME_BYTES = 249, FOOTER_MAGIC = 0x6d646972 };
-/* Behind the stat stands the handle. */
-enum { HANDLE_AT = PREFIX_LENGTH + 2 * WIRE_STAT_BYTES, HANDLE_DIGITS = 8 };
-_Static_assert(HANDLE_AT + HANDLE_DIGITS <= NAME_BYTES, "a memfd's name holds the stat and a handle");
+/* Behind the stat stands the handle, or the number on the shelf. */
+enum { HANDLE_AT = PREFIX_LENGTH + 2 * WIRE_STAT_BYTES, HANDLE_DIGITS = 8, FILE_DIGITS = 16 };
+_Static_assert(HANDLE_AT + FILE_DIGITS <= NAME_BYTES, "a memfd's name holds the stat and a number");
 
 static _Atomic bool has_directories;
 
@@ -110,54 +111,79 @@ enum { NAME_ROOM = sizeof "/memfd:" + NAME_BYTES + sizeof " (deleted)" };
 static const char *name_of(int fd, char room[NAME_ROOM], size_t *length)
 {
 	static const char before[] = "/memfd:";
+	static const char prefixes[][PREFIX_LENGTH + 1] = { FILE_PREFIX, BIG_PREFIX, DIRECTORY_PREFIX, WRITTEN_PREFIX };
 	char link[32];
 	long count = kernel(SYS_readlink, link_of(fd, link), room, NAME_ROOM);
 	const char *at = room + sizeof before - 1;
 	if (count < (long)(sizeof before - 1 + HANDLE_AT) || memcmp(room, before, sizeof before - 1))
 		return NULL;
-	if (memcmp(at, FILE_PREFIX, PREFIX_LENGTH) && memcmp(at, BIG_PREFIX, PREFIX_LENGTH) &&
-	    memcmp(at, DIRECTORY_PREFIX, PREFIX_LENGTH))
-		return NULL;
 	*length = (size_t)count - (sizeof before - 1);
-	return at;
+	for (size_t kind = 0; kind < sizeof prefixes / sizeof *prefixes; kind++)
+		if (!memcmp(at, prefixes[kind], PREFIX_LENGTH))
+			return at;
+	return NULL;
+}
+
+static bool get_stat(const char *name, struct wire_stat *stat)
+{
+	uint8_t bytes[WIRE_STAT_BYTES];
+	const char *at = name + PREFIX_LENGTH;
+	for (size_t byte = 0; byte < sizeof bytes; byte++, at += 2) {
+		int high = nibble(at[0]), low = nibble(at[1]);
+		if (high < 0 || low < 0)
+			return false;
+		bytes[byte] = (uint8_t)(high << 4 | low);
+	}
+	struct wire_in in = { .at = bytes, .end = bytes + sizeof bytes };
+	return wire_get_stat(&in, stat);
 }
 
 int fds_stat(int fd, struct wire_stat *stat)
 {
 	char room[NAME_ROOM];
-	uint8_t bytes[WIRE_STAT_BYTES];
 	size_t length;
-	const char *at = name_of(fd, room, &length);
-	if (!at)
+	const char *name = name_of(fd, room, &length);
+	return name && get_stat(name, stat) ? 0 : -EBADF;
+}
+
+/* The number of so many digits behind the stat, or -EBADF. */
+static int64_t number_in(const char *name, size_t length, int digits)
+{
+	uint64_t number = 0;
+	if (length < (size_t)(HANDLE_AT + digits))
 		return -EBADF;
-	at += PREFIX_LENGTH;
-	for (size_t byte = 0; byte < sizeof bytes; byte++, at += 2) {
-		int high = nibble(at[0]), low = nibble(at[1]);
-		if (high < 0 || low < 0)
+	for (int digit = 0; digit < digits; digit++) {
+		int value = nibble(name[HANDLE_AT + digit]);
+		if (value < 0)
 			return -EBADF;
-		bytes[byte] = (uint8_t)(high << 4 | low);
+		number = number << 4 | (unsigned)value;
 	}
-	struct wire_in in = { .at = bytes, .end = bytes + sizeof bytes };
-	return wire_get_stat(&in, stat) ? 0 : -EBADF;
+	return (int64_t)number;
+}
+
+int fds_written(int fd, uint64_t *file, struct wire_stat *stat)
+{
+	struct stat st;
+	char room[NAME_ROOM];
+	size_t length;
+	if (kernel(SYS_fstat, fd, &st) < 0 || !fds_is_written(st.st_mode, st.st_nlink))
+		return -EBADF;
+	const char *name = name_of(fd, room, &length);
+	int64_t number = name && !memcmp(name, WRITTEN_PREFIX, PREFIX_LENGTH) ? number_in(name, length, FILE_DIGITS) : -1;
+	if (number <= 0 || (stat && !get_stat(name, stat)))
+		return -EBADF;
+	*file = (uint64_t)number;
+	return 0;
 }
 
 int64_t fds_handle(int fd)
 {
 	char room[NAME_ROOM];
 	size_t length;
-	const char *at = name_of(fd, room, &length);
-	if (!at)
+	const char *name = name_of(fd, room, &length);
+	if (!name)
 		return -EBADF;
-	if (memcmp(at, BIG_PREFIX, PREFIX_LENGTH) || length < HANDLE_AT + HANDLE_DIGITS)
-		return 0;
-	int64_t handle = 0;
-	for (int digit = 0; digit < HANDLE_DIGITS; digit++) {
-		int value = nibble(at[HANDLE_AT + digit]);
-		if (value < 0)
-			return -EBADF;
-		handle = handle << 4 | value;
-	}
-	return handle;
+	return memcmp(name, BIG_PREFIX, PREFIX_LENGTH) ? 0 : number_in(name, length, HANDLE_DIGITS);
 }
 
 /* Both are struct linux_dirent64: offset at byte 8, length of the record at byte 16. */

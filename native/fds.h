@@ -52,6 +52,15 @@ static inline bool fds_is_ours(uint32_t mode, uint64_t links)
 	return unlikely((mode == (S_IFREG | WHOLE_MODE) || mode == (S_IFREG | BIG_MODE)) && links == 0);
 }
 
+/* Is it one that is written (writing.h)? */
+static inline bool fds_is_written(uint32_t mode, uint64_t links)
+{
+	return unlikely(mode == (S_IFREG | S_ISVTX | 0666) && links == 0);
+}
+
+/* 0, the number on the shelf, and what stat said when it was opened (unless NULL); or -EBADF: it is none of those. */
+int fds_written(int fd, uint64_t *file, struct wire_stat *stat);
+
 /* 0 and the remote stat; or -errno: not ours after all, or the kernel does not tell (no /proc). */
 int fds_stat(int fd, struct wire_stat *stat);
 

@@ -1,11 +1,12 @@
-/* files.c - hooks of calls that take a path: open, access, links. What is remote is for reading; see paths.c for who
- * decides and remote.c for what is asked.
+/* files.c - hooks of calls that take a path: open, access, links. See paths.c for who decides, remote.c and writing.c for
+ * what is asked.
  */
 #include "big.h"
 #include "cwd.h"
 #include "fds.h"
 #include "real.h"
 #include "remote.h"
+#include "writing.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -22,13 +23,13 @@ static int opened(int fd)
 
 int hook_open(const char *path, int flags, mode_t mode)
 {
-	long result = try_open(AT_FDCWD, path, flags);
+	long result = try_create(AT_FDCWD, path, flags, mode);
 	return result == BYPASS ? opened(real.open(path, flags, mode)) : edge(result);
 }
 
 int hook_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
-	long result = try_open(dirfd, path, flags);
+	long result = try_create(dirfd, path, flags, mode);
 	return result == BYPASS ? opened(real.openat(dirfd, path, flags, mode)) : edge(result);
 }
 
@@ -55,24 +56,54 @@ static FILE *streamed(FILE *stream)
 	return NULL;
 }
 
-/* The flags of open(2) for an fopen(3) mode that only reads, else O_RDWR. */
+int hook_creat(const char *path, mode_t mode)
+{
+	long result = try_create(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+	return result == BYPASS ? real.creat(path, mode) : edge(result);
+}
+
+/* The flags of open(2) for a mode of fopen(3). What is no mode opens for reading: libc refuses it afterwards. */
 static int flags_of(const char *mode)
 {
 	int flags = O_RDONLY;
-	if (!mode || *mode != 'r')
-		return O_RDWR;
+	if (!mode)
+		return flags;
+	if (*mode == 'w')
+		flags = O_WRONLY | O_CREAT | O_TRUNC;
+	else if (*mode == 'a')
+		flags = O_WRONLY | O_CREAT | O_APPEND;
 	for (; *mode && *mode != ','; mode++) {
 		if (*mode == '+')
-			return O_RDWR;
-		if (*mode == 'e')
+			flags = (flags & ~O_ACCMODE) | O_RDWR;
+		else if (*mode == 'e')
 			flags |= O_CLOEXEC;
+		else if (*mode == 'x' && (flags & O_CREAT))
+			flags |= O_EXCL;
 	}
 	return flags;
 }
 
+enum { STREAM_MODE = 0666, MODE_BYTES = 64 };
+
+/* The same mode for a file that is there by now. */
+static const char *without_exclusive(const char *mode, char room[MODE_BYTES])
+{
+	size_t length = 0;
+	bool is_flags = true;
+	if (!mode || !strchr(mode, 'x') || strlen(mode) >= MODE_BYTES)
+		return mode;
+	for (; *mode; mode++) {
+		is_flags = is_flags && *mode != ',';
+		if (!is_flags || *mode != 'x')
+			room[length++] = *mode;
+	}
+	room[length] = '\0';
+	return room;
+}
+
 FILE *hook_fopen(const char *path, const char *mode)
 {
-	long fd = try_open(AT_FDCWD, path, flags_of(mode));
+	long fd = try_create(AT_FDCWD, path, flags_of(mode), STREAM_MODE);
 	if (fd == BYPASS)
 		return streamed(real.fopen(path, mode));
 	int error = fd < 0 ? (int)fd : big_make_whole((int)fd);
@@ -83,21 +114,21 @@ FILE *hook_fopen(const char *path, const char *mode)
 	FILE *stream;
 	struct directory_footer footer;
 	if (strstr(mode, ",ccs=") && fds_directory((int)fd, &footer) < 0) { /* which fdopen(3) does not know */
-		char link[32];
+		char link[32], room[MODE_BYTES];
 		snprintf(link, sizeof link, "/proc/self/fd/%d", (int)fd);
-		stream = real.fopen(link, mode);
+		stream = real.fopen(link, without_exclusive(mode, room));
 		kernel(SYS_close, fd);
-		return stream;
+		return writing_known(stream);
 	}
 	stream = real.fdopen((int)fd, mode);
 	if (!stream)
 		kernel(SYS_close, fd);
-	return stream;
+	return writing_known(stream);
 }
 
-FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
+static FILE *reopen(const char *path, const char *mode, FILE *stream)
 {
-	long fd = try_open(AT_FDCWD, path, flags_of(mode) | O_CLOEXEC);
+	long fd = path ? try_create(AT_FDCWD, path, flags_of(mode) | O_CLOEXEC, STREAM_MODE) : BYPASS;
 	if (fd == BYPASS)
 		return streamed(real.freopen(path, mode, stream));
 	int error = fd < 0 ? (int)fd : big_make_whole((int)fd);
@@ -110,11 +141,22 @@ FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
 		return NULL;
 	}
 	/* The kernel opens the same memfd once more, under whatever number libc wants. */
-	char link[32];
+	char link[32], room[MODE_BYTES];
 	snprintf(link, sizeof link, "/proc/self/fd/%d", (int)fd);
-	stream = real.freopen(link, mode, stream);
+	stream = real.freopen(link, without_exclusive(mode, room), stream);
 	kernel(SYS_close, fd);
-	return stream;
+	return writing_known(stream);
+}
+
+FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
+{
+	uint64_t before = writing_may_be() ? writing_file_of(fileno(stream)) : 0;
+	FILE *again = reopen(path, mode, stream);
+	int saved = errno;
+	if (before)
+		writing_sync(before, WRITING_SYNC); /* which was closed; freopen(3) does not tell of errors of that */
+	errno = saved;
+	return again;
 }
 
 static long try_access(int dirfd, const char *path, int mode, int flags)

@@ -6,8 +6,10 @@
 #include "big.h"
 #include "real.h"
 #include "wire.h"
+#include "writing.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 
 int hook_close(int fd)
 {
@@ -15,10 +17,13 @@ int hook_close(int fd)
 		return edge(-EBADF);
 	if (big_may_be(fd))
 		big_closing(fd);
-	return real.close(fd);
+	uint64_t file = writing_file_of(fd);
+	int result = real.close(fd);
+	/* First closed, so that the intproxy sees who is left to write. */
+	return likely(!file) || result < 0 ? result : edge(writing_sync(file, WRITING_SYNC));
 }
 
-int hook_close_range(unsigned first, unsigned last, int flags)
+static int close_range_around(unsigned first, unsigned last, int flags)
 {
 	int own;
 	while (first <= last && (own = wire_first_owned(first, last)) >= 0) {
@@ -30,6 +35,14 @@ int hook_close_range(unsigned first, unsigned last, int flags)
 		first = (unsigned)own + 1;
 	}
 	return first <= last ? edge(kernel(SYS_close_range, first, last, flags)) : 0;
+}
+
+int hook_close_range(unsigned first, unsigned last, int flags)
+{
+	int result = close_range_around(first, last, flags);
+	if (unlikely(writing_may_be()) && result == 0 && !(flags & CLOSE_RANGE_CLOEXEC))
+		writing_sync(0, WRITING_SYNC); /* close_range(2) tells no errors of closing */
+	return result;
 }
 
 void hook_closefrom(int lowest)
@@ -49,11 +62,14 @@ static int duplicate(int from, int to, int flags, bool is_dup3)
 	if (edge(error) < 0)
 		return -1;
 	bool was_ours = unlikely(wire_owns(to)) && from != to;
+	uint64_t file = from == to ? 0 : writing_file_of(to);
 	if (was_ours)
 		wire_make_way(to);
 	int result = is_dup3 ? real.dup3(from, to, flags) : real.dup2(from, to);
 	if (was_ours && result < 0)
 		kernel(SYS_close, to);
+	if (unlikely(file) && result >= 0)
+		writing_sync(file, WRITING_SYNC); /* "any errors … reported by close(2) are lost", dup(2) */
 	return result;
 }
 

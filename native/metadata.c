@@ -7,6 +7,8 @@
 /* BYPASS, or 0 and the subject, or -errno. `flags` are those of the *at calls. */
 static long locate_subject(int dirfd, const char *path, int flags, struct place *place, struct subject *subject)
 {
+	if ((!path || ((flags & AT_EMPTY_PATH) && !*path)) && dirfd != AT_FDCWD)
+		return subject_of(dirfd, place, subject);
 	switch (locate_change(dirfd, path, place)) {
 	case LOCAL:
 		return BYPASS;
@@ -59,6 +61,49 @@ static long try_set_timevals(int dirfd, const char *path, const struct timeval t
 		both[at] = (struct timespec){ times[at].tv_sec, is_wrong ? -1 : times[at].tv_usec * 1000 };
 	}
 	return try_set_times(dirfd, path, both, flags);
+}
+
+int hook_fchmod(int fd, mode_t mode)
+{
+	struct place place;
+	struct subject subject;
+	long result = subject_of(fd, &place, &subject);
+	if (result == BYPASS)
+		return real.fchmod(fd, mode);
+	return edge(result ? result : remote_set_mode(&subject, mode));
+}
+
+int hook_fchown(int fd, uid_t uid, gid_t gid)
+{
+	struct place place;
+	struct subject subject;
+	long result = subject_of(fd, &place, &subject);
+	if (result == BYPASS)
+		return real.fchown(fd, uid, gid);
+	return edge(result ? result : remote_set_owner(&subject, uid, gid));
+}
+
+static long try_set_times_of(int fd, const struct timespec times[2])
+{
+	struct place place;
+	struct subject subject;
+	long result = subject_of(fd, &place, &subject);
+	return result ? result : remote_set_times(&subject, times);
+}
+
+int hook_futimens(int fd, const struct timespec times[2])
+{
+	long result = try_set_times_of(fd, times);
+	return result == BYPASS ? real.futimens(fd, times) : edge(result);
+}
+
+int hook_futimes(int fd, const struct timeval times[2])
+{
+	struct timespec both[2];
+	for (int at = 0; times && at < 2; at++)
+		both[at] = (struct timespec){ times[at].tv_sec, times[at].tv_usec * 1000 };
+	long result = try_set_times_of(fd, times ? both : NULL);
+	return result == BYPASS ? real.futimes(fd, times) : edge(result);
 }
 
 int hook_chmod(const char *path, mode_t mode)

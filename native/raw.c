@@ -17,7 +17,7 @@ static long raw_openat2(int dirfd, const char *path, const struct open_how *how,
 {
 	if (!how || size < sizeof *how)
 		return real.syscall(SYS_openat2, dirfd, (long)path, (long)how, (long)size, 0, 0);
-	long result = try_open(dirfd, path, (int)how->flags);
+	long result = try_create(dirfd, path, (int)how->flags, (mode_t)how->mode);
 	if (result == BYPASS)
 		return real.syscall(SYS_openat2, dirfd, (long)path, (long)how, (long)size, 0, 0);
 	return edge(result);
@@ -41,6 +41,12 @@ static long raw_file(long number, const long *a, bool *is_known)
 		return hook_open(P(a[0]), N(a[1]), (mode_t)a[2]);
 	case SYS_openat:
 		return hook_openat(N(a[0]), P(a[1]), N(a[2]), (mode_t)a[3]);
+	case SYS_creat:
+		return hook_creat(P(a[0]), (mode_t)a[1]);
+	case SYS_fsync:
+		return hook_fsync(N(a[0]));
+	case SYS_fdatasync:
+		return hook_fdatasync(N(a[0]));
 	case SYS_openat2:
 		return raw_openat2(N(a[0]), P(a[1]), P(a[2]), (size_t)a[3]);
 	case SYS_chdir:
@@ -127,6 +133,9 @@ static long raw_process(long number, const long *a, bool *is_known)
 		return hook_execve(P(a[0]), P(a[1]), P(a[2]));
 	case SYS_execveat:
 		return hook_execveat(N(a[0]), P(a[1]), P(a[2]), P(a[3]), N(a[4]));
+	case SYS_exit_group:
+		hook__exit(N(a[0]));
+		return 0;
 	case SYS_close:
 		return hook_close(N(a[0]));
 	case SYS_close_range:

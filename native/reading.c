@@ -4,6 +4,7 @@
 #include "big.h"
 #include "fds.h"
 #include "real.h"
+#include "writing.h"
 
 #include <aio.h>
 #include <fcntl.h>
@@ -89,7 +90,13 @@ off_t hook_lseek(int fd, off_t offset, int whence)
 void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
 {
 	long result = big_may_be(fd) && !(flags & MAP_ANONYMOUS) ? big_map(fd, offset, length) : BYPASS;
-	return result == BYPASS ? real.mmap(at, length, protection, flags, fd, offset) : (void *)edge_size(result);
+	if (result != BYPASS)
+		return (void *)edge_size(result);
+	void *map = real.mmap(at, length, protection, flags, fd, offset);
+	bool is_shared = (flags & MAP_TYPE) != MAP_PRIVATE && !(flags & MAP_ANONYMOUS);
+	if (unlikely(writing_may_be()) && is_shared && map != MAP_FAILED)
+		writing_mapped(fd);
+	return map;
 }
 
 /* ---- moving bytes within the kernel ---- */
@@ -138,7 +145,7 @@ ssize_t hook_splice(int from, off64_t *offset, int to, off64_t *to_offset, size_
 FILE *hook_fdopen(int fd, const char *mode)
 {
 	int error = big_may_be(fd) ? big_make_whole(fd) : 0;
-	return edge(error) < 0 ? NULL : real.fdopen(fd, mode);
+	return edge(error) < 0 ? NULL : writing_known(real.fdopen(fd, mode));
 }
 
 int hook_aio_read(struct aiocb *request)

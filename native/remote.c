@@ -3,6 +3,7 @@
 #include "fds.h"
 #include "remote.h"
 #include "wire.h"
+#include "writing.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,6 +11,9 @@
 
 /* What open(2) knows beyond the access mode and what the agent has to know of it. */
 enum { AGENT_OPEN_FLAGS = O_DIRECTORY | O_NOFOLLOW | O_PATH | O_NONBLOCK | O_NOATIME };
+
+/* The errno of an OpenReply that says: the run writes this file. */
+enum { ON_SHELF = -1 };
 
 static long write_at(int fd, const void *from, size_t length, uint64_t offset)
 {
@@ -119,7 +123,7 @@ int remote_open(struct wire_bytes path, int flags)
 		return wire_finish(&call, false);
 	if (reply.error) {
 		wire_finish(&call, true);
-		return refused(reply.error);
+		return reply.error == ON_SHELF ? writing_take(reply.handle, flags & ~O_ACCMODE) : refused(reply.error);
 	}
 	int fd = fds_make(&reply.stat, reply.is_whole ? 0 : reply.handle);
 	if (fd < 0) {
@@ -236,7 +240,7 @@ static bool is_for_writing(int flags)
 	return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
-long try_open(int dirfd, const char *path, int flags)
+long try_create(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct place place;
 	bool is_write = is_for_writing(flags);
@@ -246,9 +250,13 @@ long try_open(int dirfd, const char *path, int flags)
 	case ABSENT:
 		return -ENOENT;
 	default:
-		/* In mode write, too, until the agent writes files. */
-		return is_write ? BYPASS : remote_open(place.path, flags);
+		return is_write ? writing_open(place.path, flags, mode) : remote_open(place.path, flags);
 	}
+}
+
+long try_open(int dirfd, const char *path, int flags)
+{
+	return try_create(dirfd, path, flags, 0);
 }
 
 long try_stat(int dirfd, const char *path, int flags, struct wire_stat *stat)

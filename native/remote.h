@@ -32,6 +32,8 @@ ssize_t remote_change_directory(struct wire_bytes path, char *into, size_t room)
 
 /* Decide and do: BYPASS, or the result. */
 long try_open(int dirfd, const char *path, int flags);
+/* The same with the mode of what it may create. */
+long try_create(int dirfd, const char *path, int flags, mode_t mode);
 long try_stat(int dirfd, const char *path, int flags, struct wire_stat *stat);
 
 /* fstatat(2) with the kernel's own for what is local. 0 or -errno. */

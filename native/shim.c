@@ -14,6 +14,7 @@
 #include "mapping.h"
 #include "real.h"
 #include "wire.h"
+#include "writing.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -186,6 +187,7 @@ static void start(void)
 		wire_start();
 		fds_start();
 		big_start();
+		writing_start();
 		if (!is_skipped()) {
 			cwd_start();
 			shim_adopt_settings();

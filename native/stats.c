@@ -2,6 +2,7 @@
 #include "fds.h"
 #include "real.h"
 #include "remote.h"
+#include "writing.h"
 
 #include <fcntl.h>
 #include <sys/sysmacros.h>
@@ -61,6 +62,8 @@ static int shown(int result, int fd, struct stat *st)
 {
 	struct wire_stat remote;
 	if (result == 0 && fds_is_ours(st->st_mode, st->st_nlink) && fds_stat(fd, &remote) == 0)
+		show(&remote, st);
+	else if (result == 0 && fds_is_written(st->st_mode, st->st_nlink) && writing_stat(fd, &remote) == 0)
 		show(&remote, st);
 	return result;
 }
@@ -149,6 +152,9 @@ int hook_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
 	if (is_of_descriptor(path, flags)) {
 		int result = real.statx(dirfd, path, flags, mask, stx);
 		if (result == 0 && fds_is_ours(stx->stx_mode, stx->stx_nlink) && fds_stat(dirfd, &remote) == 0)
+			show_extended(&remote, mask, stx);
+		else if (result == 0 && fds_is_written(stx->stx_mode, stx->stx_nlink) &&
+			 writing_stat(dirfd, &remote) == 0)
 			show_extended(&remote, mask, stx);
 		return result;
 	}

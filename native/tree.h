@@ -28,6 +28,10 @@ int remote_set_owner(const struct subject *subject, uid_t uid, gid_t gid);
 int remote_set_times(const struct subject *subject, const struct timespec times[2]);
 int remote_truncate(struct wire_bytes path, off_t size);
 
+/* What an open descriptor stands for: 0, or BYPASS when it is none of ours, or -errno. One that is written is meant by
+ * itself: its path is empty, its `ino` the number on the shelf. */
+long subject_of(int fd, struct place *place, struct subject *subject);
+
 /* As locate(), for a call that changes something: one that stays here only because of the mode is told to the log. */
 enum outcome locate_change(int dirfd, const char *path, struct place *place);
 

@@ -16,7 +16,8 @@
  * the intproxy that this process image and all its forks are gone.
  *
  * Slot 1 is the door: the intproxy's socket as a file, opened at start (O_PATH). Through it a process that has given up
- * its user, or left our root, still reaches the socket in a directory that it could not enter any more.
+ * its user, or left our root, still reaches the socket in a directory that it could not enter any more. Slot 2 is the same
+ * for the shelf, from which files that are written come.
  *
  * Who forked without telling us (clone, a raw fork) is found by a page that the kernel wipes in a forked child. A child
  * that shares our memory (vfork) sees the page as it was, but has another pid: it uses a connection of its own for each
@@ -34,7 +35,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
-enum { SLOTS = 64, LIFELINE = 0, DOOR = 1 };
+enum { SLOTS = 64, LIFELINE = 0, DOOR = 1, SHELF_DOOR = 2 };
 /* Below the lowest usual RLIMIT_NOFILE (1024), and high enough to be in nobody's way. A table reaching further up would
  * make every fork copy it. */
 enum { USUAL_FILES = 1024, OWN_FILES = 128, LEAST_FLOOR = 64 };
@@ -234,15 +235,34 @@ static void after_fork_in_child(void)
 		forget_parent();
 }
 
-static void open_door(void)
+static void open_door(int slot, const char *path)
 {
-	int fd = (int)kernel(SYS_openat, AT_FDCWD, shim.socket.sun_path, O_PATH | O_CLOEXEC);
+	int fd = (int)kernel(SYS_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	fd = move_up(fd);
-	pool[DOOR].inode = inode_of(fd);
-	atomic_store(&pool[DOOR].fd, lower_guard_to(fd));
-	atomic_store(&pool[DOOR].state, INHERITED);
+	pool[slot].inode = inode_of(fd);
+	atomic_store(&pool[slot].fd, lower_guard_to(fd));
+	atomic_store(&pool[slot].state, INHERITED);
+}
+
+/* The shelf lies beside the socket. */
+static void shelf_path(struct sockaddr_un *address)
+{
+	*address = shim.socket;
+	strcpy(strrchr(address->sun_path, '/'), "/shelf");
+}
+
+bool wire_shelf_address(int way, struct sockaddr_un *address)
+{
+	int door = atomic_load(&pool[SHELF_DOOR].fd);
+	if (way == 0)
+		shelf_path(address);
+	if (way != 1 || atomic_load(&pool[SHELF_DOOR].state) == EMPTY || !is_still_ours(&pool[SHELF_DOOR], door))
+		return way == 0;
+	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	name_descriptor(door, address->sun_path);
+	return true;
 }
 
 void wire_start(void)
@@ -253,7 +273,11 @@ void wire_start(void)
 		owner_pid = page;
 	atomic_store(owner_pid, current_pid());
 	pthread_atfork(NULL, NULL, after_fork_in_child);
-	open_door();
+	struct sockaddr_un shelf;
+	shelf_path(&shelf);
+	open_door(DOOR, shim.socket.sun_path);
+	if (shim.settings.fs_mode != FS_LOCAL)
+		open_door(SHELF_DOOR, shelf.sun_path);
 	atomic_store(&pool[LIFELINE].state, BUSY);
 	int error = open_slot(&pool[LIFELINE], true);
 	atomic_store(&pool[LIFELINE].state, error ? EMPTY : IDLE);

@@ -53,6 +53,12 @@ enum wire_type {
 	WIRE_RELAY_DATAGRAMS = 47,
 	WIRE_RELAY_DATAGRAMS_REPLY = 48,
 	WIRE_DATAGRAM_NAMES = 49,
+	WIRE_OPEN_WRITING = 70,
+	WIRE_ON_SHELF = 71,
+	WIRE_SYNC_WRITING = 72,
+	WIRE_STAT_WRITING = 73,
+	WIRE_ALLOCATE_WRITING = 74,
+	WIRE_MAPPED_WRITING = 75,
 	WIRE_CHANGE_DIRECTORY = 100,
 	WIRE_MAP_PATH = 105,
 };
@@ -286,7 +292,7 @@ static inline bool wire_get_open(struct wire_in *in, struct wire_open *message)
 	       wire_is_done(in);
 }
 
-/* `isWhole`: `data` is all of it. Else `handle` serves Fetch, `data` is its beginning */
+/* `isWhole`: `data` is all of it. Else `handle` serves Fetch, `data` is its beginning. errno -1: the run writes this file, the shelf hands out `handle` */
 struct wire_open_reply {
 	int32_t error;
 	struct wire_stat stat;
@@ -1175,6 +1181,138 @@ static inline bool wire_get_datagram_names(struct wire_in *in, struct wire_datag
 	return wire_get_u16(in, &message->relay_port) &&
 	       wire_get_u16(in, &message->local_port) &&
 	       wire_get_bool(in, &message->is_ipv6_only) &&
+	       wire_is_done(in);
+}
+
+/* open(2) of a remote path for writing or creating; `umask` is the program's. Answered by OnShelf */
+struct wire_open_writing {
+	struct wire_bytes path;
+	uint32_t flags;
+	uint32_t mode;
+	uint32_t umask;
+};
+
+static inline size_t wire_put_open_writing(uint8_t *frame, size_t room, uint32_t id, struct wire_open_writing message)
+{
+	struct wire_out out = wire_begin(frame, room, 70, id);
+	wire_put_bytes(&out, message.path);
+	wire_put_u32(&out, message.flags);
+	wire_put_u32(&out, message.mode);
+	wire_put_u32(&out, message.umask);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_open_writing(struct wire_in *in, struct wire_open_writing *message)
+{
+	return wire_get_bytes(in, &message->path) &&
+	       wire_get_u32(in, &message->flags) &&
+	       wire_get_u32(in, &message->mode) &&
+	       wire_get_u32(in, &message->umask) &&
+	       wire_is_done(in);
+}
+
+/* the shelf (docs/decisions/0011) hands out the file of this number */
+struct wire_on_shelf {
+	int32_t error;
+	uint64_t file;
+};
+
+static inline size_t wire_put_on_shelf(uint8_t *frame, size_t room, uint32_t id, struct wire_on_shelf message)
+{
+	struct wire_out out = wire_begin(frame, room, 71, id);
+	wire_put_i32(&out, message.error);
+	wire_put_u64(&out, message.file);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_on_shelf(struct wire_in *in, struct wire_on_shelf *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_u64(in, &message->file) &&
+	       wire_is_done(in);
+}
+
+/* what was written to the file (0: to all files of the run) is at the target when Done is answered. `how`: 1 and fdatasync(2), 2 and fsync(2) */
+struct wire_sync_writing {
+	uint64_t file;
+	uint32_t how;
+};
+
+static inline size_t wire_put_sync_writing(uint8_t *frame, size_t room, uint32_t id, struct wire_sync_writing message)
+{
+	struct wire_out out = wire_begin(frame, room, 72, id);
+	wire_put_u64(&out, message.file);
+	wire_put_u32(&out, message.how);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_sync_writing(struct wire_in *in, struct wire_sync_writing *message)
+{
+	return wire_get_u64(in, &message->file) &&
+	       wire_get_u32(in, &message->how) &&
+	       wire_is_done(in);
+}
+
+/* fstat(2) of a file of the shelf; answered by StatReply */
+struct wire_stat_writing {
+	uint64_t file;
+};
+
+static inline size_t wire_put_stat_writing(uint8_t *frame, size_t room, uint32_t id, struct wire_stat_writing message)
+{
+	struct wire_out out = wire_begin(frame, room, 73, id);
+	wire_put_u64(&out, message.file);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_stat_writing(struct wire_in *in, struct wire_stat_writing *message)
+{
+	return wire_get_u64(in, &message->file) &&
+	       wire_is_done(in);
+}
+
+/* fallocate(2) at the target of a file of the shelf; answered by Done */
+struct wire_allocate_writing {
+	uint64_t file;
+	uint32_t mode;
+	uint64_t offset;
+	uint64_t length;
+};
+
+static inline size_t wire_put_allocate_writing(uint8_t *frame, size_t room, uint32_t id, struct wire_allocate_writing message)
+{
+	struct wire_out out = wire_begin(frame, room, 74, id);
+	wire_put_u64(&out, message.file);
+	wire_put_u32(&out, message.mode);
+	wire_put_u64(&out, message.offset);
+	wire_put_u64(&out, message.length);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_allocate_writing(struct wire_in *in, struct wire_allocate_writing *message)
+{
+	return wire_get_u64(in, &message->file) &&
+	       wire_get_u32(in, &message->mode) &&
+	       wire_get_u64(in, &message->offset) &&
+	       wire_get_u64(in, &message->length) &&
+	       wire_is_done(in);
+}
+
+/* the file is mapped shared and writable; not answered */
+struct wire_mapped_writing {
+	uint64_t file;
+};
+
+static inline size_t wire_put_mapped_writing(uint8_t *frame, size_t room, uint32_t id, struct wire_mapped_writing message)
+{
+	struct wire_out out = wire_begin(frame, room, 75, id);
+	wire_put_u64(&out, message.file);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_mapped_writing(struct wire_in *in, struct wire_mapped_writing *message)
+{
+	return wire_get_u64(in, &message->file) &&
 	       wire_is_done(in);
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* PATH_MAX of Linux, the NUL included. */
 #define FILES_PATH_BYTES 4096
@@ -56,6 +57,9 @@ int find_object(int root, const char *path, uint64_t flags);
 /* The calling thread takes the target's file-system rights (NULL: stays as it is), and lays them down. */
 void rights_take(const uint32_t *words);
 void rights_lay_down(const uint32_t *words);
+
+/* The calling thread's own umask from now on: what it was before. See files_tree.c. */
+mode_t umask_take(uint32_t mask);
 
 /* See files_entries.c. */
 uint64_t entries_stat_listed(int directory, const uint8_t *entries, uint64_t size, uint32_t most, uint8_t *data,

@@ -64,7 +64,8 @@ static char *link_to(int fd, char into[32])
 static int find_identified(int root, const char *path, uint32_t is_following, const struct identity *is)
 {
 	struct file_stat stat;
-	int found = find_object(root, path, is_following ? 0 : O_NOFOLLOW);
+	/* No path: `root` is the object itself, an open file. */
+	int found = *path ? find_object(root, path, is_following ? 0 : O_NOFOLLOW) : (int)result(fcntl(root, F_DUPFD_CLOEXEC, 0));
 	if (found < 0 || !is || is->ino == 0)
 		return found == -ENOENT && is && is->ino != 0 ? -ESTALE : found;
 	int status = stat_object(found, "", &stat);
@@ -83,7 +84,7 @@ static int finish(int fd, int64_t status)
 }
 
 /* This thread's own from now on, or the process's if that cannot be had; returns what it was. */
-static mode_t umask_take(uint32_t mask)
+mode_t umask_take(uint32_t mask)
 {
 	static _Thread_local bool is_own;
 	if (!is_own)

@@ -50,7 +50,7 @@ const O_PATH = 0o10000000;
 /** Most that one answer to Open carries, whatever was asked for. */
 const INLINE_BYTES = 1 << 20;
 /** File calls at once, of all sessions: each occupies a thread of Deno's pool, which has 32. */
-export const threads = new Budget(16);
+export const threads: Budget = new Budget(16);
 /** Bytes of answers of one session that have not left yet: a slow link must not fill the agent's memory. */
 const UNSENT_BYTES = 16 << 20;
 /** Answers shorter than this are copied, and their buffers free at once. */
@@ -109,6 +109,13 @@ export class Files {
       const { isAll, entryBytes, count } = listed;
       return kept ? { rest: { type: "ListReply", ...kept, isAll, entryBytes }, count } : listFailed(ERRNO.EMFILE);
     });
+  }
+
+  /** A descriptor that ReadAt may use from now on; closed, and undefined, when there are too many. */
+  adopt(fd: number): bigint | undefined {
+    if (this.#isClosed || this.#handles.size >= this.#maxHandles) return void closeFile(fd);
+    this.#handles.set(++this.#lastHandle, { fd, readers: 0, isClosing: false });
+    return this.#lastHandle;
   }
 
   /** What the answer says of an opened object, its descriptor kept for reads; undefined when there are too many. */
@@ -254,7 +261,7 @@ function readFailed(errno: number): AgentMessage {
   return { type: "ReadReply", errno, data: new Uint8Array(0) };
 }
 
-function unpackStat(words: StatWords): Stat {
+export function unpackStat(words: StatWords): Stat {
   const stat: Record<string, number | bigint> = {};
   STAT_FIELDS.forEach(([name, kind], at) => {
     const word = words[at]!;

@@ -11,12 +11,13 @@ import { AGENT_LIMITS, type AgentFrame, type AgentMessage } from "../proto/agent
 import { agentFrameHead, MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
 import { AgentLink } from "../proto/agent_link.ts";
 import { Datagrams } from "./datagrams.ts";
-import { Files, type Outlet } from "./files.ts";
+import { Files, type Outlet, threads } from "./files.ts";
 import { type ExpectedSecret, replyToHello } from "./handshake.ts";
 import type { Names } from "./names.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Target } from "./target.ts";
 import { Tree } from "./tree.ts";
+import { Writing } from "./writing.ts";
 
 export interface SessionContext {
   target: Target;
@@ -38,6 +39,7 @@ export class Session {
   readonly #link: AgentLink;
   readonly #files: Files;
   readonly #tree: Tree;
+  readonly #writing: Writing;
   readonly #outgoing: Outgoing;
   readonly #datagrams: Datagrams;
   readonly #running = new Set<Promise<void>>();
@@ -50,7 +52,9 @@ export class Session {
     this.#context = context;
     this.#link = new AgentLink(this.#listenedTo(duplex));
     this.#files = new Files(context.target.root, context.target.rights);
-    this.#tree = new Tree(context.target.root, context.target.rights);
+    const { root, rights } = context.target;
+    this.#writing = new Writing({ root, rights, threads, keepForReading: (fd) => this.#files.adopt(fd) });
+    this.#tree = new Tree(root, rights, (handle, use) => this.#writing.borrow(handle, use));
     this.#outgoing = new Outgoing(this.#link);
     this.#datagrams = new Datagrams(this.#link);
   }
@@ -165,6 +169,12 @@ export class Session {
       case "SetTimes":
       case "Truncate":
         return this.#answer(id, this.#tree.change(frame));
+      case "OpenWriting":
+        return this.#answer(id, this.#writing.open(frame));
+      case "Write":
+        return this.#answer(id, this.#writing.write(frame));
+      case "Allocate":
+        return this.#answer(id, this.#writing.allocate(frame));
       case "Resolve":
         return this.#answer(id, this.#context.names.resolve(frame, this.#ending.signal));
       case "ReverseName":
@@ -228,7 +238,8 @@ export class Session {
   async #end(): Promise<void> {
     this.#ending.abort();
     this.#link.close();
-    const ended = Promise.all([this.#outgoing.close(), this.#datagrams.close(), this.#files.close(), ...this.#running]);
+    const sockets = [this.#outgoing.close(), this.#datagrams.close()];
+    const ended = Promise.all([...sockets, this.#files.close(), this.#writing.close(), ...this.#running]);
     await within(LAST_REQUESTS_MS, ended);
   }
 }

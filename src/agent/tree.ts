@@ -2,6 +2,7 @@
  * Changes of the target's tree for one session: names made, moved and removed, modes, owners and times set, below the
  * target's root and with the target's rights. Contents are not changed here (but cut off by truncate).
  */
+import { ERRNO } from "../base/errors.ts";
 import type { AGENT, AgentMessage } from "../proto/agent.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import type { TREE } from "../proto/tree.ts";
@@ -26,19 +27,31 @@ export type Change = MessageNamed<typeof AGENT, keyof typeof TREE>;
 
 export class Tree {
   readonly #place: Place;
+  readonly #borrow: Borrow;
 
-  constructor(root: number, rights: PackedRights) {
+  constructor(root: number, rights: PackedRights, borrow: Borrow = () => Promise.resolve(-ERRNO.EBADF)) {
     this.#place = { root, rights };
+    this.#borrow = borrow;
   }
 
   /** What is asked for, done; or its errno. */
   async change(message: Change): Promise<AgentMessage> {
-    const status = await this.#change(message);
+    const status = await this.#changeByHandle(message) ?? await this.#change(message, this.#place);
     return { type: "Done", errno: Math.abs(status) };
   }
 
-  #change(message: Change): Promise<number> {
-    const place = this.#place;
+  /** What a file that is open for writing is asked to change; undefined when the message is about something else. */
+  #changeByHandle(message: Change): Promise<number> | undefined {
+    const isByHandle = message.type === "Link"
+      ? message.from.length === 0
+      : "ino" in message && message.path.length === 0;
+    if (!isByHandle || !("ino" in message)) return undefined;
+    const own = copied(message);
+    const nameless = { ...own, dev: 0n, ino: 0n };
+    return this.#borrow(message.ino, (root) => this.#change(nameless, { ...this.#place, root }));
+  }
+
+  #change(message: Change, place: Place): Promise<number> {
     switch (message.type) {
       case "Rename":
         return withPaths(message.from, message.to, (from, to) => rename(place, from, to, message.flags));
@@ -60,6 +73,15 @@ export class Tree {
         return withPath(message.path, (path) => truncate(place, path, message.size));
     }
   }
+}
+
+/** Lets a call use the descriptor of a handle, in the order of what is asked of it; -EBADF when there is none. */
+export type Borrow = (handle: bigint, use: (fd: number) => Promise<number>) => Promise<number>;
+
+/** The frame's bytes do not last. */
+function copied(message: Change): Change {
+  const entries = Object.entries(message).map(([name, it]) => [name, it instanceof Uint8Array ? it.slice() : it]);
+  return Object.fromEntries(entries) as Change;
 }
 
 /** Runs `call` when a thread is to be had; what cannot be a path is refused before. */

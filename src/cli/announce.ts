@@ -22,6 +22,7 @@ const FS_LINES: Record<Config["fsMode"], string> = {
   local: "file operations will be local",
   localwithoverrides: "file operations will default to local, but for what name resolution reads",
   read: "file operations will default to read only from the remote",
+  write: "file operations will default to read and write from the remote",
 };
 
 function describeTarget({ config, file }: LoadedConfig): string {

@@ -84,7 +84,7 @@ for (
       content: { skip_processes: ["a", 1] },
       says: /"skip_processes" in x\.json: it is an array \(allowed: an array of/,
     },
-    { content: { feature: { fs: "write" } }, says: /mode "write" does not work yet \(one of: local/ },
+    { content: { feature: { fs: "wirte" } }, says: /there is no mode "wirte" \(one of: local/ },
     { content: { feature: { env: { override: { A: 1 } } } }, says: /override" in x\.json: "A" is a number/ },
     { content: { feature: { env: { override: { "A=B": "" } } } }, says: /"A=B" cannot be the name of a variable/ },
     {

@@ -84,7 +84,7 @@ export function optionRows(): (KeyDecl & Partial<OptionDecl>)[] {
   return [...EXEC_OPTIONS, ...FILE_OPTIONS];
 }
 
-export const FS_MODES = ["local", "localwithoverrides", "read"] as const;
+export const FS_MODES = ["local", "localwithoverrides", "read", "write"] as const;
 export type FsMode = typeof FS_MODES[number];
 
 export const EXEC_OPTIONS: readonly OptionDecl[] = [
@@ -119,7 +119,7 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     kind: "fsMode",
     value: "MODE",
     doc: "Whose files are opened: local (this machine's), localwithoverrides (the same, but for what DNS needs), " +
-      "read (the target's, for reading)",
+      "read (the target's, for reading), write (the target's, for reading and writing)",
     default: "read",
     group: "What is the target's",
   },

@@ -97,8 +97,7 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
   fsMode(text, said) {
     const mode = FS_MODES.find((it) => it === text);
     if (mode) return mode;
-    const reason = text === "write" ? 'mode "write" does not work yet' : `there is no mode "${text}"`;
-    throw refuse(said, reason, `one of: ${FS_MODES.join(", ")}`);
+    throw refuse(said, `there is no mode "${text}"`, `one of: ${FS_MODES.join(", ")}`);
   },
   map(_text, said) {
     throw wrongType(said, "map");

@@ -5,10 +5,10 @@
  *
  *  1. The programs. They have left by themselves; or the agent is lost, and they are told and ended (SIGTERM, after
  *     TERM_GRACE_MS SIGKILL) while their calls are answered with errors; or we were told to go, and they stay as they are.
- *  2. Streams to the agent: what programs wrote before they left is still passed on (UNSENT_MS without progress at most).
+ *  2. Files that were written reach the target. Streams to the agent: what programs wrote before they left is still passed on (UNSENT_MS without progress at most).
  *  3. The agent: requests under way end with errors, sockets are reset, the duplex is closed.
  *  4. The Unix socket and its connections; the errors of 3 leave before.
- *  5. Relays and black holes.
+ *  5. Relays and black holes; the shelf of written files.
  *  6. The directory.
  */
 import { utf8 } from "../base/bytes.ts";
@@ -23,6 +23,7 @@ import { Files } from "./intproxy/files.ts";
 import { Life } from "./intproxy/life.ts";
 import { Outgoing } from "./intproxy/outgoing.ts";
 import { Server } from "./intproxy/server.ts";
+import { Writing } from "./intproxy/writing.ts";
 import { type UserSettings, writeSettings } from "./intproxy/settings.ts";
 
 export interface IntproxyOptions {
@@ -80,13 +81,16 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   });
   const outgoing = await Outgoing.open(agent);
   undo.defer(() => outgoing.close());
+  const writing = new Writing(directory, agent, log);
+  undo.defer(() => writing.close());
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
-  const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody())));
+  const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody()), writing));
   undo.defer(() => life.close());
   const mapper = new PathMapper(options.pathMapping ?? []);
   const datagrams = new Datagrams(agent, (address, port) => life.hasDatagramSocket(address, port));
   undo.defer(() => datagrams.close());
-  const server = new Server(`${directory}/socket`, { agent, files, outgoing, datagrams, life, mapper, build, log });
+  const parts = { agent, outgoing, datagrams, files, writing, life };
+  const server = new Server(`${directory}/socket`, { ...parts, mapper, build, log });
   undo.defer(() => server.close());
   await writeSettings(directory, {
     ...options.settings,
@@ -99,7 +103,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
 
   signal.removeEventListener("abort", onAbort);
   undo.move();
-  const session = new Session(options, { agent, outgoing, datagrams, files, life, server });
+  const session = new Session(options, { ...parts, server });
   return { target, warnings: agent.warnings, finished: session.run() };
 }
 
@@ -108,6 +112,7 @@ interface Parts {
   outgoing: Outgoing;
   datagrams: Datagrams;
   files: Files;
+  writing: Writing;
   life: Life;
   server: Server;
 }
@@ -146,11 +151,12 @@ class Session {
   }
 
   async #goDown(outcome: Outcome): Promise<void> {
-    const { agent, outgoing, datagrams, files, life, server } = this.#parts;
+    const { agent, outgoing, datagrams, files, writing, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
     // 2. What they wrote before they left.
+    if (outcome !== "agent lost") await writing.finish();
     if (outcome === "programs left") await this.#drain();
     // 3. The agent.
     await agent.close();
@@ -159,9 +165,10 @@ class Session {
     // 4. The socket, when the last answers have left.
     await server.flushed();
     await server.close();
-    // 5. Relays.
+    // 5. Relays, and the shelf.
     await outgoing.close();
     await datagrams.close();
+    await writing.close();
     // 6. The directory.
     await Deno.remove(this.#options.directory, { recursive: true }).catch(() => {});
   }

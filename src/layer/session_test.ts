@@ -34,7 +34,12 @@ Deno.test("a run starts with one round trip and leaves settings and a private so
   assert.equal(settings.build, "b");
   assert.ok(settings.holePort4 > 0 && settings.acceptPort4 > 0);
   assert.equal((await Deno.stat(run.directory)).mode! & 0o777, 0o700);
-  assert.deepEqual([...Deno.readDirSync(run.directory)].map(({ name }) => name).sort(), ["cwd", "settings", "socket"]);
+  assert.deepEqual([...Deno.readDirSync(run.directory)].map(({ name }) => name).sort(), [
+    "cwd",
+    "settings",
+    "shelf",
+    "socket",
+  ]);
 });
 
 const REFUSALS: readonly [string, string, number, string][] = [

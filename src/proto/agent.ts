@@ -182,7 +182,35 @@ export const AGENT = {
     doc: "both ways: `bytes` more of the peer's Data were passed on and may be sent anew",
     fields: { stream: "u32", bytes: "u32" },
   },
+
+  OpenWriting: {
+    id: 70,
+    doc: "open(2) for writing or creating; `umask` is the program's. With `inlineBytes` 0 the contents are " +
+      "not wanted",
+    fields: { path: "bytes", flags: "u32", mode: "u32", umask: "u32", inlineBytes: "u32" },
+  },
+  WritingReply: {
+    id: 71,
+    doc: "`handle` serves Write. `restHandle` is 0 when `data` is all of the contents, else it serves ReadAt",
+    fields: { errno: "i32", stat: "stat", handle: "u64", restHandle: "u64", data: "bytes" },
+  },
+  Write: {
+    id: 72,
+    doc:
+      "as `then` says: 1 ftruncate(2) to `size` first; the data at `offset` (at the end, if O_APPEND); then 2 fsync(2), " +
+      "4 fdatasync(2), 8 stat, 16 close, whatever went wrong before. Those of one handle happen in their order",
+    fields: { handle: "u64", then: "u32", size: "u64", offset: "u64", data: "bytes" },
+  },
+  Written: { id: 73, doc: "the stat is there if it was asked for", fields: { errno: "i32", stat: "stat" } },
+  Allocate: {
+    id: 74,
+    doc: "fallocate(2) of a handle that serves Write",
+    fields: { handle: "u64", mode: "u32", offset: "u64", length: "u64" },
+  },
 } as const satisfies Schema;
+
+/** Bits of `then` in Write. */
+export const WRITE = { setSize: 1, sync: 2, syncData: 4, stat: 8, close: 16 } as const;
 
 export type AgentMessage = MessageOf<typeof AGENT>;
 /** A message with the number that ties an answer to its request; 0 for messages that are neither. */

@@ -15,8 +15,8 @@ import { readFrames } from "./frames.ts";
 /** Frames that wait together are joined up to this size; bigger ones leave on their own, uncopied. */
 const JOINED_BYTES = 64 << 10;
 
-/** Messages of a stream stay behind each other; all else may overtake, and does while it is small. */
-const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["Data", "End", "Reset"]);
+/** Messages of a stream, and writes, stay behind each other; all else may overtake, and does while it is small. */
+const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["Data", "End", "Reset", "Write"]);
 const SMALL_BYTES = 16 << 10;
 
 interface Waiting {

@@ -78,7 +78,9 @@ export const LAYER = {
   },
   OpenReply: {
     id: 11,
-    doc: "`isWhole`: `data` is all of it. Else `handle` serves Fetch, `data` is its beginning",
+    doc:
+      "`isWhole`: `data` is all of it. Else `handle` serves Fetch, `data` is its beginning. errno -1: the run writes " +
+      "this file, the shelf hands out `handle`",
     fields: { errno: "i32", stat: "stat", isWhole: "bool", handle: "u64", data: "bytes" },
   },
   Fetch: {
@@ -185,6 +187,30 @@ export const LAYER = {
     fields: { relayPort: "u16", localPort: "u16", isIpv6Only: "bool" },
   },
 
+  OpenWriting: {
+    id: 70,
+    doc: "open(2) of a remote path for writing or creating; `umask` is the program's. Answered by OnShelf",
+    fields: { path: "bytes", flags: "u32", mode: "u32", umask: "u32" },
+  },
+  OnShelf: {
+    id: 71,
+    doc: "the shelf (docs/decisions/0011) hands out the file of this number",
+    fields: { errno: "i32", file: "u64" },
+  },
+  SyncWriting: {
+    id: 72,
+    doc:
+      "what was written to the file (0: to all files of the run) is at the target when Done is answered. `how`: 1 and " +
+      "fdatasync(2), 2 and fsync(2)",
+    fields: { file: "u64", how: "u32" },
+  },
+  StatWriting: { id: 73, doc: "fstat(2) of a file of the shelf; answered by StatReply", fields: { file: "u64" } },
+  AllocateWriting: {
+    id: 74,
+    doc: "fallocate(2) at the target of a file of the shelf; answered by Done",
+    fields: { file: "u64", mode: "u32", offset: "u64", length: "u64" },
+  },
+  MappedWriting: { id: 75, doc: "the file is mapped shared and writable; not answered", fields: { file: "u64" } },
   ChangeDirectory: {
     id: 100,
     doc: "may this be the working directory? Answered by PathReply: the path without links",

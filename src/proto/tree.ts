@@ -4,7 +4,8 @@
  * Paths are absolute; the agent resolves them below the target's root, and the last component as the system call does: a
  * slash at the end, `.` and `..` arrive as the program gave them. All but GetAttribute are answered by Done.
  * `dev` and `ino` are those of an open file that the call is about, or 0: when the path leads to another one by now, the
- * answer is ESTALE. `isFollowing` says whether a symbolic link at the end is followed.
+ * answer is ESTALE. Where the path of such a file is empty, `ino` is its number as one that is written: on the shelf, or its
+ * handle at the agent. `isFollowing` says whether a symbolic link at the end is followed.
  */
 import type { Schema } from "./schema.ts";
 

@@ -30,6 +30,8 @@ export interface Options {
   stdin?: string;
   /** Nobody listens: the socket is gone when the program starts. */
   isIntproxyGone?: boolean;
+  /** Puts more into the session directory before the program starts. */
+  prepare?: (directory: string) => void;
 }
 
 export interface Ended {
@@ -334,6 +336,7 @@ export async function startUnderShim(app: string, args: string[], options: Optio
   const directory = await Deno.makeTempDir({ prefix: "mirrord-shim-test-" });
   const settings = settingsOf(directory, shim, options.settings);
   await Deno.writeFile(`${directory}/settings`, codec.encode({ type: "Settings", ...settings }, 0));
+  options.prepare?.(directory);
   const listener = options.isIntproxyGone ? undefined : Deno.listen({ transport: "unix", path: `${directory}/socket` });
   if (listener) await Deno.chmod(`${directory}/socket`, 0o666);
   const command = new Deno.Command(program, {

@@ -39,6 +39,9 @@ const ANSWERS = {
   ReverseName: "NameReply",
   Connect: "ConnectReply",
   OpenDatagrams: "DatagramsOpened",
+  OpenWriting: "WritingReply",
+  Write: "Written",
+  Allocate: "Done",
 } as const;
 type Answers = typeof ANSWERS;
 

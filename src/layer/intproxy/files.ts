@@ -17,6 +17,7 @@ import type { Listing } from "./listing.ts";
 import { directoryKey, Snapshots } from "./snapshots.ts";
 import { Tree } from "./tree.ts";
 import { askForDirectory } from "./working_directory.ts";
+import type { Writing } from "./writing.ts";
 
 type FileRequest = Extract<
   LayerMessage,
@@ -50,13 +51,16 @@ export class Files implements Disposable {
   readonly #agent: AgentClient;
   readonly tree: Tree;
   readonly #snapshots: Snapshots;
+  readonly #writing: Writing | undefined;
   readonly #onDemand: OnDemand;
   readonly #fetches = new Set<Promise<void>>();
 
-  constructor(agent: AgentClient, now: () => number = () => performance.now(), inUse?: InUse) {
+  constructor(agent: AgentClient, now: () => number = () => performance.now(), inUse?: InUse, writing?: Writing) {
     this.#agent = agent;
     this.#snapshots = new Snapshots(agent, now);
-    this.tree = new Tree(agent, this.#snapshots);
+    this.tree = new Tree(agent, this.#snapshots, (number) => writing?.handleOf(number));
+    this.#writing = writing;
+    if (writing) writing.onChange = () => this.#snapshots.outdate();
     this.handles = new Handles((handle) => agent.tell({ type: "CloseHandle", handle }), inUse);
     this.#onDemand = new OnDemand(agent, this.handles, now);
   }
@@ -111,8 +115,21 @@ export class Files implements Disposable {
     this.#agent.request({ ...message, inlineBytes: LAYER_LIMITS.inlineBytes }, (answer) => {
       if (!answer) return failure(ERRNO.EIO);
       observe?.(answer.errno, answer.stat);
-      this.#opened(answer, answer.data, id, shim, { path, flags });
+      const opening = { path, flags };
+      if (!this.#isWritten(answer, id, shim, opening)) this.#opened(answer, answer.data, id, shim, opening);
     });
+  }
+
+  /** A file that the run writes is opened as it is written. */
+  #isWritten(answer: Opened & { data: Uint8Array }, id: number, shim: ShimConnection, asked: Asked): boolean {
+    const file = answer.errno === 0 ? this.#writing?.find(answer.stat) : undefined;
+    if (!file) return false;
+    const { stat, handle } = answer;
+    const data = answer.data.slice();
+    const alone = { ...answer };
+    const orElse = () => this.#opened(alone, data, id, shim, asked);
+    this.#writing?.handOut(file, { stat, data, restHandle: answer.isWhole ? 0n : handle }, id, shim, orElse);
+    return true;
   }
 
   /** Opens a directory, and remembers what the agent tells of it. */

@@ -14,13 +14,15 @@ import type { Files } from "./files.ts";
 import type { Life } from "./life.ts";
 import { onNameRequest } from "./names.ts";
 import type { Outgoing } from "./outgoing.ts";
-import { type Hello, ShimConnection } from "./shim_connection.ts";
+import { copyOfFrame, type Hello, ShimConnection } from "./shim_connection.ts";
+import type { Writing } from "./writing.ts";
 
 export interface ServerParts {
   readonly agent: AgentClient;
   readonly files: Files;
   readonly outgoing: Outgoing;
   readonly datagrams: Datagrams;
+  readonly writing: Writing;
   readonly life: Life;
   readonly mapper: PathMapper;
   readonly build: string;
@@ -32,6 +34,7 @@ export class Server {
   readonly #parts: ServerParts;
   readonly #connections = new Map<ShimConnection, Promise<void>>();
   readonly #accepting: Promise<void>;
+  readonly #handling = new Set<Promise<void>>();
 
   constructor(path: string, parts: ServerParts) {
     this.#parts = parts;
@@ -46,6 +49,7 @@ export class Server {
     await this.#accepting;
     for (const shim of this.#connections.keys()) shim.close();
     await Promise.all(this.#connections.values());
+    await Promise.all(this.#handling);
   }
 
   /** Resolves when every answer given so far has left. */
@@ -71,7 +75,7 @@ export class Server {
   }
 
   async #serve(shim: ShimConnection): Promise<void> {
-    const { life, files, build, log } = this.#parts;
+    const { life, files, writing, build, log } = this.#parts;
     let hello: Hello | undefined;
     const admit = (frame: Hello) => {
       if (frame.build !== build) return false;
@@ -81,7 +85,7 @@ export class Server {
       return true;
     };
     try {
-      for await (const frame of shim.requests(admit)) this.#onRequest(frame, shim);
+      for await (const frame of shim.requests(admit)) this.#inOrder(frame, shim);
     } catch (error) {
       // Anything else is a fault of ours, and must not take the other connections along.
       const text = error instanceof WireError ? error.message : error instanceof Error ? error.stack : String(error);
@@ -91,13 +95,30 @@ export class Server {
       shim.close();
       if (hello) {
         files.handles.connectionClosed(hello.pid);
+        writing.connectionClosed();
         life.connectionClosed(hello);
       }
     }
   }
 
+  /** What was written before is at the target before anything is asked about files there. */
+  #inOrder(frame: LayerFrame, shim: ShimConnection): void {
+    const { writing, log } = this.#parts;
+    const mustWait = OPENS.has(frame.type)
+      ? writing.hasUnsentAppended
+      : !UNORDERED.has(frame.type) && writing.hasUnsent;
+    if (!OPENS.has(frame.type) && !UNORDERED.has(frame.type)) writing.doubtStats();
+    if (!mustWait) return this.#onRequest(frame, shim);
+    const copy = copyOfFrame(frame);
+    const handling = writing.settled().then(() => this.#onRequest(copy, shim)).catch((error) => {
+      log(`a request failed: ${error instanceof Error ? error.stack : error}`);
+      shim.close();
+    }).finally(() => this.#handling.delete(handling));
+    this.#handling.add(handling);
+  }
+
   #onRequest(frame: LayerFrame, shim: ShimConnection): void {
-    const { agent, files, outgoing, datagrams, life, log } = this.#parts;
+    const { agent, files, outgoing, datagrams, writing, life, log } = this.#parts;
     switch (frame.type) {
       case "Open":
       case "Fetch":
@@ -121,6 +142,12 @@ export class Server {
       case "SetTimes":
       case "Truncate":
         return files.tree.onChange(frame, frame.id, shim);
+      case "OpenWriting":
+      case "SyncWriting":
+      case "StatWriting":
+      case "AllocateWriting":
+      case "MappedWriting":
+        return writing.onRequest(frame, frame.id, shim);
       case "Resolve":
       case "ReverseName":
         return onNameRequest(agent, frame, frame.id, shim);
@@ -147,3 +174,26 @@ export class Server {
 
 const ACCEPT_PAUSE_MS = 100;
 const NOTHING = new Uint8Array();
+
+/** An open finds a file that is being written by what the agent tells of it. */
+const OPENS: ReadonlySet<LayerFrame["type"]> = new Set(["Open", "OpenWriting"]);
+
+/** Requests whose answer does not depend on what was written, or that see to it themselves. */
+const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
+  "Fetch",
+  "CloseHandle",
+  "DescriptorClosed",
+  "SyncWriting",
+  "StatWriting",
+  "AllocateWriting",
+  "MappedWriting",
+  "Resolve",
+  "ReverseName",
+  "Connect",
+  "ConnectStatus",
+  "SocketNames",
+  "RelayDatagrams",
+  "DatagramNames",
+  "LoopbackOwner",
+  "Note",
+]);

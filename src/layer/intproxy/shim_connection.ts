@@ -122,3 +122,11 @@ export class ShimConnection {
     return count === 1 ? taken[0]! : concatBytes(taken);
   }
 }
+
+/** A frame that lasts: its bytes are its own. */
+export function copyOfFrame(frame: LayerFrame): LayerFrame {
+  const entries = Object.entries(frame).map((
+    [name, value],
+  ) => [name, value instanceof Uint8Array ? value.slice() : value]);
+  return Object.fromEntries(entries) as LayerFrame;
+}

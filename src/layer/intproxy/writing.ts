@@ -1,0 +1,334 @@
+/**
+ * The files that the run's programs write: opened at the agent, handed out by the shelf (docs/decisions/0011), swept to the
+ * target when somebody waits for it, before others could miss it, and every TICK_MS.
+ *
+ * A file of the target is one file here, by device and inode, for as long as anybody can write it: who opens it meanwhile,
+ * to write or to read, gets the same one.
+ */
+import { ERRNO } from "../../base/errors.ts";
+import { AGENT_LIMITS, WRITE } from "../../proto/agent.ts";
+import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
+import { LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
+import { NO_STAT, type Stat } from "../../proto/schema.ts";
+import { Shelf } from "../../sys/shelf.ts";
+import type { AgentClient } from "./agent_client.ts";
+import { layerCodec, type ShimConnection } from "./shim_connection.ts";
+import { WrittenFile } from "./written_file.ts";
+
+type WritingRequest = Extract<
+  LayerMessage,
+  { type: "OpenWriting" | "SyncWriting" | "StatWriting" | "AllocateWriting" | "MappedWriting" }
+>;
+
+const O_ACCMODE = 3;
+const O_WRONLY = 1;
+const O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
+const TICK_MS = 50;
+/** What a program opens for reading and writing comes whole; beyond this size that is EFBIG. */
+const MOST_FETCHED_BYTES = 4 * 2 ** 30;
+/** As long as a listing's stats are passed on (snapshots.ts). */
+const STAT_MS = 200;
+const AHEAD_READS = (8 << 20) / AGENT_LIMITS.chunkBytes;
+/** OpenReply: the shelf has it. */
+const ON_SHELF = -1;
+const NOTHING = new Uint8Array(0);
+
+/** What came with the answer to an open: the beginning of the contents, and the handle that reads the rest. */
+interface Contents {
+  stat: Stat;
+  data: Uint8Array<ArrayBuffer>;
+  /** 0n when `data` is all. */
+  restHandle: bigint;
+}
+
+export class Writing {
+  readonly #agent: AgentClient;
+  readonly #shelf: Shelf;
+  readonly #byInode = new Map<string, WrittenFile>();
+  readonly #byNumber = new Map<bigint, WrittenFile>();
+  readonly #running = new Set<Promise<void>>();
+  readonly #log: (line: string) => void;
+  #lastNumber = 0n;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Called when something at the target changes. */
+  onChange: () => void = () => {};
+
+  constructor(directory: string, agent: AgentClient, log: (line: string) => void) {
+    this.#agent = agent;
+    this.#log = log;
+    this.#shelf = new Shelf(`${directory}/shelf`);
+  }
+
+  onRequest(message: WritingRequest, id: number, shim: ShimConnection): void {
+    switch (message.type) {
+      case "OpenWriting":
+        return this.#open(message, id, shim);
+      case "SyncWriting":
+        return this.#run(this.#sync(message.file, message.how, id, shim));
+      case "StatWriting":
+        return this.#run(this.#stat(message.file, id, shim));
+      case "AllocateWriting":
+        return this.#run(this.#allocate({ ...message }, id, shim));
+      case "MappedWriting": {
+        const file = this.#byNumber.get(message.file);
+        if (file) file.isMapped = true;
+        return;
+      }
+    }
+  }
+
+  /** Something may be unsent, so that a question about the target has to wait for `settled`. */
+  get hasUnsent(): boolean {
+    for (const file of this.#byNumber.values()) if (!file.isSurelyClean) return true;
+    return false;
+  }
+
+  /** The same, of files whose contents a new open may have to fetch. */
+  get hasUnsentAppended(): boolean {
+    for (const file of this.#byNumber.values()) if (file.isAppending && !file.isSurelyClean) return true;
+    return false;
+  }
+
+  /** Resolves when the target has all that was written so far. Errors wait for who asks for them. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#byNumber.values()].map((file) => this.#sweep(file, 0, false)));
+  }
+
+  /** The file that is this one at the target, if the run writes it. */
+  find(stat: Stat): WrittenFile | undefined {
+    return this.#byInode.get(keyOf(stat));
+  }
+
+  /** A request may change what the agent said of files. */
+  doubtStats(): void {
+    for (const file of this.#byNumber.values()) file.statAt = -Infinity;
+  }
+
+  /** The agent's handle of the file with this number. */
+  handleOf(number: bigint): bigint | undefined {
+    return this.#byNumber.get(number)?.handle;
+  }
+
+  /** Answers an Open for reading with a file that is being written; `orElse` when it is not any more. */
+  handOut(file: WrittenFile, contents: Contents, id: number, shim: ShimConnection, orElse: () => void): void {
+    this.#run(file.alone(async () => {
+      if (file.isGone) return orElse();
+      const errno = file.hasContents ? 0 : await this.#takeContents(file, contents);
+      if (contents.restHandle !== 0n) this.#agent.tell({ type: "CloseHandle", handle: contents.restHandle });
+      if (errno === 0) file.promise();
+      const answer = { stat: contents.stat, isWhole: true, handle: file.number, data: NOTHING };
+      shim.send({ type: "OpenReply", errno: errno || ON_SHELF, ...answer }, id);
+    }));
+  }
+
+  /** A process has gone, maybe in the middle of something. */
+  connectionClosed(): void {
+    if (this.#byNumber.size > 0) this.#run(this.settled());
+  }
+
+  /** The programs have gone: resolves when the target has all, or cannot get it any more. */
+  async finish(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.settled();
+    await Promise.all(this.#running);
+    for (const file of this.#byNumber.values()) {
+      if (file.error !== 0) this.#log(`a file is not written whole at the target: errno ${file.error}`);
+    }
+  }
+
+  /** After `finish`, and when nobody asks any more. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    await Promise.all(this.#running);
+    this.#byNumber.clear();
+    this.#byInode.clear();
+    clearTimeout(this.#timer);
+    this.#shelf[Symbol.dispose]();
+  }
+
+  #open(message: Extract<WritingRequest, { type: "OpenWriting" }>, id: number, shim: ShimConnection): void {
+    const { flags, mode, umask } = message;
+    const path = message.path.slice();
+    const failure = (errno: number) => shim.send({ type: "OnShelf", errno, file: 0n }, id);
+    if (path.length >= LAYER_LIMITS.pathBytes) return failure(ERRNO.ENAMETOOLONG);
+    const isAppending = (flags & (O_ACCMODE | O_APPEND)) === (O_WRONLY | O_APPEND);
+    const inlineBytes = (flags & O_TRUNC) !== 0 || isAppending ? 0 : LAYER_LIMITS.inlineBytes;
+    this.#agent.request({ type: "OpenWriting", path, flags, mode, umask, inlineBytes }, (answer) => {
+      this.onChange();
+      if (!answer) return failure(ERRNO.EIO);
+      if (answer.errno !== 0) return failure(answer.errno);
+      const { stat, handle, restHandle } = answer;
+      const contents = { stat, restHandle, data: answer.data.slice() };
+      this.#run((async () => {
+        const file = await this.#opened(contents, handle, flags);
+        if (restHandle !== 0n) this.#agent.tell({ type: "CloseHandle", handle: restHandle });
+        if (typeof file === "number") return failure(file);
+        shim.send({ type: "OnShelf", errno: 0, file: file.number }, id);
+        this.#tickSoon();
+      })());
+    });
+  }
+
+  /** The file, new or known, ready to be fetched; or an errno, and the handle is closed. */
+  async #opened(contents: Contents, handle: bigint, flags: number): Promise<WrittenFile | number> {
+    let known = this.find(contents.stat);
+    for (; known; known = this.find(contents.stat)) {
+      const file = known;
+      const errno = await file.alone(() =>
+        file.isGone ? Promise.resolve(undefined) : this.#join(file, contents, handle, flags)
+      );
+      if (errno !== undefined) return errno || file;
+    }
+    const file = new WrittenFile(++this.#lastNumber, contents.stat, this.#shelf, this.#agent, () => this.onChange());
+    const status = this.#shelf.put(file.number, nameOf(file));
+    if (status < 0) {
+      this.#closeAtAgent(handle);
+      return -status;
+    }
+    this.#byInode.set(keyOf(contents.stat), file);
+    this.#byNumber.set(file.number, file);
+    const errno = await file.alone(() => this.#begin(file, contents, handle, flags));
+    if (errno !== 0) this.#forget(file);
+    return errno || file;
+  }
+
+  async #begin(file: WrittenFile, contents: Contents, handle: bigint, flags: number): Promise<number> {
+    file.handle = handle;
+    file.canWrite = (flags & O_ACCMODE) !== 0;
+    file.isAppending = (flags & O_APPEND) !== 0;
+    const isAppendingAlone = (flags & (O_ACCMODE | O_APPEND)) === (O_WRONLY | O_APPEND);
+    const size = Number(contents.stat.size);
+    const errno = isAppendingAlone && size > 0 ? -file.resized(size) : await this.#takeContents(file, contents);
+    if (errno !== 0) {
+      file.isGone = true;
+      this.#closeAtAgent(handle);
+    } else file.promise();
+    return errno;
+  }
+
+  /** Another open of a file that is being written. */
+  async #join(file: WrittenFile, contents: Contents, handle: bigint, flags: number): Promise<number> {
+    const canWrite = (flags & O_ACCMODE) !== 0;
+    const isAppending = (flags & O_APPEND) !== 0;
+    const isAppendingAlone = isAppending && (flags & O_ACCMODE) === O_WRONLY;
+    let errno = 0;
+    if ((flags & O_TRUNC) !== 0) errno = -file.resized(0);
+    else if (!isAppendingAlone && (!file.hasContents || (file.isAppending && !isAppending))) {
+      errno = await this.#takeContents(file, contents);
+    }
+    // A handle that can write anywhere is better than one that appends, and that is better than none.
+    const isBetter = canWrite && (!file.canWrite || (file.isAppending && !isAppending));
+    if (errno === 0 && isBetter) {
+      this.#closeAtAgent(file.handle);
+      file.handle = handle;
+      file.canWrite = true;
+      file.isAppending = isAppending;
+    } else this.#closeAtAgent(handle);
+    if (errno === 0) file.promise();
+    return errno;
+  }
+
+  /** Puts the target's contents into the file; 0 or an errno. */
+  async #takeContents(file: WrittenFile, { stat, data, restHandle }: Contents): Promise<number> {
+    const size = Number(stat.size);
+    if (restHandle !== 0n && size > MOST_FETCHED_BYTES) return ERRNO.EFBIG;
+    const errno = -file.resized(restHandle === 0n ? data.length : size) || -this.#shelf.fill(file.number, 0, data) ||
+      (restHandle === 0n ? 0 : await this.#fetch(file, restHandle, data.length, size));
+    file.hasContents = errno === 0;
+    return errno;
+  }
+
+  async #fetch(file: WrittenFile, handle: bigint, from: number, until: number): Promise<number> {
+    const underWay: Promise<void>[] = [];
+    let errno = 0;
+    for (let at = from; at < until && errno === 0; at += AGENT_LIMITS.chunkBytes) {
+      const offset = at;
+      const length = Math.min(AGENT_LIMITS.chunkBytes, until - at);
+      underWay.push(this.#agent.ask({ type: "ReadAt", handle, offset: BigInt(offset), length }, (answer) => {
+        errno ||= !answer ? ERRNO.EIO : answer.errno || -this.#shelf.fill(file.number, offset, answer.data.slice());
+      }));
+      if (underWay.length >= AHEAD_READS) await underWay.shift();
+    }
+    await Promise.all(underWay);
+    return errno;
+  }
+
+  async #sync(number: bigint, how: number, id: number, shim: ShimConnection): Promise<void> {
+    const then = how === 2 ? WRITE.sync : how === 1 ? WRITE.syncData : 0;
+    const file = this.#byNumber.get(number);
+    const files = number === 0n ? [...this.#byNumber.values()] : file ? [file] : [];
+    const errors = await Promise.all(files.map((it) => this.#sweep(it, then, true)));
+    shim.send({ type: "Done", errno: errors.find((errno) => errno !== 0) ?? 0 }, id);
+  }
+
+  async #sweep(file: WrittenFile, then: number, isAwaited: boolean): Promise<number> {
+    const errno = await file.alone(() => file.sweep({ then, isAwaited }));
+    if (file.isGone) this.#forget(file);
+    return errno;
+  }
+
+  async #stat(number: bigint, id: number, shim: ShimConnection): Promise<void> {
+    const file = this.#byNumber.get(number);
+    if (!file) return shim.send({ type: "StatReply", errno: ERRNO.ENOENT, stat: NO_STAT }, id);
+    await this.#sweep(file, 0, false);
+    if (!file.isGone && performance.now() - file.statAt > STAT_MS) await this.#sweep(file, WRITE.stat, false);
+    shim.send({ type: "StatReply", errno: 0, stat: file.stat }, id);
+  }
+
+  async #allocate(
+    { file: number, mode, offset, length }: Extract<WritingRequest, { type: "AllocateWriting" }>,
+    id: number,
+    shim: ShimConnection,
+  ): Promise<void> {
+    const file = this.#byNumber.get(number);
+    const errno = !file ? ERRNO.EBADF : await file.alone(async () => {
+      const failure = await file.sweep({ isAwaited: false });
+      const { handle } = file;
+      return failure ||
+        await this.#agent.ask({ type: "Allocate", handle, mode, offset, length }, (it) => it?.errno ?? ERRNO.EIO);
+    });
+    this.onChange();
+    shim.send({ type: "Done", errno }, id);
+  }
+
+  #closeAtAgent(handle: bigint): void {
+    const nothing = { size: 0n, offset: 0n, data: NOTHING };
+    this.#agent.request({ type: "Write", handle, then: WRITE.close, ...nothing }, () => {});
+  }
+
+  #forget(file: WrittenFile): void {
+    if (!this.#byNumber.delete(file.number)) return;
+    this.#byInode.delete(keyOf(file.stat));
+    this.#shelf.drop(file.number);
+    if (file.error !== 0) this.#log(`a file is not written whole at the target: errno ${file.error}`);
+  }
+
+  #tickSoon(): void {
+    this.#timer ??= setTimeout(() => this.#tick(), TICK_MS);
+  }
+
+  #tick(): void {
+    this.#timer = undefined;
+    for (const file of this.#byNumber.values()) {
+      if (file.needsSweep) this.#run(this.#sweep(file, 0, false).then(() => {}));
+    }
+    if (this.#byNumber.size > 0) this.#tickSoon();
+  }
+
+  #run(work: Promise<void>): void {
+    const running = work.catch((error) => this.#log(`writing failed: ${error instanceof Error ? error.stack : error}`))
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+}
+
+function keyOf({ dev, ino }: Stat): string {
+  return `${dev}:${ino}`;
+}
+
+/** The kernel's name for the file: the target's stat, and the number on the shelf (native/fds.c). */
+function nameOf({ stat, number }: WrittenFile): string {
+  const frame = layerCodec.encode({ type: "StatReply", errno: 0, stat }, 0);
+  return `mirrord-w-${frame.subarray(FRAME_HEAD_BYTES + 4).toHex()}${number.toString(16).padStart(16, "0")}`;
+}

@@ -1,0 +1,101 @@
+/** Files that are written: a remote and a local test per symbol. The shelf is the real one, the intproxy is played. */
+import assert from "node:assert/strict";
+import { ERRNO } from "../../src/base/errors.ts";
+import type { LayerFrame, LayerMessage } from "../../src/proto/layer.ts";
+import { NO_STAT } from "../../src/proto/schema.ts";
+import { Shelf } from "../../src/sys/shelf.ts";
+import { startUnderShim } from "../support/under_shim.ts";
+
+const NAME = `mirrord-w-${"00".repeat(108)}${"1".padStart(16, "0")}`;
+
+interface Called {
+  output: string;
+  /** What was asked, in order. */
+  asked: string[];
+  /** What is in the file in the end. */
+  bytes: string;
+}
+
+/** Runs `writing SYMBOL PATH` beside a shelf that has file 1. */
+async function call(symbol: string, path: string, syncErrno = 0): Promise<Called> {
+  const answer = (frame: LayerFrame): LayerMessage | undefined => {
+    switch (frame.type) {
+      case "OpenWriting":
+        return { type: "OnShelf", errno: 0, file: 1n };
+      case "StatWriting":
+        return { type: "StatReply", errno: 0, stat: { ...NO_STAT, mode: 0o100640 } };
+      case "MappedWriting":
+        return undefined;
+      default:
+        return { type: "Done", errno: syncErrno };
+    }
+  };
+  let shelf: Shelf | undefined;
+  const prepare = (directory: string) => {
+    shelf = new Shelf(`${directory}/shelf`);
+    assert.equal(shelf.put(1n, NAME), 0);
+  };
+  try {
+    await using app = await startUnderShim("writing", [symbol, path], { answer, prepare, settings: { fsMode: 3 } });
+    const output = (await app.output()).trimEnd();
+    const into = new Uint8Array(100);
+    const count = await shelf!.read(1n, 0, into);
+    const bytes = new TextDecoder().decode(into.subarray(0, count));
+    if (bytes === "Bytes") await app.untilCount("MappedWriting", 1);
+    return { output, asked: app.frames.map(({ type }) => type), bytes };
+  } finally {
+    shelf?.[Symbol.dispose]();
+  }
+}
+
+const SYNCED = ["OpenWriting", "SyncWriting"];
+const REMOTE: Record<string, string[]> = {
+  creat: SYNCED, // by the end of the program
+  creat64: SYNCED,
+  close: SYNCED,
+  close_range: SYNCED,
+  dup2: SYNCED,
+  dup3: SYNCED,
+  fclose: SYNCED,
+  fdopen: SYNCED,
+  exit: SYNCED,
+  _exit: SYNCED,
+  _Exit: SYNCED,
+  quick_exit: SYNCED,
+  fsync: [...SYNCED, "SyncWriting"],
+  fdatasync: [...SYNCED, "SyncWriting"],
+  syncfs: [...SYNCED, "SyncWriting"],
+  sync_file_range: [...SYNCED, "SyncWriting"],
+  msync: ["OpenWriting", "MappedWriting", "SyncWriting", "SyncWriting"],
+  mmap: ["OpenWriting", "MappedWriting", "SyncWriting"],
+  mmap64: ["OpenWriting", "MappedWriting", "SyncWriting"],
+  fchmod: ["OpenWriting", "SetMode", "SyncWriting"],
+  fchown: ["OpenWriting", "SetOwner", "SyncWriting"],
+  futimens: ["OpenWriting", "SetTimes", "SyncWriting"],
+  futimes: ["OpenWriting", "SetTimes", "SyncWriting"],
+};
+
+for (const [symbol, asked] of Object.entries(REMOTE)) {
+  Deno.test(`${symbol}() of a remote file that is written asks for what the program may rely on`, async () => {
+    const called = await call(symbol, "/data/file");
+    assert.deepEqual(called.asked, asked);
+    assert.equal(called.output, "0");
+    assert.equal(called.bytes, /^m(map|map64|sync)$/.test(symbol) ? "Bytes" : "bytes");
+  });
+
+  Deno.test(`${symbol}() of a local file that is written asks nothing`, async () => {
+    const path = await Deno.makeTempFile({ prefix: "mirrord-local-" });
+    try {
+      const called = await call(symbol, path);
+      assert.deepEqual([called.output, called.asked, called.bytes], ["0", [], ""]);
+    } finally {
+      await Deno.remove(path);
+    }
+  });
+}
+
+for (const symbol of ["close", "fclose", "fsync", "fdatasync", "msync"]) {
+  Deno.test(`${symbol}() tells the error of the target`, async () => {
+    assert.equal((await call(symbol, "/data/file", ERRNO.EFBIG)).output, "EFBIG");
+  });
+}
