@@ -139,6 +139,31 @@ export class Session {
         return send({ type: "Pong" });
       case "GetTarget":
         return this.#answer(id, this.#describeTarget());
+      case "Resolve":
+        return this.#answer(id, this.#context.names.resolve(frame, this.#ending.signal));
+      case "ReverseName":
+        return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
+      case "Connect":
+        return this.#run(id, this.#outgoing.connect(frame, send));
+      case "OpenDatagrams":
+        return send(this.#datagrams.open(frame));
+      case "Datagram":
+        return this.#datagrams.onDatagram(frame);
+      case "CloseDatagrams":
+        return this.#datagrams.closeFlow(frame.flow);
+      case "Data":
+      case "End":
+      case "Reset":
+      case "Credit":
+        return this.#outgoing.onMessage(frame);
+      default:
+        return this.#dispatchFiles(frame);
+    }
+  }
+
+  #dispatchFiles(frame: AgentFrame): void {
+    const { id } = frame;
+    switch (frame.type) {
       case "Open":
         return this.#run(id, this.#files.open(frame, this.#outlet(id)));
       case "List":
@@ -175,23 +200,6 @@ export class Session {
         return this.#answer(id, this.#writing.write(frame));
       case "Allocate":
         return this.#answer(id, this.#writing.allocate(frame));
-      case "Resolve":
-        return this.#answer(id, this.#context.names.resolve(frame, this.#ending.signal));
-      case "ReverseName":
-        return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
-      case "Connect":
-        return this.#run(id, this.#outgoing.connect(frame, send));
-      case "OpenDatagrams":
-        return send(this.#datagrams.open(frame));
-      case "Datagram":
-        return this.#datagrams.onDatagram(frame);
-      case "CloseDatagrams":
-        return this.#datagrams.closeFlow(frame.flow);
-      case "Data":
-      case "End":
-      case "Reset":
-      case "Credit":
-        return this.#outgoing.onMessage(frame);
       default:
         throw new WireError(`It sent "${frame.type}", which is not for an agent`);
     }
