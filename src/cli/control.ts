@@ -71,6 +71,8 @@ export type FromIntproxy =
   | Failed;
 
 export const CONTROL_SOCKET = "control";
+/** Where the intproxy finds it: not on its command line, which all users see. */
+export const DIRECTORY_VARIABLE = "MIRRORD_INTPROXY_DIRECTORY";
 /** A message longer than this is no message of ours. An environment has at most 6 MB (ARG_MAX), more in base64. */
 const MAX_LINE = 16 << 20;
 

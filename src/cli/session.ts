@@ -5,7 +5,15 @@
 import { concatBytes, utf8 } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
 import { spawnDetached, workingDirectory } from "../sys/process.ts";
-import { CONTROL_SOCKET, controlMessages, type FromIntproxy, sendControl, type Start } from "./control.ts";
+import { listenUnnamed } from "../layer/session_directory.ts";
+import {
+  CONTROL_SOCKET,
+  controlMessages,
+  DIRECTORY_VARIABLE,
+  type FromIntproxy,
+  sendControl,
+  type Start,
+} from "./control.ts";
 import { type Environment, formatEnvironment, textOf } from "./environment.ts";
 import { ownCommand } from "./self.ts";
 
@@ -28,9 +36,10 @@ export interface Session extends AsyncDisposable {
 
 /** Starts the intproxy in the session's directory. */
 export function startSession(directory: string, environment: Environment): Session {
-  const listener = Deno.listen({ transport: "unix", path: `${directory}/${CONTROL_SOCKET}` });
-  const argv = ownCommand(["intproxy", "--session", directory]).map(utf8);
-  const pid = spawnDetached(argv, formatEnvironment(withAbsoluteLog(environment)));
+  const listener = listenUnnamed(directory, CONTROL_SOCKET, 0o600);
+  const argv = ownCommand(["intproxy"]).map(utf8);
+  const told = new Map([...withAbsoluteLog(environment), [DIRECTORY_VARIABLE, utf8(directory)]]);
+  const pid = spawnDetached(argv, formatEnvironment(told));
   if (pid < 0) {
     listener.close();
     throw new UserError("INTPROXY_NOT_STARTED", `Cannot start the intproxy: error ${-pid} of the system`, {

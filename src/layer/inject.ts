@@ -2,7 +2,7 @@
  * How the shim gets into the program: unpacked to a private place, named in LD_PRELOAD.
  *
  * The dynamic loader runs what lies at that path inside the user's program, so nobody else may be able to put anything
- * there: directories are 0700 and the user's own, links are refused, and what is found is compared with what is embedded
+ * there: directories are the user's own and nobody else writes there, links are refused, and what is found is compared with what is embedded
  * before it is used.
  */
 import { equalBytes, fromUtf8, utf8 } from "../base/bytes.ts";
@@ -11,10 +11,13 @@ import { cannotMake, firstUsable, placesFromEnvironment } from "./private_direct
 /** The session directory, through which the shim of every process of a run finds the intproxy. */
 export const SESSION_VARIABLE = "MIRRORD_SESSION_DIR";
 
+const SHIM_MODE = Deno.uid() === 0 ? 0o555 : 0o500;
+
 /** Writes the shim where the loader can read it, once per build; safe when several runs start at once. Returns its path. */
 export async function unpackShim(bytes: Uint8Array, build: string): Promise<string> {
   const directory = await firstUsable([
     ...placesFromEnvironment("XDG_CACHE_HOME", ""),
+    ...(Deno.uid() === 0 ? ["/var/cache/mirrord"] : []), // root's home is closed to those it goes on as
     ...placesFromEnvironment("HOME", "/.cache"),
     `/tmp/mirrord-${Deno.uid()}`,
   ], (place) => !/[ :$]/.test(place)); // LD_PRELOAD splits at " " and ":", and the loader expands "$"
@@ -22,7 +25,8 @@ export async function unpackShim(bytes: Uint8Array, build: string): Promise<stri
   if (await holds(path, bytes)) return path;
   const scratch = `${path}.${crypto.randomUUID()}`;
   try {
-    await Deno.writeFile(scratch, bytes, { createNew: true, mode: 0o500 });
+    await Deno.writeFile(scratch, bytes, { createNew: true, mode: SHIM_MODE });
+    await Deno.chmod(scratch, SHIM_MODE);
     await Deno.rename(scratch, path);
   } catch (error) {
     await Deno.remove(scratch).catch(() => {});
@@ -54,7 +58,7 @@ function isOurs(variable: Uint8Array): boolean {
 async function holds(path: string, bytes: Uint8Array): Promise<boolean> {
   try {
     const info = await Deno.lstat(path);
-    if (!info.isFile || info.uid !== Deno.uid() || ((info.mode ?? 0) & 0o022) !== 0) return false;
+    if (!info.isFile || info.uid !== Deno.uid() || ((info.mode ?? 0) & 0o777) !== SHIM_MODE) return false;
     return equalBytes(await Deno.readFile(path), bytes);
   } catch {
     return false;

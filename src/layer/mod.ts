@@ -5,6 +5,6 @@
  * stderr of a program whose agent is lost.
  */
 export { environmentFor, unpackShim } from "./inject.ts";
-export { holdSession, makeSessionDirectory } from "./session_directory.ts";
+export { holdSession, listenUnnamed, makeSessionDirectory } from "./session_directory.ts";
 export type { UserSettings } from "./intproxy/settings.ts";
 export { type Intproxy, type IntproxyOptions, type Outcome, startIntproxy } from "./session.ts";

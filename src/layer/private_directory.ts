@@ -7,13 +7,19 @@ export function placesFromEnvironment(name: string, below: string): string[] {
   return value?.startsWith("/") ? [`${value}${below}/mirrord`] : [];
 }
 
+/**
+ * What root's directories let others do: pass, but not look. Programs of root's go on as other users (su, setpriv, gosu), and
+ * have to find shim and session there; nobody else knows the names (docs/decisions/0024).
+ */
+export const DIRECTORY_MODE = Deno.uid() === 0 ? 0o711 : 0o700;
+
 /** The first of these places that fits and is, or can be made, a private directory of this user's. */
 export async function firstUsable(places: readonly string[], fits: (place: string) => boolean): Promise<string> {
   let reason: unknown = "no place is fit for it";
   for (const place of places) {
     if (!fits(place)) continue;
     try {
-      await Deno.mkdir(place, { recursive: true, mode: 0o700 });
+      await Deno.mkdir(place, { recursive: true, mode: DIRECTORY_MODE });
       await refuseForeign(place);
       return place;
     } catch (error) {
@@ -33,5 +39,5 @@ export function cannotMake(where: string, reason: unknown): UserError {
 async function refuseForeign(directory: string): Promise<void> {
   const info = await Deno.lstat(directory);
   if (!info.isDirectory || info.uid !== Deno.uid()) throw new Error(`"${directory}" is not a directory of this user`);
-  if (((info.mode ?? 0) & 0o077) !== 0) await Deno.chmod(directory, 0o700);
+  if (((info.mode ?? 0) & 0o777) !== DIRECTORY_MODE) await Deno.chmod(directory, DIRECTORY_MODE);
 }

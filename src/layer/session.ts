@@ -90,7 +90,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const datagrams = new Datagrams(agent, (address, port) => life.hasDatagramSocket(address, port));
   undo.defer(() => datagrams.close());
   const parts = { agent, outgoing, datagrams, files, writing, life };
-  const server = new Server(`${directory}/socket`, { ...parts, mapper, build, log });
+  const server = new Server(directory, { ...parts, mapper, build, log });
   undo.defer(() => server.close());
   await writeSettings(directory, {
     ...options.settings,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../base/bytes.ts";
-import { holdSession, makeSessionDirectory } from "./session_directory.ts";
+import { holdSession, listenUnnamed, makeSessionDirectory } from "./session_directory.ts";
 
 /** Runs with XDG_RUNTIME_DIR in a directory of the test's own. */
 async function inRuntime(run: (runtime: string) => Promise<void>): Promise<void> {
@@ -23,7 +23,7 @@ Deno.test("session directories are private and differ", () =>
   inRuntime(async () => {
     const [a, b] = [await makeSessionDirectory(), await makeSessionDirectory()];
     assert.notEqual(a, b);
-    assert.equal((await Deno.stat(a)).mode! & 0o777, 0o700);
+    assert.equal((await Deno.stat(a)).mode! & 0o777, Deno.uid() === 0 ? 0o711 : 0o700);
     assert.ok(utf8(`${a}/settings.new`).length < 108);
   }));
 
@@ -56,4 +56,17 @@ Deno.test("a parent that is too long for a socket's path is passed over", () =>
     const directory = await makeSessionDirectory();
     assert.ok(directory.startsWith("/tmp/mirrord-"));
     await Deno.remove(directory, { recursive: true });
+  }));
+
+Deno.test("a socket is bound without its path being seen by others", () =>
+  inRuntime(async () => {
+    const directory = await makeSessionDirectory();
+    using listener = listenUnnamed(directory, "socket", 0o600);
+    const info = await Deno.stat(`${directory}/socket`);
+    assert.deepEqual([info.isSocket, info.mode! & 0o777], [true, 0o600]);
+    const address = listener.addr as Deno.UnixAddr;
+    assert.ok(!address.path.includes(directory), address.path);
+    assert.ok(!(await Deno.readTextFile("/proc/net/unix")).includes(directory));
+    using _conn = await Deno.connect({ transport: "unix", path: `${directory}/socket` });
+    (await listener.accept()).close();
   }));

@@ -33,7 +33,7 @@ Deno.test("a run starts with one round trip and leaves settings and a private so
   assert.equal(settings.hostname, "target-host");
   assert.equal(settings.build, "b");
   assert.ok(settings.holePort4 > 0 && settings.acceptPort4 > 0);
-  assert.equal((await Deno.stat(run.directory)).mode! & 0o777, 0o700);
+  assert.equal((await Deno.stat(run.directory)).mode! & 0o777, Deno.uid() === 0 ? 0o711 : 0o700);
   assert.deepEqual([...Deno.readDirSync(run.directory)].map(({ name }) => name).sort(), [
     "cwd",
     "settings",

@@ -145,7 +145,7 @@ function processesWith(text: string): string[] {
   return [...Deno.readDirSync("/proc")].map((it) => it.name).filter((name) => {
     if (!/^\d+$/.test(name)) return false;
     try {
-      return Deno.readTextFileSync(`/proc/${name}/cmdline`).includes(text);
+      return ["cmdline", "environ"].some((it) => Deno.readTextFileSync(`/proc/${name}/${it}`).includes(text));
     } catch {
       return false;
     }

@@ -62,7 +62,7 @@ for (const { signal, code } of [{ signal: "SIGINT", code: 130 }, { signal: "SIGT
     await silentCluster(async (kubeconfig) => {
       await withRuntimeDirectory(async (options, directory) => {
         const child = spawnMirrord(["exec", "--kubeconfig", kubeconfig, "-t", "pod/web", "sleep", "60"], options);
-        await eventually(() => processesWith(`--session\0${directory}`).length > 0);
+        await eventually(() => processesWith(`MIRRORD_INTPROXY_DIRECTORY=${directory}`).length > 0);
         child.kill(signal);
         await child.stdin.close();
         const ended = await endOf(child);
@@ -77,7 +77,7 @@ testUnless(REASON, "a run whose CLI is killed while it starts leaves nothing", a
   await silentCluster(async (kubeconfig) => {
     await withRuntimeDirectory(async (options, directory) => {
       const child = spawnMirrord(["exec", "--kubeconfig", kubeconfig, "-t", "pod/web", "sleep", "60"], options);
-      await eventually(() => processesWith(`--session\0${directory}`).length > 0);
+      await eventually(() => processesWith(`MIRRORD_INTPROXY_DIRECTORY=${directory}`).length > 0);
       child.kill("SIGKILL");
       await child.stdin.close();
       await endOf(child);

@@ -32,7 +32,7 @@ const MISUSES: readonly { args: string[]; says: RegExp; env?: Record<string, str
   { args: ["exec", "-s", "A", "-x", "B", "true"], says: /Cannot use --override-env-vars-include together with/ },
   { args: ["exec", "true"], env: { MIRRORD_REMOTE_DNS: "perhaps" }, says: /value of MIRRORD_REMOTE_DNS: "perhaps"/ },
   { args: ["exec", "true"], env: { MIRRORD_PROGRESS_MODE: "loud" }, says: /no mode "loud"\n hint: one of: standard/ },
-  { args: ["intproxy"], says: /it needs --session/ },
+  { args: ["intproxy"], says: /it is started by `mirrord exec` alone/ },
   { args: ["agent"], says: /exactly one of --pid, --container-id, --neighbour, --targetless/ },
   { args: ["agent", "--pid", "1", "--targetless", "--stdio"], says: /exactly one of --pid/ },
   { args: ["agent", "--pid", "1"], says: /exactly one of --listen, --stdio/ },

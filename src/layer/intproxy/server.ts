@@ -1,9 +1,9 @@
 /**
  * The Unix socket of a session, and what becomes of each request that comes over it.
  *
- * The directory is 0700 and the user's own, so nobody else reaches the socket; a Hello of another build is turned away. The
- * socket itself is open to all: a program of root's that goes on as another user holds it open (native/wire.c). Requests
- * are taken up as they come and answered as they end: none waits for another.
+ * Nobody else knows the directory's name, so nobody else reaches the socket; a Hello of another build is turned away. The
+ * socket itself is open to all: a program of root's goes on as another user. Requests are taken up as they come and
+ * answered as they end: none waits for another.
  */
 import { ERRNO, WireError } from "../../base/errors.ts";
 import type { PathMapper } from "../../config/path_mapping.ts";
@@ -13,6 +13,7 @@ import type { Datagrams } from "./datagrams.ts";
 import type { Files } from "./files.ts";
 import type { Life } from "./life.ts";
 import { onNameRequest } from "./names.ts";
+import { listenUnnamed } from "../session_directory.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { copyOfFrame, type Hello, ShimConnection } from "./shim_connection.ts";
 import type { Writing } from "./writing.ts";
@@ -36,10 +37,9 @@ export class Server {
   readonly #accepting: Promise<void>;
   readonly #handling = new Set<Promise<void>>();
 
-  constructor(path: string, parts: ServerParts) {
+  constructor(directory: string, parts: ServerParts) {
     this.#parts = parts;
-    this.#listener = Deno.listen({ transport: "unix", path });
-    Deno.chmodSync(path, 0o666);
+    this.#listener = listenUnnamed(directory, "socket", 0o666);
     this.#accepting = this.#accept();
   }
 

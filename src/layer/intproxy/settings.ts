@@ -11,9 +11,13 @@ export type UserSettings = Omit<
   "build" | "hostname" | "acceptPort4" | "acceptPort6" | "holePort4" | "holePort6" | "datagramRelay"
 >;
 
+/** In a directory that only the run knows. */
+const SETTINGS_MODE = 0o644;
+
 /** Whoever finds the file finds it whole. */
 export async function writeSettings(directory: string, settings: Settings): Promise<void> {
   const path = `${directory}/settings`;
   await Deno.writeFile(`${path}.new`, layerCodec.encode({ type: "Settings", ...settings }, 0), { mode: 0o600 });
+  await Deno.chmod(`${path}.new`, SETTINGS_MODE);
   await Deno.rename(`${path}.new`, path);
 }

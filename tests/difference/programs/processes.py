@@ -41,6 +41,12 @@ say("shell", out, "cat /app/config.json | tr a-z A-Z; hostname; echo $GREETING",
 say("here", out, ["sh", "-c", "cat <<X\n$(cat /etc/hostname)\nX\nread a < /data/small.txt; echo $a; test -f /data/small.txt && echo yes; cd /data 2>/dev/null; [ -d /data/sub ] && echo dir"])
 say("bash", out, ["bash", "-c", "mapfile -t x < /data/small.txt; echo ${#x[@]}; echo /data/s*; for f in /data/sub/*; do echo $f; done; exec 5</data/small.txt; read -u 5 a; echo $a; diff <(cat /data/small.txt) /data/hard && echo same; [[ /data/small.txt -ef /data/hard ]] && echo ef"])
 say("system", lambda: os.waitstatus_to_exitcode(os.system("test $(cat /etc/hostname) = sandbox-7d4b9 && exit 3")))
+AS_NOBODY = ["setpriv", "--reuid", "4241", "--regid", "4241", "--clear-groups"]
+say("another user", out, AS_NOBODY + CAT)
+say("another user env -i", out, ["env", "-i", *AS_NOBODY, *CAT])
+say("another user's children", out, AS_NOBODY + ["sh", "-c", "id -u; cd /data/sub && pwd; cat deep/file; (cd deep; pwd); hostname"])
+say("another user, in a directory", out, AS_NOBODY + ["sh", "-c", "pwd; ls"], cwd="/data/names")
+say("daemon", out, ["sh", "-c", "(setsid sh -c 'exec >/tmp/daemon-said 2>&1 </dev/null; cat /app/config.json; cd /data && pwd' &); sleep 0.5; cat /tmp/daemon-said; rm /tmp/daemon-said"])
 say("popen", lambda: os.popen("hostname").read())
 say("posix_spawn", spawned, os.posix_spawn, CAT[0], CAT, {})
 say("posix_spawnp", spawned, os.posix_spawnp, "cat", CAT, {"X": "1"})
