@@ -11,6 +11,7 @@
 #include "sys.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -143,23 +144,39 @@ static void *serve_all(void *argument)
 	}
 }
 
+/* bind(2) without the directory's name: /proc/net/unix shows its argument to everybody. */
+static int bind_unnamed(int fd, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *slash = strrchr(path, '/');
+	char directory[PATH_MAX];
+	snprintf(directory, sizeof directory, "%.*s", (int)(slash ? slash - path : 0), path);
+	int above = open(slash ? directory : "", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (above < 0)
+		return -1;
+	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d%s", above, slash);
+	int result = bind(fd, (struct sockaddr *)&address, sizeof address);
+	int saved = errno;
+	close(above);
+	errno = saved;
+	return result;
+}
+
 /* A socket at `path` that is served until shelf_close(); NULL and `*error`. */
 SYS void *shelf_open(const char *path, int32_t *error)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct shelf *shelf = calloc(1, sizeof *shelf);
 	*error = shelf ? sums_start(&shelf->keys) : -ENOMEM;
-	if (*error == 0 && strlen(path) >= sizeof address.sun_path)
+	if (*error == 0 && strlen(path) >= sizeof ((struct sockaddr_un *)0)->sun_path)
 		*error = -ENAMETOOLONG;
 	if (*error < 0) {
 		free(shelf);
 		return NULL;
 	}
-	strcpy(address.sun_path, path);
 	signal(SIGIO, SIG_IGN);
 	pthread_mutex_init(&shelf->lock, NULL);
 	shelf->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (shelf->socket < 0 || bind(shelf->socket, (struct sockaddr *)&address, sizeof address) < 0 ||
+	if (shelf->socket < 0 || bind_unnamed(shelf->socket, path) < 0 ||
 	    chmod(path, 0666) < 0 || (errno = pthread_create(&shelf->thread, NULL, serve_all, shelf)) != 0) {
 		*error = -errno;
 		if (shelf->socket >= 0)
