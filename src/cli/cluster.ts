@@ -5,7 +5,9 @@ import { formatTarget, type Target } from "../config/target.ts";
 import { type AgentOptions, attachAgent, type ClusterAgent, createAgent } from "../kube/agent_pod.ts";
 import type { AgentSpec } from "../kube/agent_manifest.ts";
 import { agentImage } from "../kube/image.ts";
-import { resolveTarget } from "../kube/pods.ts";
+import type { KubeClient } from "../kube/client.ts";
+import { type ResolvedTarget, resolveTarget } from "../kube/pods.ts";
+import { withMissingRights } from "../kube/rights.ts";
 import type { AgentSource } from "./control.ts";
 import { forgetAgent, keyOfAgent, recallAgent, rememberAgent } from "./kept_agents.ts";
 import { openCluster } from "./open_cluster.ts";
@@ -31,31 +33,54 @@ export async function agentInCluster(
   const kube = await openCluster(config);
   const client = undo.use(kube.client);
   const namespace = config.targetNamespace ?? kube.namespace;
-  const resolved = target.kind === "targetless"
-    ? undefined
-    : await progress.step(`looking for ${formatTarget(target)}`, async (step) => {
-      const found = await resolveTarget(client, namespace, target, signal);
-      step.done = `target found: container ${found.container} of pod ${found.pod} in namespace ${namespace}`;
-      return found;
-    });
-  if (resolved && resolved.choice !== "") progress.info(resolved.choice);
+  const agentNamespace = config.agent.namespace ?? namespace;
+  const named = target.kind === "targetless" ? undefined : target;
+  const rights = { target: named, targetNamespace: namespace, agentNamespace, isEphemeral: config.agent.isEphemeral };
+  try {
+    const resolved = named && await findTarget(client, namespace, named, progress, signal);
+    return await agentFor(config, client, agentNamespace, resolved, progress, undo, signal);
+  } catch (error) {
+    throw await withMissingRights(client, error, rights);
+  }
+}
+
+async function findTarget(
+  client: KubeClient,
+  namespace: string,
+  target: Exclude<Target, { kind: "process" | "targetless" }>,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<ResolvedTarget> {
+  const resolved = await progress.step(`looking for ${formatTarget(target)}`, async (step) => {
+    const found = await resolveTarget(client, namespace, target, signal);
+    step.done = `target found: container ${found.container} of pod ${found.pod} in namespace ${namespace}`;
+    return found;
+  });
+  if (resolved.choice !== "") progress.info(resolved.choice);
+  return resolved;
+}
+
+async function agentFor(
+  config: Config,
+  client: KubeClient,
+  namespace: string,
+  target: ResolvedTarget | undefined,
+  progress: Progress,
+  undo: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<ReachableAgent> {
   const spec = specOf(config);
   const wanted: Wanted = {
-    client,
-    namespace: config.agent.namespace ?? namespace,
-    target: resolved,
+    ...{ client, namespace, target, spec, signal },
     isEphemeral: config.agent.isEphemeral,
-    spec,
     startupTimeoutMs: config.agent.startupTimeoutMs,
-    signal,
   };
-  const agent = spec.keepAliveSeconds > 0
-    ? await keptAgent(wanted, progress, undo)
-    : await newAgent(wanted, progress, undo);
-  const job = spec.keepAliveSeconds > 0 ? undefined : agent.jobName;
+  const isKept = spec.keepAliveSeconds > 0;
+  const agent = isKept ? await keptAgent(wanted, progress, undo) : await newAgent(wanted, progress, undo);
+  const job = isKept ? undefined : agent.jobName;
   return {
     source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret), job },
-    mounts: resolved?.mounts ?? [],
+    mounts: target?.mounts ?? [],
     explained: (work) => agent.explained(work),
   };
 }

@@ -132,6 +132,11 @@ export class KubeClient implements Disposable {
     return await this.#ask<T>({ kind, verb: "create", resource: kind.resource, namespace, body, signal });
   }
 
+  /** Asks the server to judge something, as a SelfSubjectAccessReview does; of no namespace. */
+  async review<T>(kind: Kind, body: unknown, signal?: AbortSignal): Promise<T> {
+    return await this.#ask<T>({ kind, verb: "create", resource: kind.resource, namespace: undefined, body, signal });
+  }
+
   /** Changes a subresource of an object; `body` is a strategic merge patch. */
   async patch<T extends KubeObject>(
     kind: Kind,

@@ -68,14 +68,21 @@ async function openEither(address: AgentAddress): Promise<Duplex> {
     `${encodeURIComponent(pod)}/portforward`;
   const upgrade = { path, host: base.host, headers: server.headers };
   const explain = (words: string) => unreachable(address, words);
+  let first: unknown;
   try {
     return await openOver(server, (duplex) => openSpdyForward(duplex, upgrade, port, explain));
   } catch (error) {
     const isFinal = error instanceof HandshakeError ? FINAL_STATUSES.has(error.status) : !(error instanceof WireError);
     if (isFinal) throw error;
+    first = error;
   }
   const asked = { ...upgrade, path: `${path}?ports=${port}` };
-  return await openOver(server, (duplex) => openWebSocketForward(duplex, asked, explain));
+  try {
+    return await openOver(server, (duplex) => openWebSocketForward(duplex, asked, explain));
+  } catch (error) {
+    // A WebSocket is a GET: to access rules that is another verb than SPDY's, and nobody needs the right to both.
+    throw error instanceof HandshakeError && error.status === 403 ? first : error;
+  }
 }
 
 async function openOver(server: ApiServer, open: (duplex: Duplex) => Promise<Duplex>): Promise<Duplex> {

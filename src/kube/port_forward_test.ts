@@ -159,6 +159,13 @@ Deno.test("openPortForward() says refusals with verb and resource", async (test)
   }
 });
 
+Deno.test("openPortForward() does not say that a right is missing which only the second try needs", async () => {
+  await using api = startApiServer(({ method }) =>
+    method === "POST" ? refuse(500, "the pod is not there yet") : refuse(403, 'cannot get resource "pods/portforward"')
+  );
+  await assertRefused(openPortForward(addressOf(api.server)), "KUBE_SERVER_ERROR", /the pod is not there yet/);
+});
+
 Deno.test("openPortForward() says when the API server is not there", async () => {
   const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   free.close();

@@ -58,6 +58,34 @@ export class Namespace implements AsyncDisposable {
     await kubectl(this.kubeconfig, [verb, "-f", "-"], JSON.stringify(object));
   }
 
+  /** A user with no rights at all; returns a kubeconfig that is like ours but for that. */
+  async user(name: string): Promise<string> {
+    await this.apply({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name } }, {
+      apiVersion: "v1",
+      kind: "Secret",
+      type: "kubernetes.io/service-account-token",
+      metadata: { name, annotations: { "kubernetes.io/service-account.name": name } },
+    });
+    const read = () => this.kubectl("get", "secret", name, "--output", "jsonpath={.data.token}");
+    await eventually(async () => await read() !== "");
+    const kubeconfig = `${this.folder}/${name}`;
+    await Deno.copyFile(this.kubeconfig, kubeconfig);
+    await kubectl(kubeconfig, ["config", "set-credentials", name, "--token", atob(await read())]);
+    await kubectl(kubeconfig, ["config", "set-context", "--current", "--user", name]);
+    return kubeconfig;
+  }
+
+  /** Gives such a user the rights of a Role of ours. */
+  async grant(name: string, role: string): Promise<void> {
+    await this.apply({
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "RoleBinding",
+      metadata: { name: `${name}-${role}` },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: role },
+      subjects: [{ kind: "ServiceAccount", name, namespace: this.name }],
+    });
+  }
+
   /** `mirrord exec ARGS`, quiet, as somebody types it whose kubeconfig's context names this namespace. */
   async exec(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
     return await this.mirrord(["exec", ...args], { ...options, env: { MIRRORD_PROGRESS_MODE: "off", ...options.env } });
