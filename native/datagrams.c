@@ -23,7 +23,7 @@ static struct entry peers[ENTRIES]; /* relay to peer */
 struct link {
 	uint64_t cookie;
 	struct endpoint peer;
-	uint16_t relay_port;
+	uint16_t relay_port; /* 0: to this peer it sends itself */
 };
 
 static void pack(const struct link *link, uint64_t words[4])
@@ -105,7 +105,8 @@ static void remember(uint64_t cookie, const struct endpoint *peer, uint16_t rela
 {
 	struct link link = { .cookie = cookie, .peer = *peer, .relay_port = relay_port };
 	store(relay_entry(cookie, peer), &link);
-	store(peer_entry(cookie, relay_port), &link);
+	if (relay_port)
+		store(peer_entry(cookie, relay_port), &link);
 }
 
 /* ---- which relay ---- */
@@ -224,10 +225,10 @@ long datagrams_towards(int fd, const struct sockaddr *address, socklen_t length,
 	bool is_known = !is_loopback(&peer) && load(relay_entry(cookie, &peer), &link) && link.cookie == cookie &&
 			is_same(&link.peer, &peer);
 	long port = is_known ? link.relay_port : ask_relay(&sender, &peer, false);
-	if (port < 0)
-		return port;
-	if (!is_known)
-		remember(cookie, &peer, (uint16_t)port);
+	if (!is_known && (port > 0 || port == BYPASS))
+		remember(cookie, &peer, port > 0 ? (uint16_t)port : 0);
+	if (port <= 0)
+		return port == 0 ? BYPASS : port;
 	*instead = relay_address(&sender, (uint16_t)port);
 	return 0;
 }

@@ -76,7 +76,10 @@ struct answer {
 	size_t count;
 };
 
-/* 0 and addresses, or EAI_*. */
+/* This name is this machine's: no EAI_* is positive. */
+enum { NAME_IS_LOCAL = 1 };
+
+/* 0 and addresses, EAI_*, or NAME_IS_LOCAL. */
 static int resolve(const char *name, int family, int flags, struct answer *answer)
 {
 	struct wire_call *call = &answer->call;
@@ -103,6 +106,8 @@ static int resolve(const char *name, int family, int flags, struct answer *answe
 			return EAI_FAIL;
 	}
 	wire_finish(call, true);
+	if (answer->reply.is_local)
+		return NAME_IS_LOCAL;
 	int code = known_eai(answer->reply.eai);
 	return code == 0 && answer->count == 0 ? EAI_NONAME : code;
 }
@@ -221,7 +226,7 @@ int hook_getaddrinfo(const char *name, const char *service, const struct addrinf
 		code = make_list(&answer, name, hints, kinds, result);
 	freeaddrinfo(kinds);
 	errno = saved;
-	return code;
+	return code == NAME_IS_LOCAL ? real.getaddrinfo(name, service, hints, result) : code;
 }
 
 /* ---- gethostbyname and its kin ---- */
@@ -303,6 +308,7 @@ static bool is_host_remote(const char *name, int family)
 	return shim.is_dns_remote && name && (family == AF_INET || family == AF_INET6) && !is_numeric(name);
 }
 
+/* 0 or errno, as the functions with _r have it; -1 when the name is this machine's. */
 static int find_host(const char *name, int family, struct hostent *host, struct room room, struct hostent **result,
 		     int *h_error)
 {
@@ -311,6 +317,8 @@ static int find_host(const char *name, int family, struct hostent *host, struct 
 	int saved = errno;
 	int code = resolve(name, family, AI_CANONNAME, &answer);
 	errno = saved;
+	if (code == NAME_IS_LOCAL)
+		return -1;
 	h_errno = *h_error = h_error_of(code); /* both, as libc does */
 	if (code)
 		return code == EAI_AGAIN ? EAGAIN : 0;
@@ -336,31 +344,37 @@ static char static_room[HOST_ADDRESSES * 32 + NAME_BYTES];
 int hook_gethostbyname2_r(const char *name, int family, struct hostent *host, char *buffer, size_t length,
 			  struct hostent **result, int *h_error)
 {
-	if (!is_host_remote(name, family))
-		return real.gethostbyname2_r(name, family, host, buffer, length, result, h_error);
-	return find_host(name, family, host, (struct room){ buffer, length }, result, h_error);
+	int found = -1;
+	if (is_host_remote(name, family))
+		found = find_host(name, family, host, (struct room){ buffer, length }, result, h_error);
+	return found >= 0 ? found : real.gethostbyname2_r(name, family, host, buffer, length, result, h_error);
 }
 
 int hook_gethostbyname_r(const char *name, struct hostent *host, char *buffer, size_t length, struct hostent **result,
 			 int *h_error)
 {
-	if (!is_host_remote(name, AF_INET))
-		return real.gethostbyname_r(name, host, buffer, length, result, h_error);
-	return find_host(name, AF_INET, host, (struct room){ buffer, length }, result, h_error);
+	int found = -1;
+	if (is_host_remote(name, AF_INET))
+		found = find_host(name, AF_INET, host, (struct room){ buffer, length }, result, h_error);
+	return found >= 0 ? found : real.gethostbyname_r(name, host, buffer, length, result, h_error);
 }
 
 struct hostent *hook_gethostbyname2(const char *name, int family)
 {
-	if (!is_host_remote(name, family))
-		return real.gethostbyname2(name, family);
 	struct hostent *result;
-	find_host(name, family, &static_host, (struct room){ static_room, sizeof static_room }, &result, &h_errno);
+	struct room room = { static_room, sizeof static_room };
+	if (!is_host_remote(name, family) || find_host(name, family, &static_host, room, &result, &h_errno) < 0)
+		return real.gethostbyname2(name, family);
 	return result;
 }
 
 struct hostent *hook_gethostbyname(const char *name)
 {
-	return is_host_remote(name, AF_INET) ? hook_gethostbyname2(name, AF_INET) : real.gethostbyname(name);
+	struct hostent *result;
+	struct room room = { static_room, sizeof static_room };
+	if (!is_host_remote(name, AF_INET) || find_host(name, AF_INET, &static_host, room, &result, &h_errno) < 0)
+		return real.gethostbyname(name);
+	return result;
 }
 
 /* ---- addresses to names ---- */

@@ -63,17 +63,17 @@ static struct wire_connect connect_message(const struct endpoint *peer, const st
 	};
 }
 
-/* Is this port on loopback a listener of the run itself? 1, 0 or -errno. */
-static int is_own_listener(const struct endpoint *peer)
+/* Does a connection to there leave from this machine? 1, 0 or -errno. */
+static int is_to_stay_local(const struct endpoint *peer)
 {
 	struct wire_call call;
-	struct wire_loopback_owner message = { .address = bytes_of(peer), .port = peer->port };
-	size_t length = wire_put_loopback_owner(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	int error = wire_ask(&call, length, WIRE_LOOPBACK_OWNER_REPLY);
+	struct wire_destination message = { .address = bytes_of(peer), .port = peer->port };
+	size_t length = wire_put_destination(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, length, WIRE_DESTINATION_REPLY);
 	if (error)
 		return error;
-	struct wire_loopback_owner_reply reply = { 0 };
-	error = wire_finish(&call, wire_get_loopback_owner_reply(&call.in, &reply));
+	struct wire_destination_reply reply = { 0 };
+	error = wire_finish(&call, wire_get_destination_reply(&call.in, &reply));
 	return error ? error : reply.is_local;
 }
 
@@ -254,10 +254,10 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 	}
 	if (is_multicast_or_broadcast(&peer) || !local_endpoint(fd, &local))
 		return BYPASS;
-	if (is_loopback(&peer) || is_zero(&peer)) {
-		int is_own = is_own_listener(&peer);
-		if (is_own)
-			return is_own > 0 ? BYPASS : -ENETUNREACH;
+	if (is_loopback(&peer) || is_zero(&peer) || shim.settings.asks_destinations) {
+		int is_local = is_to_stay_local(&peer);
+		if (is_local)
+			return is_local > 0 ? BYPASS : -ENETUNREACH;
 	}
 	if (!find_relay(fd, address->sa_family, &local, &relay))
 		return -ENETUNREACH;

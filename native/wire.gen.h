@@ -42,8 +42,8 @@ enum wire_type {
 	WIRE_NAME_REPLY = 33,
 	WIRE_READ_FILE = 60,
 	WIRE_DESCRIPTOR_CLOSED = 61,
-	WIRE_LOOPBACK_OWNER = 39,
-	WIRE_LOOPBACK_OWNER_REPLY = 46,
+	WIRE_DESTINATION = 39,
+	WIRE_DESTINATION_REPLY = 46,
 	WIRE_CONNECT = 40,
 	WIRE_CONNECT_REPLY = 41,
 	WIRE_CONNECT_STATUS = 42,
@@ -138,6 +138,7 @@ struct wire_settings {
 	bool is_hostname_remote;
 	bool is_tcp_remote;
 	bool is_udp_remote;
+	bool asks_destinations;
 	struct wire_bytes hostname;
 	struct wire_bytes launch_directory;
 	struct wire_bytes home;
@@ -164,6 +165,7 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_bool(&out, message.is_hostname_remote);
 	wire_put_bool(&out, message.is_tcp_remote);
 	wire_put_bool(&out, message.is_udp_remote);
+	wire_put_bool(&out, message.asks_destinations);
 	wire_put_str(&out, message.hostname);
 	wire_put_bytes(&out, message.launch_directory);
 	wire_put_bytes(&out, message.home);
@@ -190,6 +192,7 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_bool(in, &message->is_hostname_remote) &&
 	       wire_get_bool(in, &message->is_tcp_remote) &&
 	       wire_get_bool(in, &message->is_udp_remote) &&
+	       wire_get_bool(in, &message->asks_destinations) &&
 	       wire_get_str(in, &message->hostname) &&
 	       wire_get_bytes(in, &message->launch_directory) &&
 	       wire_get_bytes(in, &message->home) &&
@@ -817,9 +820,10 @@ static inline bool wire_get_resolve(struct wire_in *in, struct wire_resolve *mes
 	       wire_is_done(in);
 }
 
-/* `eai` is 0 or EAI_*; `addresses` are records of 17 bytes: 4 or 6, then 16 bytes (v4 in the first 4) */
+/* `eai` is 0 or EAI_*; `addresses` are records of 17 bytes: 4 or 6, then 16 bytes (v4 in the first 4); isLocal: this name is to be resolved on this machine */
 struct wire_resolve_reply {
 	int32_t eai;
+	bool is_local;
 	struct wire_bytes canonical_name;
 	struct wire_bytes addresses;
 };
@@ -828,6 +832,7 @@ static inline size_t wire_put_resolve_reply(uint8_t *frame, size_t room, uint32_
 {
 	struct wire_out out = wire_begin(frame, room, 31, id);
 	wire_put_i32(&out, message.eai);
+	wire_put_bool(&out, message.is_local);
 	wire_put_str(&out, message.canonical_name);
 	wire_put_bytes(&out, message.addresses);
 	return wire_end(&out);
@@ -836,6 +841,7 @@ static inline size_t wire_put_resolve_reply(uint8_t *frame, size_t room, uint32_
 static inline bool wire_get_resolve_reply(struct wire_in *in, struct wire_resolve_reply *message)
 {
 	return wire_get_i32(in, &message->eai) &&
+	       wire_get_bool(in, &message->is_local) &&
 	       wire_get_str(in, &message->canonical_name) &&
 	       wire_tail(in, &message->addresses) &&
 	       wire_is_done(in);
@@ -924,13 +930,13 @@ static inline bool wire_get_descriptor_closed(struct wire_in *in, struct wire_de
 	       wire_is_done(in);
 }
 
-/* is this loopback port a listener of a process of this run? Then it stays local */
-struct wire_loopback_owner {
+/* does a TCP connection to there leave from this machine? Asked for loopback addresses (a listener of the run itself is local) and, if `asksDestinations`, for all */
+struct wire_destination {
 	struct wire_bytes address;
 	uint16_t port;
 };
 
-static inline size_t wire_put_loopback_owner(uint8_t *frame, size_t room, uint32_t id, struct wire_loopback_owner message)
+static inline size_t wire_put_destination(uint8_t *frame, size_t room, uint32_t id, struct wire_destination message)
 {
 	struct wire_out out = wire_begin(frame, room, 39, id);
 	wire_put_bytes(&out, message.address);
@@ -938,25 +944,25 @@ static inline size_t wire_put_loopback_owner(uint8_t *frame, size_t room, uint32
 	return wire_end(&out);
 }
 
-static inline bool wire_get_loopback_owner(struct wire_in *in, struct wire_loopback_owner *message)
+static inline bool wire_get_destination(struct wire_in *in, struct wire_destination *message)
 {
 	return wire_get_bytes(in, &message->address) &&
 	       wire_get_u16(in, &message->port) &&
 	       wire_is_done(in);
 }
 
-struct wire_loopback_owner_reply {
+struct wire_destination_reply {
 	bool is_local;
 };
 
-static inline size_t wire_put_loopback_owner_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_loopback_owner_reply message)
+static inline size_t wire_put_destination_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_destination_reply message)
 {
 	struct wire_out out = wire_begin(frame, room, 46, id);
 	wire_put_bool(&out, message.is_local);
 	return wire_end(&out);
 }
 
-static inline bool wire_get_loopback_owner_reply(struct wire_in *in, struct wire_loopback_owner_reply *message)
+static inline bool wire_get_destination_reply(struct wire_in *in, struct wire_destination_reply *message)
 {
 	return wire_get_bool(in, &message->is_local) &&
 	       wire_is_done(in);
@@ -1136,7 +1142,7 @@ static inline bool wire_get_relay_datagrams(struct wire_in *in, struct wire_rela
 	       wire_is_done(in);
 }
 
-/* isLocal: a socket of the run itself has that port on loopback. Else the port of the relay for this peer */
+/* isLocal: what is sent there leaves from this machine. Else the port of the relay for this peer */
 struct wire_relay_datagrams_reply {
 	int32_t error;
 	bool is_local;

@@ -10,6 +10,7 @@
  */
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import type { UserError } from "../base/errors.ts";
+import type { Config } from "../config/resolve.ts";
 import type { PathMapping } from "../config/path_mapping.ts";
 import type { AgentAddress } from "../kube/port_forward.ts";
 
@@ -32,6 +33,7 @@ export interface Start {
   readonly rootPid: number;
   readonly settings: RunSettings;
   readonly pathMapping: PathMapping;
+  readonly network: Config["network"];
 }
 
 /** What the shim has to know and the CLI knows; paths are base64, since they are bytes. */

@@ -102,6 +102,7 @@ async function serve(
     directory,
     settings: settingsOf(start),
     pathMapping: start.pathMapping,
+    network: start.network,
     rootPid: start.rootPid,
     log,
     signal,

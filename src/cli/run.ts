@@ -88,8 +88,9 @@ async function start(run: Run): Promise<void> {
   const target = await progress.step("reaching the agent", async (step) => {
     step.done = "agent ready";
     const settings = runSettings(config, program, environment, shimPath, agent.mounts);
-    const { pathMapping } = config;
-    const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, settings, pathMapping } as const;
+    const { pathMapping, network } = config;
+    const rules = { settings, pathMapping, network };
+    const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, ...rules } as const;
     return await agent.explained(session.connect(message, signal));
   });
   for (const warning of target.warnings) progress.warning(warning);

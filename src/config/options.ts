@@ -7,6 +7,7 @@
  */
 
 import { AGENT_FILE_OPTIONS, AGENT_OPTIONS, type AgentKey } from "./agent_options.ts";
+import { NETWORK_FILE_OPTIONS, type NetworkKey } from "./network_options.ts";
 
 /** How the text of a value is read. */
 export type ValueKind =
@@ -17,6 +18,7 @@ export type ValueKind =
   | "fsMode"
   | "map"
   | "patterns"
+  | "addresses"
   | "bufferBytes"
   | "image"
   | "pullPolicy"
@@ -73,6 +75,7 @@ export type ConfigKey =
   | "feature.network.dns.enabled"
   | "feature.network.outgoing.tcp"
   | "feature.network.outgoing.udp"
+  | NetworkKey
   | "skip_processes"
   | "accept_invalid_certificates"
   | "kubeconfig"
@@ -305,6 +308,7 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
     doc: "Variables that win over all others, by name",
     group: "What is the target's",
   },
+  ...NETWORK_FILE_OPTIONS,
   {
     key: "feature.hostname",
     kind: "boolean",

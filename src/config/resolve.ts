@@ -5,6 +5,7 @@
  */
 import { UserError } from "../base/errors.ts";
 import { type AgentConfig, formatAgent, resolveAgent } from "./agent_options.ts";
+import type { AddressFilter } from "./address_filter.ts";
 import { compilePattern } from "./pattern.ts";
 import { type ConfigKey, FS_MODES, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
@@ -41,6 +42,12 @@ export interface Config {
   readonly isHostnameRemote: boolean;
   readonly isTcpRemote: boolean;
   readonly isUdpRemote: boolean;
+  readonly network: {
+    readonly outgoing?: AddressFilter;
+    readonly dns?: AddressFilter;
+    readonly keepsLoopback: boolean;
+    readonly isDnsRemote: boolean;
+  };
   readonly skipProcesses: readonly string[];
 }
 
@@ -105,6 +112,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     isHostnameRemote: value("feature.hostname", "boolean") ?? true,
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
+    network: networkOf(value, last),
     skipProcesses: value("skip_processes", "list") ?? [],
   });
 }
@@ -139,6 +147,30 @@ function pathsOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Pick<Conf
   checkMapping(pathMapping, last.get("feature.fs.mapping"));
   value("feature.fs.readonly_file_buffer", "bufferBytes");
   return { paths, pathMapping };
+}
+
+function networkOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Config["network"] {
+  const filter = (section: "outgoing" | "dns"): AddressFilter | undefined => {
+    const remote = value(`feature.network.${section}.filter.remote`, "addresses");
+    const local = value(`feature.network.${section}.filter.local`, "addresses");
+    if (remote && local) {
+      throw new UserError(
+        "OPTIONS_CONFLICT",
+        `Cannot use ${last.get(`feature.network.${section}.filter.remote`)!.from} together with ` +
+          `${last.get(`feature.network.${section}.filter.local`)!.from}: each says what all the rest is`,
+        { hint: "give one of them", exitCode: 2 },
+      );
+    }
+    return remote ? { side: "remote", rules: remote } : local && { side: "local", rules: local };
+  };
+  const outgoing = filter("outgoing");
+  const dns = filter("dns");
+  return {
+    ...outgoing && { outgoing },
+    ...dns && { dns },
+    keepsLoopback: value("feature.network.outgoing.ignore_localhost", "boolean") ?? false,
+    isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
+  };
 }
 
 function checkPaths(paths: PathRules, readWrite: Said | undefined): void {
@@ -185,6 +217,11 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.network.dns.enabled": config.isDnsRemote,
     "feature.network.outgoing.tcp": config.isTcpRemote,
     "feature.network.outgoing.udp": config.isUdpRemote,
+    "feature.network.outgoing.ignore_localhost": config.network.keepsLoopback,
+    "feature.network.outgoing.filter.remote": rulesOf(config.network.outgoing, "remote"),
+    "feature.network.outgoing.filter.local": rulesOf(config.network.outgoing, "local"),
+    "feature.network.dns.filter.remote": rulesOf(config.network.dns, "remote"),
+    "feature.network.dns.filter.local": rulesOf(config.network.dns, "local"),
     "skip_processes": config.skipProcesses,
     "accept_invalid_certificates": kube.acceptInvalidCertificates,
     "kubeconfig": kube.kubeconfig,
@@ -200,6 +237,10 @@ export function formatConfig(config: Config): Record<string, unknown> {
     at[path.at(-1)!] = flat[key];
   }
   return nested;
+}
+
+function rulesOf(filter: AddressFilter | undefined, side: AddressFilter["side"]): readonly string[] | undefined {
+  return filter?.side === side ? filter.rules : undefined;
 }
 
 function deepFreeze<T extends object>(value: T): T {

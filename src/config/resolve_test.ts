@@ -102,7 +102,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
     feature: {
       fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [], mapping: {} },
       env: { exclude: [], unset: [], mapping: {}, override: {} },
-      network: { dns: { enabled: true }, outgoing: { tcp: true, udp: true } },
+      network: { dns: { enabled: true }, outgoing: { tcp: true, udp: true, ignore_localhost: false } },
       hostname: true,
     },
     skip_processes: [],
@@ -130,4 +130,11 @@ Deno.test("resolveConfig() refuses an ephemeral container where there is no pod 
     ];
     assert.throws(() => resolveConfig(said), /Cannot use --ephemeral-container with target ".*": there is no pod/);
   }
+});
+
+Deno.test("a filter of destinations says one side only", () => {
+  const said = (key: "remote" | "local") =>
+    ({ key: `feature.network.outgoing.filter.${key}`, text: "tcp://db:5432", from: `"${key}"` }) as const;
+  assert.deepEqual(resolveConfig([said("local")]).network.outgoing, { side: "local", rules: ["tcp://db:5432"] });
+  assert.throws(() => resolveConfig([said("local"), said("remote")]), /Cannot use "remote" together with "local"/);
 });

@@ -1,5 +1,6 @@
 /** How the value of each kind of option is read: as text from a flag or a variable, as it stands from a file. */
 import { UserError } from "../base/errors.ts";
+import { parseAddressRule } from "./address_filter.ts";
 import { PULL_POLICIES, type PullPolicy } from "./agent_options.ts";
 import { type ConfigKey, FS_MODES, type FsMode, type ValueKind } from "./options.ts";
 import { whyNoPathPattern } from "./path_rules.ts";
@@ -17,6 +18,7 @@ export interface Values {
   fsMode: FsMode;
   map: Readonly<Record<string, string>>;
   patterns: readonly string[];
+  addresses: readonly string[];
   bufferBytes: number;
   image: { readonly name?: string; readonly registry?: string; readonly tag?: string };
   pullPolicy: PullPolicy;
@@ -30,6 +32,7 @@ export function readValue<K extends ValueKind>(said: Said, kind: K): Values[K] {
   const { value } = said;
   if (kind === "map") return readMap(value, said) as Values[K];
   if (kind === "patterns") return readPatterns(value, said) as Values[K];
+  if (kind === "addresses") return readAddresses(value, said) as Values[K];
   if (kind === "image" && isObject(value)) return readImage(value, said) as Values[K];
   if (kind === "object" && isObject(value)) return value as Values[K];
   if (kind === "objects" && Array.isArray(value) && value.every(isObject)) {
@@ -52,6 +55,7 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   fsMode: `one of ${FS_MODES.map((it) => `"${it}"`).join(", ")}`,
   map: "an object whose values are strings",
   patterns: "an array of regular expressions, or one",
+  addresses: "an array of [tcp://|udp://]HOST[/BITS][:PORT], or one",
   bufferBytes: "a whole number of bytes up to 15728640",
   image: "a string, or an object with registry and tag",
   pullPolicy: `one of ${PULL_POLICIES.map((it) => `"${it}"`).join(", ")}`,
@@ -67,12 +71,19 @@ const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
   fsMode: "string",
   map: "object",
   patterns: "string",
+  addresses: "string",
   bufferBytes: "number",
   image: "string",
   pullPolicy: "string",
   object: "none",
   objects: "none",
 };
+
+function notAsText(kind: ValueKind): (text: string, said: Said) => never {
+  return (_text, said) => {
+    throw wrongType(said, kind);
+  };
+}
 
 const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
   text(text, said) {
@@ -99,11 +110,12 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
     if (mode) return mode;
     throw refuse(said, `there is no mode "${text}"`, `one of: ${FS_MODES.join(", ")}`);
   },
-  map(_text, said) {
-    throw wrongType(said, "map");
-  },
+  map: notAsText("map"),
   patterns(text, said) {
     return readPatterns(READERS.list(text, said), said);
+  },
+  addresses(text, said) {
+    return readAddresses(READERS.list(text, said), said);
   },
   bufferBytes(text, said) {
     if (/^[0-9]{1,8}$/.test(text) && Number(text) <= MAX_BUFFER_BYTES) return Number(text);
@@ -117,12 +129,8 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
     if (policy) return policy;
     throw refuse(said, `there is no policy "${text}"`, `one of: ${PULL_POLICIES.join(", ")}`);
   },
-  object(_text, said) {
-    throw wrongType(said, "object");
-  },
-  objects(_text, said) {
-    throw wrongType(said, "objects");
-  },
+  object: notAsText("object"),
+  objects: notAsText("objects"),
 };
 
 const MAX_BUFFER_BYTES = 15 << 20;
@@ -135,6 +143,16 @@ function readPatterns(value: unknown, said: Said): readonly string[] {
     if (wrong !== undefined) throw refuse(said, `"${pattern}" is no regular expression: ${wrong}`);
   }
   return patterns;
+}
+
+function readAddresses(value: unknown, said: Said): readonly string[] {
+  const rules = Array.isArray(value) ? value : [value];
+  for (const rule of rules) {
+    if (typeof rule !== "string") throw wrongType(said, "addresses");
+    const wrong = parseAddressRule(rule);
+    if (typeof wrong === "string") throw refuse(said, `"${rule}" is no destination: ${wrong}`);
+  }
+  return rules;
 }
 
 function readImage(value: Record<string, unknown>, said: Said): Values["image"] {

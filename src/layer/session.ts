@@ -18,6 +18,7 @@ import { writeToStderrOf } from "../sys/relay.ts";
 import { SESSION_VARIABLE } from "./inject.ts";
 import { AgentClient, type AgentClientOptions, type TargetFacts } from "./intproxy/agent_client.ts";
 import { Datagrams } from "./intproxy/datagrams.ts";
+import { Destinations, type NetworkRules } from "./intproxy/destinations.ts";
 import { handlesOf } from "./intproxy/descriptors.ts";
 import { Files } from "./intproxy/files.ts";
 import { Life } from "./intproxy/life.ts";
@@ -38,6 +39,8 @@ export interface IntproxyOptions {
   settings: UserSettings;
   /** Paths that stand for others; none when left out. */
   pathMapping?: PathMapping;
+  /** All is remote without it. */
+  network?: NetworkRules;
   /** The process that is or becomes the program. */
   rootPid: number;
   log(line: string): void;
@@ -56,6 +59,7 @@ export interface Intproxy {
   readonly finished: Promise<Outcome>;
 }
 
+const ALL_REMOTE: NetworkRules = { keepsLoopback: false, isDnsRemote: true };
 const TERM_GRACE_MS = 2000;
 /** What programs have written is waited for this long while nothing of it moves; the far side's last word this long. */
 const UNSENT_MS = 10_000;
@@ -87,15 +91,17 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody()), writing));
   undo.defer(() => life.close());
   const mapper = new PathMapper(options.pathMapping ?? []);
-  const datagrams = new Datagrams(agent, (address, port) => life.hasDatagramSocket(address, port));
+  const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
+  const datagrams = new Datagrams(agent, (address, port) => destinations.isLocal("udp", address, port));
   undo.defer(() => datagrams.close());
-  const parts = { agent, outgoing, datagrams, files, writing, life };
+  const parts = { agent, outgoing, datagrams, destinations, files, writing, life };
   const server = new Server(directory, { ...parts, mapper, build, log });
   undo.defer(() => server.close());
   await writeSettings(directory, {
     ...options.settings,
     ...outgoing.ports,
     datagramRelay: datagrams.relayAddress,
+    asksDestinations: destinations.hasFilter,
     build,
     hostname: target.hostname,
   });
@@ -111,6 +117,7 @@ interface Parts {
   agent: AgentClient;
   outgoing: Outgoing;
   datagrams: Datagrams;
+  destinations: Destinations;
   files: Files;
   writing: Writing;
   life: Life;
@@ -160,6 +167,7 @@ class Session {
     if (outcome === "programs left") await this.#drain();
     // 3. The agent.
     await agent.close();
+    await destinations.settled();
     await files.settled();
     files[Symbol.dispose]();
     // 4. The socket, when the last answers have left.

@@ -92,8 +92,8 @@ Deno.test("a loopback port is local while a process of the run listens on it, el
   for (const isOurs of [false, true]) {
     await using run = await Run.start(isOurs ? { rootPid: Deno.pid } : {});
     await using shim = await run.shim();
-    assert.equal((await shim.ask({ type: "LoopbackOwner", address, port }, "LoopbackOwnerReply")).isLocal, isOurs);
-    assert.equal((await shim.ask({ type: "LoopbackOwner", address, port: 9 }, "LoopbackOwnerReply")).isLocal, false);
+    assert.equal((await shim.ask({ type: "Destination", address, port }, "DestinationReply")).isLocal, isOurs);
+    assert.equal((await shim.ask({ type: "Destination", address, port: 9 }, "DestinationReply")).isLocal, false);
   }
   listener.close();
 });

@@ -33,6 +33,8 @@ export const LAYER = {
       isHostnameRemote: "bool",
       isTcpRemote: "bool",
       isUdpRemote: "bool",
+      /** Some destinations are not the target's: the intproxy knows which. */
+      asksDestinations: "bool",
       hostname: "str",
       /** Directory in which the user typed the command, their home, $TMPDIR, the program: stay local. */
       launchDirectory: "bytes",
@@ -113,8 +115,9 @@ export const LAYER = {
   },
   ResolveReply: {
     id: 31,
-    doc: "`eai` is 0 or EAI_*; `addresses` are records of 17 bytes: 4 or 6, then 16 bytes (v4 in the first 4)",
-    fields: { eai: "i32", canonicalName: "str", addresses: "bytes" },
+    doc: "`eai` is 0 or EAI_*; `addresses` are records of 17 bytes: 4 or 6, then 16 bytes (v4 in the first 4); " +
+      "isLocal: this name is to be resolved on this machine",
+    fields: { eai: "i32", isLocal: "bool", canonicalName: "str", addresses: "bytes" },
   },
   ReverseName: { id: 32, doc: "address (4 or 16 bytes) to name", fields: { address: "bytes" } },
   NameReply: { id: 33, doc: "", fields: { eai: "i32", name: "str" } },
@@ -131,12 +134,14 @@ export const LAYER = {
     fields: { handle: "u64" },
   },
 
-  LoopbackOwner: {
+  Destination: {
     id: 39,
-    doc: "is this loopback port a listener of a process of this run? Then it stays local",
+    doc:
+      "does a TCP connection to there leave from this machine? Asked for loopback addresses (a listener of the run " +
+      "itself is local) and, if `asksDestinations`, for all",
     fields: { address: "bytes", port: "u16" },
   },
-  LoopbackOwnerReply: { id: 46, doc: "", fields: { isLocal: "bool" } },
+  DestinationReply: { id: 46, doc: "", fields: { isLocal: "bool" } },
   Connect: {
     id: 40,
     doc: "the app's socket at `localAddress`:`localPort` (loopback) wants to reach `address`:`port`. " +
@@ -177,7 +182,7 @@ export const LAYER = {
   },
   RelayDatagramsReply: {
     id: 48,
-    doc: "isLocal: a socket of the run itself has that port on loopback. Else the port of the relay for this peer",
+    doc: "isLocal: what is sent there leaves from this machine. Else the port of the relay for this peer",
     fields: { errno: "i32", isLocal: "bool", relayPort: "u16" },
   },
   DatagramNames: {

@@ -38,7 +38,7 @@ const HOSTS: Record<string, { eai: number; canonicalName: string; addresses: Uin
 const NOBODY = { eai: EAI_NONAME, canonicalName: "", addresses: new Uint8Array() };
 
 function answer(request: LayerFrame): LayerMessage | undefined {
-  if (request.type === "Resolve") return { type: "ResolveReply", ...HOSTS[request.name] ?? NOBODY };
+  if (request.type === "Resolve") return { type: "ResolveReply", isLocal: false, ...HOSTS[request.name] ?? NOBODY };
   if (request.type !== "ReverseName") return undefined;
   const isWeb = request.address.join(".") === "10.0.0.1";
   return { type: "NameReply", eai: isWeb ? 0 : EAI_NONAME, name: isWeb ? "web.shop.svc" : "" };

@@ -133,11 +133,11 @@ Deno.test("connect() to a loopback port of the run itself stays real, to another
   using own = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const words = ["tcp4", `connect/127.0.0.1/${own.addr.port}`, "echo", "tcp4", "connect/127.0.0.1/7"];
   await using app = await start(relays, words);
-  const asked = await app.expect("LoopbackOwner");
-  assert.deepEqual(plain(asked), { type: "LoopbackOwner", address: LOOPBACK4, port: own.addr.port });
-  await app.reply(asked, { type: "LoopbackOwnerReply", isLocal: true });
+  const asked = await app.expect("Destination");
+  assert.deepEqual(plain(asked), { type: "Destination", address: LOOPBACK4, port: own.addr.port });
+  await app.reply(asked, { type: "DestinationReply", isLocal: true });
   await serveOne(own);
-  await app.reply(await app.expect("LoopbackOwner"), { type: "LoopbackOwnerReply", isLocal: false });
+  await app.reply(await app.expect("Destination"), { type: "DestinationReply", isLocal: false });
   const request = await app.expect("Connect");
   assert.deepEqual([request.address, request.port], [LOOPBACK4, 7]);
   await app.reply(request, { type: "ConnectReply", errno: ERRNO.ECONNREFUSED });
@@ -231,7 +231,7 @@ for (const [symbol, word] of [["getpeername", "peer"], ["getsockname", "own"]] a
     using own = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const words = ["tcp4", `connect/127.0.0.1/${own.addr.port}`, word];
     await using app = await start(relays, words);
-    await app.reply(await app.expect("LoopbackOwner"), { type: "LoopbackOwnerReply", isLocal: true });
+    await app.reply(await app.expect("Destination"), { type: "DestinationReply", isLocal: true });
     using _conn = await own.accept();
     assert.match(await app.output(), new RegExp(`^connect 0\n${word} 127\\.0\\.0\\.1 \\d+ length 16\n$`));
     assert.equal(app.count(), 1);

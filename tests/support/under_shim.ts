@@ -285,6 +285,7 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     holePort4: 0,
     holePort6: 0,
     datagramRelay: 0,
+    asksDestinations: false,
     ...changes,
   };
 }

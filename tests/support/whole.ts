@@ -8,7 +8,7 @@ import { Session as AgentSession } from "../../src/agent/session.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { environmentFor } from "../../src/layer/inject.ts";
 import { makeSessionDirectory } from "../../src/layer/session_directory.ts";
-import { type Intproxy, startIntproxy } from "../../src/layer/session.ts";
+import { type Intproxy, type IntproxyOptions, startIntproxy } from "../../src/layer/session.ts";
 import { closeFile, openRoot } from "../../src/sys/files.ts";
 import { cString } from "../../src/sys/load.ts";
 import { duplexPair } from "./duplex_pair.ts";
@@ -58,11 +58,13 @@ export class Whole implements AsyncDisposable {
 
   readonly near: ReturnType<typeof spyOn>;
 
-  /** `files` by their paths at the target; `now` is the intproxy's clock; `settings` differ from USER_SETTINGS. */
+  /** `files` by their paths at the target; `now` is the intproxy's clock; `settings` differ from USER_SETTINGS,
+   * `options` from those below. */
   static async start(
     files: Record<string, string | Uint8Array>,
     now?: () => number,
     settings: Partial<typeof USER_SETTINGS> = {},
+    options: Partial<IntproxyOptions> = {},
   ): Promise<Whole> {
     const tree = await Deno.makeTempDir();
     for (const [path, contents] of Object.entries(files)) {
@@ -73,7 +75,7 @@ export class Whole implements AsyncDisposable {
     // First the shim, which takes long: a directory that nobody holds yet must not grow old.
     const shim = await (shimPath ??= compile("shim.so", { output }));
     const whole = new Whole(tree, await makeSessionDirectory(), shim);
-    await whole.#begin(now, settings);
+    await whole.#begin(now, settings, options);
     return whole;
   }
 
@@ -104,7 +106,11 @@ export class Whole implements AsyncDisposable {
   /** Keeps the run alive between programs. */
   #keeper!: Program;
 
-  async #begin(now: (() => number) | undefined, settings: Partial<typeof USER_SETTINGS>): Promise<void> {
+  async #begin(
+    now: (() => number) | undefined,
+    settings: Partial<typeof USER_SETTINGS>,
+    options: Partial<IntproxyOptions>,
+  ): Promise<void> {
     this.#keeper = new Program(this.directory);
     this.#intproxy = await startIntproxy({
       agent: this.near,
@@ -123,6 +129,7 @@ export class Whole implements AsyncDisposable {
       log: () => {},
       signal: this.#stop.signal,
       ...(now && { times: { now } }),
+      ...options,
     });
   }
 }

@@ -63,7 +63,7 @@ export class Datagrams {
   /** The address of the relays for IPv4 sockets, as a number. */
   readonly relayAddress: number;
   readonly #agent: AgentClient;
-  readonly #isOwn: (address: Uint8Array, port: number) => boolean;
+  readonly #isLocal: (address: Uint8Array, port: number) => Promise<boolean>;
   readonly #relayHost: string;
   readonly #flows = new Map<number, Flow>();
   /** The app's socket by its port (and family, where it cannot use IPv4). */
@@ -77,10 +77,10 @@ export class Datagrams {
   #lastFlow = 0;
   #isClosed = false;
 
-  /** `isOwn`: whether a UDP socket of the run has this port on loopback. */
-  constructor(agent: AgentClient, isOwn: (address: Uint8Array, port: number) => boolean) {
+  /** `isLocal`: whether what is sent there leaves from this machine. */
+  constructor(agent: AgentClient, isLocal: (address: Uint8Array, port: number) => Promise<boolean>) {
     this.#agent = agent;
-    this.#isOwn = isOwn;
+    this.#isLocal = isLocal;
     const [third, fourth] = crypto.getRandomValues(new Uint8Array(2)).map((byte) => byte % 254 + 1);
     this.#relayHost = `127.109.${third}.${fourth}`;
     this.relayAddress = 127 * 2 ** 24 + 109 * 2 ** 16 + third! * 2 ** 8 + fourth!;
@@ -114,7 +114,7 @@ export class Datagrams {
     const reply = (errno: number, isLocal: boolean, relayPort: number) =>
       shim.send({ type: "RelayDatagramsReply", errno, isLocal, relayPort }, id);
     const peer = { address: message.address.slice(), port: message.port };
-    if (this.#isOwn(peer.address, peer.port)) return reply(0, true, 0);
+    if (await this.#isLocal(peer.address, peer.port)) return reply(0, true, 0);
     const { isConnect, localPort, isIpv6Only } = message;
     const known = this.#bySource.get(sourceKey(localPort, isIpv6Only));
     const flow = known && !isConnect && known.errno === 0

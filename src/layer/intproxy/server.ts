@@ -10,6 +10,7 @@ import type { PathMapper } from "../../config/path_mapping.ts";
 import type { LayerFrame } from "../../proto/layer.ts";
 import type { AgentClient } from "./agent_client.ts";
 import type { Datagrams } from "./datagrams.ts";
+import type { Destinations } from "./destinations.ts";
 import type { Files } from "./files.ts";
 import type { Life } from "./life.ts";
 import { onNameRequest } from "./names.ts";
@@ -23,6 +24,7 @@ export interface ServerParts {
   readonly files: Files;
   readonly outgoing: Outgoing;
   readonly datagrams: Datagrams;
+  readonly destinations: Destinations;
   readonly writing: Writing;
   readonly life: Life;
   readonly mapper: PathMapper;
@@ -118,7 +120,7 @@ export class Server {
   }
 
   #onRequest(frame: LayerFrame, shim: ShimConnection): void {
-    const { agent, files, outgoing, datagrams, writing, life, log } = this.#parts;
+    const { agent, files, outgoing, datagrams, destinations, writing, log } = this.#parts;
     switch (frame.type) {
       case "Open":
       case "Fetch":
@@ -150,7 +152,7 @@ export class Server {
         return writing.onRequest(frame, frame.id, shim);
       case "Resolve":
       case "ReverseName":
-        return onNameRequest(agent, frame, frame.id, shim);
+        return onNameRequest(agent, destinations, frame, frame.id, shim);
       case "Connect":
       case "ConnectStatus":
       case "SocketNames":
@@ -158,8 +160,8 @@ export class Server {
       case "RelayDatagrams":
       case "DatagramNames":
         return datagrams.onRequest(frame, frame.id, shim);
-      case "LoopbackOwner":
-        return shim.send({ type: "LoopbackOwnerReply", isLocal: life.listensOn(frame.address, frame.port) }, frame.id);
+      case "Destination":
+        return destinations.onRequest(frame, frame.id, shim);
       case "MapPath": {
         const path = this.#parts.mapper.map(frame.path);
         return shim.send({ type: "PathReply", errno: path ? 0 : ERRNO.ENOENT, path: path ?? NOTHING }, frame.id);
@@ -194,6 +196,6 @@ const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
   "SocketNames",
   "RelayDatagrams",
   "DatagramNames",
-  "LoopbackOwner",
+  "Destination",
   "Note",
 ]);

@@ -8,7 +8,14 @@ export type Settings = Omit<MessageNamed<typeof LAYER, "Settings">, "type">;
 /** What the user's side decides of it; the rest the intproxy knows. */
 export type UserSettings = Omit<
   Settings,
-  "build" | "hostname" | "acceptPort4" | "acceptPort6" | "holePort4" | "holePort6" | "datagramRelay"
+  | "build"
+  | "hostname"
+  | "acceptPort4"
+  | "acceptPort6"
+  | "holePort4"
+  | "holePort6"
+  | "datagramRelay"
+  | "asksDestinations"
 >;
 
 /** In a directory that only the run knows. */

@@ -1,0 +1,43 @@
+/** The rows of the table of options that say where connections, datagrams and names go (options.ts). */
+import type { KeyDecl } from "./options.ts";
+
+export type NetworkKey =
+  | "feature.network.outgoing.ignore_localhost"
+  | "feature.network.outgoing.filter.remote"
+  | "feature.network.outgoing.filter.local"
+  | "feature.network.dns.filter.remote"
+  | "feature.network.dns.filter.local";
+
+export const NETWORK_FILE_OPTIONS: readonly KeyDecl[] = [
+  {
+    key: "feature.network.outgoing.filter.remote",
+    kind: "addresses",
+    doc: "Only what goes there leaves from the target; all else from this machine",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.network.outgoing.filter.local",
+    kind: "addresses",
+    doc: "What goes there leaves from this machine; all else from the target",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.network.outgoing.ignore_localhost",
+    kind: "boolean",
+    doc: "Whether 127.0.0.0/8 and ::1 are this machine's, not the target's",
+    default: "false",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.network.dns.filter.remote",
+    kind: "addresses",
+    doc: "Only these names are resolved at the target; the names of the outgoing filter join them",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.network.dns.filter.local",
+    kind: "addresses",
+    doc: "These names are resolved on this machine; the names of the outgoing filter join them",
+    group: "What is the target's",
+  },
+];
