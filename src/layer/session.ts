@@ -158,7 +158,7 @@ class Session {
   }
 
   async #goDown(outcome: Outcome): Promise<void> {
-    const { agent, outgoing, datagrams, files, writing, life, server } = this.#parts;
+    const { agent, outgoing, datagrams, destinations, files, writing, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
