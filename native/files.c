@@ -5,7 +5,7 @@
 #include "cwd.h"
 #include "fds.h"
 #include "real.h"
-#include "remote.h"
+#include "tree.h"
 #include "writing.h"
 
 #include <fcntl.h>
@@ -162,8 +162,13 @@ FILE *hook_freopen(const char *path, const char *mode, FILE *stream)
 static long try_access(int dirfd, const char *path, int mode, int flags)
 {
 	struct place place;
+	struct subject subject;
 	if (unlikely(mode & ~(R_OK | W_OK | X_OK)))
 		return BYPASS; /* which refuses it */
+	if (is_of_descriptor(path, flags) && dirfd != AT_FDCWD) {
+		long result = path_of(dirfd, &place, &subject);
+		return result ? result : remote_access(subject.path, mode, flags & ~AT_EMPTY_PATH);
+	}
 	switch (locate(dirfd, path, (mode & W_OK) != 0, &place)) {
 	case LOCAL:
 		return BYPASS;
@@ -200,6 +205,11 @@ static long try_readlink(int dirfd, const char *path, char *into, size_t room)
 	long told = cwd_link(dirfd, path, into, room);
 	if (told != BYPASS)
 		return told;
+	if (path && !*path && dirfd != AT_FDCWD) { /* readlinkat(2): the descriptor is that of a link */
+		struct subject subject;
+		told = path_of(dirfd, &place, &subject);
+		return told ? told : remote_readlink(subject.path, into, room);
+	}
 	switch (locate(dirfd, path, false, &place)) {
 	case LOCAL:
 		return BYPASS;
@@ -274,34 +284,4 @@ char *hook_canonicalize_file_name(const char *path)
 {
 	char *result;
 	return try_realpath(path, NULL, &result) ? result : real.canonicalize_file_name(path);
-}
-
-/* The target's extended attributes are not asked for: `ls -l` and cp take "not supported" for an answer. */
-static bool has_no_attributes(const char *path)
-{
-	struct place place;
-	enum outcome outcome = locate(AT_FDCWD, path, false, &place);
-	if (outcome != LOCAL)
-		errno = outcome == ABSENT ? ENOENT : EOPNOTSUPP;
-	return outcome != LOCAL;
-}
-
-ssize_t hook_getxattr(const char *path, const char *name, void *into, size_t room)
-{
-	return has_no_attributes(path) ? -1 : real.getxattr(path, name, into, room);
-}
-
-ssize_t hook_lgetxattr(const char *path, const char *name, void *into, size_t room)
-{
-	return has_no_attributes(path) ? -1 : real.lgetxattr(path, name, into, room);
-}
-
-ssize_t hook_listxattr(const char *path, char *into, size_t room)
-{
-	return has_no_attributes(path) ? -1 : real.listxattr(path, into, room);
-}
-
-ssize_t hook_llistxattr(const char *path, char *into, size_t room)
-{
-	return has_no_attributes(path) ? -1 : real.llistxattr(path, into, room);
 }

@@ -1,11 +1,8 @@
-/* filesystems.c - hooks of calls that ask what file system a path lies on. Descriptors are not asked about: that of a
- * remote file does not know its path, and the kernel tells of the memory it is in.
- */
+/* filesystems.c - hooks of calls that ask what file system a path or an open file lies on. */
 #include "real.h"
-#include "remote.h"
+#include "tree.h"
 
 #include <fcntl.h>
-
 
 /* BYPASS, or 0 and the words, or -errno. */
 static long try_stat_fs(const char *path, uint64_t words[FS_WORDS])
@@ -21,14 +18,16 @@ static long try_stat_fs(const char *path, uint64_t words[FS_WORDS])
 	}
 }
 
-int hook_statfs(const char *path, struct statfs *fs)
+static long try_stat_fs_of(int fd, uint64_t words[FS_WORDS])
 {
-	uint64_t words[FS_WORDS];
-	long result = try_stat_fs(path, words);
-	if (result == BYPASS)
-		return real.statfs(path, fs);
-	if (result < 0)
-		return edge(result);
+	struct place place;
+	struct subject subject;
+	long result = path_of(fd, &place, &subject);
+	return result ? result : remote_stat_fs(subject.path, words);
+}
+
+static void show(const uint64_t words[FS_WORDS], struct statfs *fs)
+{
 	*fs = (struct statfs){
 		.f_type = (__fsword_t)words[FS_TYPE],
 		.f_bsize = (__fsword_t)words[FS_BSIZE],
@@ -42,18 +41,11 @@ int hook_statfs(const char *path, struct statfs *fs)
 		.f_flags = (__fsword_t)words[FS_FLAGS],
 	};
 	memcpy(&fs->f_fsid, &words[FS_ID], sizeof fs->f_fsid);
-	return 0;
 }
 
-int hook_statvfs(const char *path, struct statvfs *fs)
+static void show_as_posix(const uint64_t words[FS_WORDS], struct statvfs *fs)
 {
 	enum { ST_VALID = 0x20 }; /* the kernel's own mark, not for programs */
-	uint64_t words[FS_WORDS];
-	long result = try_stat_fs(path, words);
-	if (result == BYPASS)
-		return real.statvfs(path, fs);
-	if (result < 0)
-		return edge(result);
 	*fs = (struct statvfs){
 		.f_bsize = words[FS_BSIZE],
 		.f_frsize = words[FS_FRSIZE] ? words[FS_FRSIZE] : words[FS_BSIZE],
@@ -67,7 +59,50 @@ int hook_statvfs(const char *path, struct statvfs *fs)
 		.f_flag = words[FS_FLAGS] & ~(unsigned long)ST_VALID,
 		.f_namemax = words[FS_NAMELEN],
 	};
-	return 0;
+}
+
+int hook_statfs(const char *path, struct statfs *fs)
+{
+	uint64_t words[FS_WORDS];
+	long result = try_stat_fs(path, words);
+	if (result == BYPASS)
+		return real.statfs(path, fs);
+	if (result == 0)
+		show(words, fs);
+	return edge(result);
+}
+
+int hook_fstatfs(int fd, struct statfs *fs)
+{
+	uint64_t words[FS_WORDS];
+	long result = try_stat_fs_of(fd, words);
+	if (result == BYPASS)
+		return real.fstatfs(fd, fs);
+	if (result == 0)
+		show(words, fs);
+	return edge(result);
+}
+
+int hook_statvfs(const char *path, struct statvfs *fs)
+{
+	uint64_t words[FS_WORDS];
+	long result = try_stat_fs(path, words);
+	if (result == BYPASS)
+		return real.statvfs(path, fs);
+	if (result == 0)
+		show_as_posix(words, fs);
+	return edge(result);
+}
+
+int hook_fstatvfs(int fd, struct statvfs *fs)
+{
+	uint64_t words[FS_WORDS];
+	long result = try_stat_fs_of(fd, words);
+	if (result == BYPASS)
+		return real.fstatvfs(fd, fs);
+	if (result == 0)
+		show_as_posix(words, fs);
+	return edge(result);
 }
 
 /* Of the target's file systems the length of names is told; the other limits are those of this machine's root. */
@@ -77,6 +112,17 @@ long hook_pathconf(const char *path, int name)
 	long result = try_stat_fs(path, words);
 	if (result == BYPASS)
 		return real.pathconf(path, name);
+	if (result < 0)
+		return edge(result);
+	return name == _PC_NAME_MAX ? (long)words[FS_NAMELEN] : real.pathconf("/", name);
+}
+
+long hook_fpathconf(int fd, int name)
+{
+	uint64_t words[FS_WORDS];
+	long result = try_stat_fs_of(fd, words);
+	if (result == BYPASS)
+		return real.fpathconf(fd, name);
 	if (result < 0)
 		return edge(result);
 	return name == _PC_NAME_MAX ? (long)words[FS_NAMELEN] : real.pathconf("/", name);

@@ -7,8 +7,11 @@
 /* BYPASS, or 0 and the subject, or -errno. `flags` are those of the *at calls. */
 static long locate_subject(int dirfd, const char *path, int flags, struct place *place, struct subject *subject)
 {
-	if ((!path || ((flags & AT_EMPTY_PATH) && !*path)) && dirfd != AT_FDCWD)
+	if (is_of_descriptor(path, flags) && dirfd != AT_FDCWD)
 		return subject_of(dirfd, place, subject);
+	long linked = flags & AT_SYMLINK_NOFOLLOW ? BYPASS : subject_of_link(path, place, subject);
+	if (linked != BYPASS)
+		return linked;
 	switch (locate_change(dirfd, path, place)) {
 	case LOCAL:
 		return BYPASS;
@@ -50,24 +53,27 @@ static long try_set_times(int dirfd, const char *path, const struct timespec tim
 	return result ? result : remote_set_times(&subject, times);
 }
 
-/* As try_set_times, for times in microseconds: out of range is EINVAL. */
-static long try_set_timevals(int dirfd, const char *path, const struct timeval times[2], int flags)
+/* Microseconds out of range become nanoseconds out of range. */
+static const struct timespec *to_timespecs(const struct timeval times[2], struct timespec both[2])
 {
-	if (!times)
-		return try_set_times(dirfd, path, NULL, flags);
-	struct timespec both[2];
-	for (int at = 0; at < 2; at++) {
+	for (int at = 0; times && at < 2; at++) {
 		bool is_wrong = times[at].tv_usec < 0 || times[at].tv_usec > 999999;
 		both[at] = (struct timespec){ times[at].tv_sec, is_wrong ? -1 : times[at].tv_usec * 1000 };
 	}
-	return try_set_times(dirfd, path, both, flags);
+	return times ? both : NULL;
+}
+
+static long try_set_timevals(int dirfd, const char *path, const struct timeval times[2], int flags)
+{
+	struct timespec both[2];
+	return try_set_times(dirfd, path, to_timespecs(times, both), flags);
 }
 
 int hook_fchmod(int fd, mode_t mode)
 {
 	struct place place;
 	struct subject subject;
-	long result = subject_of(fd, &place, &subject);
+	long result = subject_of_open(fd, &place, &subject);
 	if (result == BYPASS)
 		return real.fchmod(fd, mode);
 	return edge(result ? result : remote_set_mode(&subject, mode));
@@ -77,7 +83,7 @@ int hook_fchown(int fd, uid_t uid, gid_t gid)
 {
 	struct place place;
 	struct subject subject;
-	long result = subject_of(fd, &place, &subject);
+	long result = subject_of_open(fd, &place, &subject);
 	if (result == BYPASS)
 		return real.fchown(fd, uid, gid);
 	return edge(result ? result : remote_set_owner(&subject, uid, gid));
@@ -87,7 +93,7 @@ static long try_set_times_of(int fd, const struct timespec times[2])
 {
 	struct place place;
 	struct subject subject;
-	long result = subject_of(fd, &place, &subject);
+	long result = subject_of_open(fd, &place, &subject);
 	return result ? result : remote_set_times(&subject, times);
 }
 
@@ -100,9 +106,7 @@ int hook_futimens(int fd, const struct timespec times[2])
 int hook_futimes(int fd, const struct timeval times[2])
 {
 	struct timespec both[2];
-	for (int at = 0; times && at < 2; at++)
-		both[at] = (struct timespec){ times[at].tv_sec, times[at].tv_usec * 1000 };
-	long result = try_set_times_of(fd, times ? both : NULL);
+	long result = try_set_times_of(fd, to_timespecs(times, both));
 	return result == BYPASS ? real.futimes(fd, times) : edge(result);
 }
 
@@ -167,6 +171,8 @@ int hook_lutimes(const char *path, const struct timeval times[2])
 
 int hook_futimesat(int dirfd, const char *path, const struct timeval times[2])
 {
+	if (!path)
+		return hook_futimes(dirfd, times);
 	long result = try_set_timevals(dirfd, path, times, 0);
 	return result == BYPASS ? real.futimesat(dirfd, path, times) : edge(result);
 }

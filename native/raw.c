@@ -6,6 +6,7 @@
 #include "cwd.h"
 #include "fds.h"
 #include "mapping.h"
+#include "raw.h"
 #include "real.h"
 #include "remote.h"
 
@@ -172,7 +173,7 @@ static long raw_network(long number, const long *a, bool *is_known)
 static long known_or_real(long number, const long *a)
 {
 	static long (*const families[])(long, const long *, bool *) = {
-		raw_file, raw_data, raw_process, raw_network, raw_ring,
+		raw_file, raw_data, raw_tree, raw_process, raw_network, raw_ring,
 	};
 	for (size_t at = 0; at < sizeof families / sizeof *families; at++) {
 		bool is_known = true;

@@ -1,7 +1,7 @@
 /* stats.c - hooks of the stat family: of remote paths, and of the memfds that stand for remote files. */
 #include "fds.h"
 #include "real.h"
-#include "remote.h"
+#include "tree.h"
 #include "writing.h"
 
 #include <fcntl.h>
@@ -80,10 +80,6 @@ static long stat_at(int dirfd, const char *path, struct stat *st, int flags)
 	return result;
 }
 
-static bool is_of_descriptor(const char *path, int flags)
-{
-	return (flags & AT_EMPTY_PATH) && (!path || !*path);
-}
 
 long stat_by_kernel(int dirfd, const char *path, struct stat *st, int flags)
 {

@@ -4,12 +4,12 @@
  * A call with one path here and one at the target is EXDEV: to the program they are two file systems, and mv copies.
  */
 #include "cwd.h"
+#include "fds.h"
 #include "real.h"
 #include "tree.h"
 #include "wire.h"
 #include "writing.h"
 
-#include <fcntl.h>
 #include <stdatomic.h>
 
 /* ---- asking ---- */
@@ -93,6 +93,108 @@ int remote_truncate(struct wire_bytes path, off_t size)
 	DONE(truncate, path, .size = size);
 }
 
+int remote_set_attribute(const struct subject *subject, const char *name, struct wire_bytes value, int how)
+{
+	DONE(set_attribute, value, SUBJECT(subject), .how = (uint32_t)how, .name = wire_text(name), .path = subject->path);
+}
+
+int remote_remove_attribute(const struct subject *subject, const char *name)
+{
+	DONE(remove_attribute, subject->path, SUBJECT(subject), .name = wire_text(name));
+}
+
+ssize_t remote_get_attribute(const struct subject *subject, const char *name, void *into, size_t room)
+{
+	struct wire_call call;
+	struct wire_get_attribute message = { SUBJECT(subject), .name = wire_text(name) };
+	size_t length = wire_put_get_attribute(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask_with(&call, length, subject->path, WIRE_ATTRIBUTE_REPLY);
+	if (error)
+		return error;
+	struct wire_attribute_reply reply = { 0 };
+	if (!wire_get_attribute_reply(&call.in, &reply))
+		return wire_finish(&call, false);
+	ssize_t result = reply.error ? refused(reply.error) : (ssize_t)reply.value.length;
+	if (result >= 0 && room > 0 && (size_t)result > room)
+		result = -ERANGE;
+	if (result <= 0 || room == 0) {
+		wire_finish(&call, call.in.missing == 0);
+		return result;
+	}
+	size_t buffered = reply.value.length - call.in.missing;
+	memcpy(into, reply.value.at, buffered);
+	if (call.in.missing && wire_pull(&call, (char *)into + buffered, call.in.missing))
+		return -EIO;
+	wire_finish(&call, true);
+	return result;
+}
+
+/* 0 and the identity of what the descriptor stands for, or BYPASS. */
+static long identity_of(int fd, struct wire_stat *stat)
+{
+	struct stat st;
+	if (kernel(SYS_fstat, fd, &st) < 0)
+		return BYPASS;
+	bool is_remote = fds_is_ours(st.st_mode, st.st_nlink) || fds_is_written(st.st_mode, st.st_nlink);
+	return is_remote && fds_stat(fd, stat) == 0 ? 0 : BYPASS;
+}
+
+long path_of(int fd, struct place *place, struct subject *subject)
+{
+	struct wire_stat stat;
+	struct wire_call call;
+	if (identity_of(fd, &stat) == BYPASS)
+		return BYPASS;
+	struct wire_path_of message = { .dev = stat.dev, .ino = stat.ino };
+	int error = wire_ask(&call, wire_put_path_of(call.buffer, sizeof call.buffer, WIRE_ID, message), WIRE_PATH_REPLY);
+	if (error)
+		return error;
+	struct wire_path_reply reply = { 0 };
+	if (wire_finish(&call, wire_get_path_reply(&call.in, &reply)) || reply.path.length > sizeof place->buffer)
+		return -EIO;
+	if (reply.error)
+		return refused(reply.error);
+	memcpy(place->buffer, reply.path.at, reply.path.length);
+	place->path = (struct wire_bytes){ place->buffer, reply.path.length };
+	*subject = (struct subject){
+		.path = place->path, .is_following = !S_ISLNK(stat.mode), .dev = stat.dev, .ino = stat.ino,
+	};
+	return 0;
+}
+
+long subject_of(int fd, struct place *place, struct subject *subject)
+{
+	uint64_t file = writing_file_of(fd);
+	if (!file)
+		return path_of(fd, place, subject);
+	/* The agent has it open: it needs no path. */
+	place->path = (struct wire_bytes){ "", 0 };
+	*subject = (struct subject){ .path = place->path, .ino = file };
+	return 0;
+}
+
+long subject_of_open(int fd, struct place *place, struct subject *subject)
+{
+	long result = subject_of(fd, place, subject);
+	return result != BYPASS && (kernel(SYS_fcntl, fd, F_GETFL) & O_PATH) ? BYPASS : result;
+}
+
+long subject_of_link(const char *path, struct place *place, struct subject *subject)
+{
+	static const char *const directories[] = { "/proc/self/fd/", "/dev/fd/" };
+	for (size_t at = 0; path && at < sizeof directories / sizeof *directories; at++) {
+		size_t length = strlen(directories[at]);
+		if (strncmp(path, directories[at], length) != 0)
+			continue;
+		int fd = 0;
+		const char *digit = path + length;
+		for (; *digit >= '0' && *digit <= '9' && fd < 1 << 24; digit++)
+			fd = fd * 10 + (*digit - '0');
+		return *digit || digit == path + length ? BYPASS : subject_of(fd, place, subject);
+	}
+	return BYPASS;
+}
+
 /* proc(5): "Umask: 0022", since Linux 4.7. umask(2) itself cannot ask without changing it for all threads. */
 uint32_t umask_of_program(void)
 {
@@ -114,14 +216,6 @@ uint32_t umask_of_program(void)
 }
 
 /* ---- deciding ---- */
-
-long subject_of(int fd, struct place *place, struct subject *subject)
-{
-	uint64_t file = writing_file_of(fd);
-	place->path = (struct wire_bytes){ "", 0 };
-	*subject = (struct subject){ .path = place->path, .ino = file };
-	return file ? 0 : BYPASS;
-}
 
 enum outcome locate_change(int dirfd, const char *path, struct place *place)
 {
@@ -154,13 +248,35 @@ static long try_rename(int from_fd, const char *from, int to_fd, const char *to,
 	return result;
 }
 
+/* `found` is what subject_of() made of an open file. */
+static long try_link_subject(long found, const struct subject *subject, int to_fd, const char *to)
+{
+	struct place place;
+	if (found != BYPASS && found != 0)
+		return found;
+	switch (locate_change(to_fd, to, &place)) {
+	case LOCAL:
+		return found == BYPASS ? BYPASS : -EXDEV;
+	case ABSENT:
+		return -ENOENT;
+	default:
+		return found == BYPASS ? -EXDEV : remote_link(subject, place.path);
+	}
+}
+
 static long try_link(int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
 	struct place a, b;
-	if (unlikely(flags & ~AT_SYMLINK_FOLLOW))
+	if (unlikely(flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH)))
 		return BYPASS;
-	long result = locate_both(from_fd, from, &a, to_fd, to, &b);
-	struct subject subject = { .path = a.path, .is_following = (flags & AT_SYMLINK_FOLLOW) != 0 };
+	struct subject subject;
+	if (is_of_descriptor(from, flags) && from_fd != AT_FDCWD)
+		return try_link_subject(subject_of(from_fd, &a, &subject), &subject, to_fd, to);
+	long result = flags & AT_SYMLINK_FOLLOW ? subject_of_link(from, &a, &subject) : BYPASS;
+	if (result != BYPASS)
+		return try_link_subject(result, &subject, to_fd, to);
+	result = locate_both(from_fd, from, &a, to_fd, to, &b);
+	subject = (struct subject){ .path = a.path, .is_following = (flags & AT_SYMLINK_FOLLOW) != 0 };
 	return result ? result : remote_link(&subject, b.path);
 }
 
@@ -341,6 +457,18 @@ static void put_random(char *into)
 		into[at] = digits[bytes[at] % (sizeof digits - 1)];
 }
 
+/* What is local is so by its absolute path, wherever the working directory is. */
+static char *make_here(char *template, size_t length)
+{
+	char room[WIRE_PATH_BYTES];
+	char *absolute = (char *)cwd_absolute(AT_FDCWD, template, room);
+	if (!real.mkdtemp(absolute))
+		return NULL;
+	if (absolute != template)
+		memcpy(template + length - 6, absolute + strlen(absolute) - 6, 6);
+	return template;
+}
+
 char *hook_mkdtemp(char *template)
 {
 	enum { TRIES = 1000 };
@@ -348,12 +476,10 @@ char *hook_mkdtemp(char *template)
 	size_t length = strlen(template);
 	if (length < 6 || memcmp(template + length - 6, "XXXXXX", 6) != 0)
 		return real.mkdtemp(template);
+	if (locate_change(AT_FDCWD, template, &place) == LOCAL)
+		return make_here(template, length);
 	long result = -EEXIST;
 	for (int tries = 0; tries < TRIES && result == -EEXIST; tries++) {
-		if (locate_change(AT_FDCWD, template, &place) == LOCAL) {
-			memcpy(template + length - 6, "XXXXXX", 6);
-			return real.mkdtemp(template);
-		}
 		put_random(template + length - 6);
 		result = try_make(AT_FDCWD, template, S_IFDIR | 0700, 0);
 	}

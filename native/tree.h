@@ -6,6 +6,8 @@
 
 #include "remote.h"
 
+#include <fcntl.h>
+
 /* As `kinds` of the message Remove. */
 enum removes { REMOVE_FILE, REMOVE_DIRECTORY, REMOVE_EITHER };
 
@@ -27,10 +29,29 @@ int remote_set_owner(const struct subject *subject, uid_t uid, gid_t gid);
 /* Of access and of change; NULL means now. */
 int remote_set_times(const struct subject *subject, const struct timespec times[2]);
 int remote_truncate(struct wire_bytes path, off_t size);
+int remote_set_attribute(const struct subject *subject, const char *name, struct wire_bytes value, int how);
+int remote_remove_attribute(const struct subject *subject, const char *name);
+/* The value, or with `name` "" the names: its length, of which at most `room` bytes are put `into`, or -ERANGE. */
+ssize_t remote_get_attribute(const struct subject *subject, const char *name, void *into, size_t room);
 
-/* What an open descriptor stands for: 0, or BYPASS when it is none of ours, or -errno. One that is written is meant by
- * itself: its path is empty, its `ino` the number on the shelf. */
+/* 0 and what the descriptor stands for; BYPASS when it is no file of the target; or -errno: -ESTALE when nobody knows
+ * where that file is. One that is written is meant by itself: its path is empty, its `ino` the number on the shelf. */
 long subject_of(int fd, struct place *place, struct subject *subject);
+
+/* The same, always by its path, which is put into place->buffer. */
+long path_of(int fd, struct place *place, struct subject *subject);
+
+/* The same for calls that a descriptor made with O_PATH is not good enough for: left to the kernel, which says EBADF. */
+long subject_of_open(int fd, struct place *place, struct subject *subject);
+
+/* The same for a path like /proc/self/fd/3, which leads to what the descriptor stands for. */
+long subject_of_link(const char *path, struct place *place, struct subject *subject);
+
+/* Does the path of an *at call with these flags say that the descriptor itself is meant? */
+static inline bool is_of_descriptor(const char *path, int flags)
+{
+	return (flags & AT_EMPTY_PATH) && (!path || !*path);
+}
 
 /* As locate(), for a call that changes something: one that stays here only because of the mode is told to the log. */
 enum outcome locate_change(int dirfd, const char *path, struct place *place);

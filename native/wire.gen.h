@@ -36,6 +36,11 @@ enum wire_type {
 	WIRE_SET_OWNER = 86,
 	WIRE_SET_TIMES = 87,
 	WIRE_TRUNCATE = 88,
+	WIRE_SET_ATTRIBUTE = 89,
+	WIRE_REMOVE_ATTRIBUTE = 90,
+	WIRE_GET_ATTRIBUTE = 91,
+	WIRE_ATTRIBUTE_REPLY = 92,
+	WIRE_PATH_OF = 93,
 	WIRE_RESOLVE = 30,
 	WIRE_RESOLVE_REPLY = 31,
 	WIRE_REVERSE_NAME = 32,
@@ -793,6 +798,143 @@ static inline bool wire_get_truncate(struct wire_in *in, struct wire_truncate *m
 {
 	return wire_get_i64(in, &message->size) &&
 	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* setxattr(2); `how` are its flags */
+struct wire_set_attribute {
+	bool is_following;
+	uint64_t dev;
+	uint64_t ino;
+	uint32_t how;
+	struct wire_bytes name;
+	struct wire_bytes path;
+	struct wire_bytes value;
+};
+
+static inline size_t wire_put_set_attribute(uint8_t *frame, size_t room, uint32_t id, struct wire_set_attribute message)
+{
+	struct wire_out out = wire_begin(frame, room, 89, id);
+	wire_put_bool(&out, message.is_following);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	wire_put_u32(&out, message.how);
+	wire_put_bytes(&out, message.name);
+	wire_put_bytes(&out, message.path);
+	wire_put_bytes(&out, message.value);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_set_attribute(struct wire_in *in, struct wire_set_attribute *message)
+{
+	return wire_get_bool(in, &message->is_following) &&
+	       wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
+	       wire_get_u32(in, &message->how) &&
+	       wire_get_bytes(in, &message->name) &&
+	       wire_get_bytes(in, &message->path) &&
+	       wire_tail(in, &message->value) &&
+	       wire_is_done(in);
+}
+
+/* removexattr(2) */
+struct wire_remove_attribute {
+	bool is_following;
+	uint64_t dev;
+	uint64_t ino;
+	struct wire_bytes name;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_remove_attribute(uint8_t *frame, size_t room, uint32_t id, struct wire_remove_attribute message)
+{
+	struct wire_out out = wire_begin(frame, room, 90, id);
+	wire_put_bool(&out, message.is_following);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	wire_put_bytes(&out, message.name);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_remove_attribute(struct wire_in *in, struct wire_remove_attribute *message)
+{
+	return wire_get_bool(in, &message->is_following) &&
+	       wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
+	       wire_get_bytes(in, &message->name) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* getxattr(2); listxattr(2) when `name` is empty */
+struct wire_get_attribute {
+	bool is_following;
+	uint64_t dev;
+	uint64_t ino;
+	struct wire_bytes name;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_get_attribute(uint8_t *frame, size_t room, uint32_t id, struct wire_get_attribute message)
+{
+	struct wire_out out = wire_begin(frame, room, 91, id);
+	wire_put_bool(&out, message.is_following);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	wire_put_bytes(&out, message.name);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_get_attribute(struct wire_in *in, struct wire_get_attribute *message)
+{
+	return wire_get_bool(in, &message->is_following) &&
+	       wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
+	       wire_get_bytes(in, &message->name) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+struct wire_attribute_reply {
+	int32_t error;
+	struct wire_bytes value;
+};
+
+static inline size_t wire_put_attribute_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_attribute_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 92, id);
+	wire_put_i32(&out, message.error);
+	wire_put_bytes(&out, message.value);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_attribute_reply(struct wire_in *in, struct wire_attribute_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_tail(in, &message->value) &&
+	       wire_is_done(in);
+}
+
+/* by which path was this file of the target opened, or what became of it since? Answered by PathReply */
+struct wire_path_of {
+	uint64_t dev;
+	uint64_t ino;
+};
+
+static inline size_t wire_put_path_of(uint8_t *frame, size_t room, uint32_t id, struct wire_path_of message)
+{
+	struct wire_out out = wire_begin(frame, room, 93, id);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_path_of(struct wire_in *in, struct wire_path_of *message)
+{
+	return wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
 	       wire_is_done(in);
 }
 

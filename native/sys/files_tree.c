@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "files.h"
@@ -112,23 +113,29 @@ SYS int32_t files_rename(int32_t root, const char *from, const char *to, uint32_
 	return (int32_t)status;
 }
 
+static int64_t link_object(int root, int found, const char *to)
+{
+	const char *name;
+	char link[32];
+	int parent = find_parent(root, to, &name);
+	return finish(parent, parent < 0 ? parent : result(linkat(AT_FDCWD, link_to(found, link), parent, name, AT_SYMLINK_FOLLOW)));
+}
+
 /* `from` is found first, whatever its last component is, and linked by its descriptor. */
 SYS int32_t files_link(int32_t root, const char *from, const char *to, uint32_t is_following,
 		       const struct identity *is, const uint32_t *rights)
 {
-	const char *name;
-	char link[32];
 	rights_take(rights);
-	int64_t status = find_identified(root, from, is_following, is);
-	if (status >= 0) {
-		int found = (int)status;
-		int parent = find_parent(root, to, &name);
-		status = parent;
-		if (parent >= 0)
-			status = result(linkat(AT_FDCWD, link_to(found, link), parent, name, AT_SYMLINK_FOLLOW));
-		finish(parent, 0);
-		close(found);
-	}
+	int found = find_identified(root, from, is_following, is);
+	int status = finish(found, found < 0 ? found : link_object(root, found, to));
+	rights_lay_down(rights);
+	return status;
+}
+
+SYS int32_t files_link_opened(int32_t root, int32_t fd, const char *to, const uint32_t *rights)
+{
+	rights_take(rights);
+	int64_t status = link_object(root, fd, to);
 	rights_lay_down(rights);
 	return (int32_t)status;
 }
@@ -179,7 +186,7 @@ SYS int32_t files_remove(int32_t root, const char *path, uint32_t kinds, const u
 	return (int32_t)status;
 }
 
-/* ---- objects ---- */
+/* ---- objects: modes, owners, times, lengths, attributes ---- */
 
 static int64_t set_mode(int found, uint32_t mode)
 {
@@ -232,4 +239,98 @@ SYS int32_t files_truncate(int32_t root, const char *path, int64_t size, const u
 	int status = finish(found, found < 0 ? found : result(truncate(link_to(found, link), size)));
 	rights_lay_down(rights);
 	return status;
+}
+
+/* Extended attributes are reached through the link in /proc, which leads to a symbolic link itself as well. */
+SYS int32_t files_set_attribute(int32_t root, const char *path, uint32_t is_following, const struct identity *is,
+				const char *name, const uint8_t *value, uint32_t size, uint32_t how,
+				const uint32_t *rights)
+{
+	char link[32];
+	rights_take(rights);
+	int found = find_identified(root, path, is_following, is);
+	int status = finish(found, found < 0 ? found : result(setxattr(link_to(found, link), name, value, size, (int)how)));
+	rights_lay_down(rights);
+	return status;
+}
+
+SYS int32_t files_remove_attribute(int32_t root, const char *path, uint32_t is_following, const struct identity *is,
+				   const char *name, const uint32_t *rights)
+{
+	char link[32];
+	rights_take(rights);
+	int found = find_identified(root, path, is_following, is);
+	int status = finish(found, found < 0 ? found : result(removexattr(link_to(found, link), name)));
+	rights_lay_down(rights);
+	return status;
+}
+
+/* Bytes put into `data`, which has room for the greatest value there is; the list of names when `name` is empty. */
+SYS int32_t files_get_attribute(int32_t root, const char *path, uint32_t is_following, const struct identity *is,
+				const char *name, uint8_t *data, uint32_t capacity, const uint32_t *rights)
+{
+	char link[32];
+	rights_take(rights);
+	int64_t status = find_identified(root, path, is_following, is);
+	if (status >= 0) {
+		int found = (int)status;
+		link_to(found, link);
+		status = result(*name ? getxattr(link, name, data, capacity) : listxattr(link, (char *)data, capacity));
+		close(found);
+	}
+	rights_lay_down(rights);
+	return (int32_t)status;
+}
+
+/* What getxattr of this entry fails with (with no name: ENODATA when it has no attributes); 0 when it has some. */
+static uint8_t attribute_error(const char *path, const char *name)
+{
+	ssize_t count = *name ? lgetxattr(path, name, NULL, 0) : llistxattr(path, NULL, 0);
+	if (count == 0 && !*name)
+		return ENODATA;
+	return count >= 0 || errno > 255 ? 0 : (uint8_t)errno;
+}
+
+/* A byte for each of these attributes of an entry. */
+static uint8_t *attribute_errors(int directory, const char *entry, const char *attributes, uint32_t size, uint8_t *into)
+{
+	char path[32 + 256];
+	struct stat st;
+	bool is_entry = *entry && !strchr(entry, '/') && strcmp(entry, ".") && strcmp(entry, "..") &&
+			(size_t)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", directory, entry) < sizeof path &&
+			lstat(path, &st) == 0 && !S_ISLNK(st.st_mode);
+	for (const char *name = attributes; name < attributes + size; name += strlen(name) + 1)
+		*into++ = is_entry ? attribute_error(path, name) : 0;
+	return into;
+}
+
+static uint32_t strings_in(const char *list, uint32_t size)
+{
+	uint32_t count = 0;
+	for (uint32_t at = 0; at < size; at++)
+		count += list[at] == '\0';
+	return count;
+}
+
+/* For each of these entries of the directory `path` a byte per attribute; their number, or -errno. Both lists end in NUL. */
+SYS int32_t files_entry_attributes(int32_t root, const char *path, const char *names, uint32_t size,
+				   const char *attributes, uint32_t attributes_size, const uint32_t *rights,
+				   uint8_t *data, uint32_t capacity)
+{
+	uint32_t width = strings_in(attributes, attributes_size);
+	if (!size || names[size - 1] || !attributes_size || attributes[attributes_size - 1] ||
+	    (uint64_t)width * strings_in(names, size) > capacity)
+		return -EINVAL;
+	rights_take(rights);
+	int64_t status = find_object(root, path, O_DIRECTORY);
+	if (status >= 0) {
+		int found = (int)status;
+		uint8_t *at = data;
+		for (const char *name = names; name < names + size; name += strlen(name) + 1)
+			at = attribute_errors(found, name, attributes, attributes_size, at);
+		status = at - data;
+		close(found);
+	}
+	rights_lay_down(rights);
+	return (int32_t)status;
 }

@@ -193,6 +193,8 @@ export class Session {
       case "SetOwner":
       case "SetTimes":
       case "Truncate":
+      case "SetAttribute":
+      case "RemoveAttribute":
         return this.#answer(id, this.#tree.change(frame));
       case "OpenWriting":
         return this.#answer(id, this.#writing.open(frame));

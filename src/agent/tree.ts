@@ -3,23 +3,31 @@
  * target's root and with the target's rights. Contents are not changed here (but cut off by truncate).
  */
 import { ERRNO } from "../base/errors.ts";
-import type { AGENT, AgentMessage } from "../proto/agent.ts";
+import { type AGENT, AGENT_LIMITS, type AgentMessage } from "../proto/agent.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import type { TREE } from "../proto/tree.ts";
 import type { PackedRights } from "../sys/files.ts";
 import {
+  ATTRIBUTE_BYTES,
+  entryAttributes,
+  getAttribute,
   link,
+  linkOpened,
   makeNode,
   type Path,
   type Place,
   remove,
+  removeAttribute,
   rename,
+  setAttribute,
   setMode,
   setOwner,
   setTimes,
+  type Subject,
   symlink,
   truncate,
 } from "../sys/tree.ts";
+import { Buffers } from "./buffers.ts";
 import { pathOf, threads } from "./files.ts";
 
 /** Those that are answered by Done. */
@@ -37,7 +45,37 @@ export class Tree {
   /** What is asked for, done; or its errno. */
   async change(message: Change): Promise<AgentMessage> {
     const status = await this.#changeByHandle(message) ?? await this.#change(message, this.#place);
-    return { type: "Done", errno: Math.abs(status) };
+    return { type: "Done", errno: status < 0 ? -status : 0 };
+  }
+
+  async attribute(message: MessageNamed<typeof AGENT, "GetAttribute">): Promise<AgentMessage> {
+    let value = new Uint8Array(0);
+    const get = (place: Place, subject: Subject, name: Path, path: Path) => {
+      const into = buffers.take();
+      return getAttribute(place, path, subject, name, into).then((count) => {
+        if (count > 0) value = into.slice(0, count);
+        buffers.give(into);
+        return count;
+      });
+    };
+    const { ino } = message;
+    const isByHandle = message.path.length === 0;
+    const status = await withPaths(
+      message.name,
+      message.path,
+      (name, path) =>
+        isByHandle
+          ? this.#borrow(ino, (root) => get({ ...this.#place, root }, NAMELESS, name, path))
+          : get(this.#place, message, name, path),
+    );
+    return { type: "AttributeReply", errno: status < 0 ? -status : 0, value };
+  }
+
+  async entryAttributes(message: MessageNamed<typeof AGENT, "EntryAttributes">): Promise<AgentMessage> {
+    const lists = { names: message.names.slice(), attributes: message.attributes.slice() };
+    const into = new Uint8Array(MOST_ATTRIBUTES * AGENT_LIMITS.statEntries);
+    const status = await withPath(message.path, (path) => entryAttributes(this.#place, path, lists, into));
+    return { type: "AttributeReply", errno: Math.max(0, -status), value: into.subarray(0, Math.max(0, status)) };
   }
 
   /** What a file that is open for writing is asked to change; undefined when the message is about something else. */
@@ -48,6 +86,10 @@ export class Tree {
     if (!isByHandle || !("ino" in message)) return undefined;
     const own = copied(message);
     const nameless = { ...own, dev: 0n, ino: 0n };
+    if (nameless.type === "Link") {
+      const { to } = nameless;
+      return this.#borrow(message.ino, (fd) => withPath(to, (path) => linkOpened(this.#place, fd, path)));
+    }
     return this.#borrow(message.ino, (root) => this.#change(nameless, { ...this.#place, root }));
   }
 
@@ -71,6 +113,17 @@ export class Tree {
         return withPath(message.path, (path) => setTimes(place, path, message, message));
       case "Truncate":
         return withPath(message.path, (path) => truncate(place, path, message.size));
+      case "SetAttribute": {
+        const { how } = message;
+        const value = message.value.slice();
+        return withPaths(
+          message.name,
+          message.path,
+          (name, path) => setAttribute(place, path, message, { name, value, how }),
+        );
+      }
+      case "RemoveAttribute":
+        return withPaths(message.name, message.path, (name, path) => removeAttribute(place, path, message, name));
     }
   }
 }
@@ -84,10 +137,17 @@ function copied(message: Change): Change {
   return Object.fromEntries(entries) as Change;
 }
 
+/** Whatever a descriptor stands for. */
+const NAMELESS: Subject = { isFollowing: true, dev: 0n, ino: 0n };
+/** Of each entry of a greatest question. */
+const MOST_ATTRIBUTES = 8;
+/** Greatest values at once: each has a buffer of its own. */
+const buffers = new Buffers(ATTRIBUTE_BYTES, 8);
+
 /** Runs `call` when a thread is to be had; what cannot be a path is refused before. */
 async function withPath(bytes: Uint8Array, call: (path: Path) => Promise<number>): Promise<number> {
   const path = pathOf(bytes);
-  return typeof path === "number" ? path : await threads.spend(1, () => call(path));
+  return typeof path === "number" ? -path : await threads.spend(1, () => call(path));
 }
 
 function withPaths(
@@ -97,5 +157,5 @@ function withPaths(
 ): Promise<number> {
   // Both are copied before anything is waited for: the frame's bytes do not last.
   const other = pathOf(second);
-  return typeof other === "number" ? Promise.resolve(other) : withPath(first, (path) => call(path, other));
+  return typeof other === "number" ? Promise.resolve(-other) : withPath(first, (path) => call(path, other));
 }

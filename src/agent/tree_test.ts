@@ -1,6 +1,6 @@
 /** Changes of a made-up root directory, and what cannot lead out of it. */
 import assert from "node:assert/strict";
-import { utf8 } from "../base/bytes.ts";
+import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { ERRNO } from "../base/errors.ts";
 import type { AGENT } from "../proto/agent.ts";
 import type { MessageNamed } from "../proto/schema.ts";
@@ -14,8 +14,11 @@ const S_IFIFO = 0o010000;
 const EBUSY = 16;
 const EXDEV = 18;
 const ENOTEMPTY = 39;
+const ENODATA = 61;
 const ESTALE = 116;
 const isRoot = Deno.uid() === 0;
+
+type Question = MessageNamed<typeof AGENT, "GetAttribute" | "EntryAttributes">;
 
 /** Paths in this class are the target's. */
 class World implements AsyncDisposable {
@@ -36,6 +39,13 @@ class World implements AsyncDisposable {
 
   async change(message: Change): Promise<number> {
     return (await this.#tree.change(message) as MessageNamed<typeof AGENT, "Done">).errno;
+  }
+
+  async attribute(message: Question): Promise<MessageNamed<typeof AGENT, "AttributeReply">> {
+    const answer = message.type === "GetAttribute"
+      ? this.#tree.attribute(message)
+      : this.#tree.entryAttributes(message);
+    return await answer as MessageNamed<typeof AGENT, "AttributeReply">;
   }
 
   rename = (from: string, to: string, flags = 0) =>
@@ -182,6 +192,50 @@ Deno.test("a file that is meant by its descriptor is no other file of its name",
   await Deno.writeTextFile(`${world.directory}/file`, "another");
   assert.equal(await world.setMode("/file", 0o600, subject), ESTALE);
   assert.equal(world.stat("/old").mode! & 0o777, 0o640);
+});
+
+Deno.test("extended attributes are set, told, listed and removed", async () => {
+  await using world = new World();
+  await world.symlink("/file", "/soft");
+  const subject = { ...NOBODY, name: utf8("user.it"), path: utf8("/soft") };
+  const get = async (name: string, isFollowing = true) => {
+    const answer = await world.attribute({ type: "GetAttribute", ...subject, isFollowing, name: utf8(name) });
+    return answer.errno || fromUtf8(answer.value);
+  };
+  assert.equal(await get("user.it"), ENODATA);
+  assert.equal(await get(""), "");
+  const value = utf8("a value");
+  assert.equal(await world.change({ type: "SetAttribute", ...subject, how: 2, value }), ENODATA);
+  assert.equal(await world.change({ type: "SetAttribute", ...subject, how: 0, value }), 0);
+  assert.equal(await world.change({ type: "SetAttribute", ...subject, how: 1, value }), ERRNO.EEXIST);
+  assert.equal(await get("user.it"), "a value");
+  assert.equal(await get(""), "user.it\0");
+  // xattr(7): links have no attributes of users.
+  const onLink = { ...subject, isFollowing: false };
+  assert.equal(await world.change({ type: "SetAttribute", ...onLink, how: 0, value }), ERRNO.EPERM);
+  assert.equal(await get("", false), "");
+  assert.equal(await world.change({ type: "RemoveAttribute", ...subject }), 0);
+  assert.equal(await world.change({ type: "RemoveAttribute", ...subject }), ENODATA);
+});
+
+Deno.test("of many entries it is told at once what asking for an attribute gives", async () => {
+  await using world = new World();
+  await world.symlink("/file", "/soft");
+  await Deno.writeTextFile(`${world.directory}/has`, "");
+  const set = { ...NOBODY, name: utf8("user.it"), path: utf8("/has"), how: 0, value: utf8("v") };
+  await world.change({ type: "SetAttribute", ...set });
+  const ask = (names: string, attributes: string) =>
+    world.attribute({
+      type: "EntryAttributes",
+      path: utf8("/"),
+      names: utf8(names),
+      attributes: utf8(attributes),
+    });
+  const told = await ask("file\0has\0soft\0none\0..\0dir/../file\0", "user.it\0\0");
+  assert.deepEqual([...told.value], [ENODATA, ENODATA, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  assert.equal((await ask("file", "user.it\0")).errno, ERRNO.EINVAL);
+  assert.equal((await ask("file\0", "")).errno, ERRNO.EINVAL);
+  assert.equal((await ask("a\0".repeat(20_000), "user.it\0")).errno, ERRNO.EINVAL);
 });
 
 Deno.test("two file systems are EXDEV", async () => {

@@ -62,6 +62,7 @@ export const ERRNO = {
   ETIMEDOUT: 110,
   ECONNREFUSED: 111,
   EHOSTUNREACH: 113,
+  ESTALE: 116,
 } as const;
 
 /** The errno inside a Deno I/O error ("… (os error 111)"), or `fallback` when it carries none. */

@@ -6,7 +6,7 @@
  * The first message each way is Hello and HelloReply; nothing else is answered before the secret was right.
  */
 import type { MessageOf, Schema } from "./schema.ts";
-import { TREE } from "./tree.ts";
+import { ATTRIBUTES, TREE } from "./tree.ts";
 
 /** Raised when an existing message changes its meaning; the handshake states it. */
 export const AGENT_PROTOCOL = 1;
@@ -121,6 +121,15 @@ export const AGENT = {
   },
 
   ...TREE,
+  ...ATTRIBUTES,
+  EntryAttributes: {
+    id: 94,
+    doc:
+      "getxattr(2) of several attributes (an empty one: listxattr) of entries of the directory `path`; `names` as in " +
+      "StatEntries, `attributes` likewise. Answered by AttributeReply: for each entry a byte per attribute, the errno " +
+      "(ENODATA for an empty list), or 0: it has to be asked alone, as it has some, or is a symbolic link",
+    fields: { path: "bytes", names: "bytes", attributes: "bytes" },
+  },
 
   Resolve: {
     id: 40,

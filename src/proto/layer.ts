@@ -7,7 +7,7 @@
  * The file `settings` beside the socket is one frame of type Settings: what every process of the run has to know.
  */
 import type { MessageOf, Schema } from "./schema.ts";
-import { TREE } from "./tree.ts";
+import { ATTRIBUTES, TREE } from "./tree.ts";
 
 export const LAYER_LIMITS = {
   /** Longest frame either side accepts, in bytes, length word excluded. */
@@ -107,6 +107,12 @@ export const LAYER = {
   },
 
   ...TREE,
+  ...ATTRIBUTES,
+  PathOf: {
+    id: 93,
+    doc: "by which path was this file of the target opened, or what became of it since? Answered by PathReply",
+    fields: { dev: "u64", ino: "u64" },
+  },
 
   Resolve: {
     id: 30,

@@ -2,7 +2,7 @@
  * Calls that change the target's tree or the metadata of what is in it: the same messages on both wires.
  *
  * Paths are absolute; the agent resolves them below the target's root, and the last component as the system call does: a
- * slash at the end, `.` and `..` arrive as the program gave them. All but GetAttribute are answered by Done.
+ * slash at the end, `.` and `..` arrive as the program gave them. Those of TREE are answered by Done.
  * `dev` and `ino` are those of an open file that the call is about, or 0: when the path leads to another one by now, the
  * answer is ESTALE. Where the path of such a file is empty, `ino` is its number as one that is written: on the shelf, or its
  * handle at the agent. `isFollowing` says whether a symbolic link at the end is followed.
@@ -52,6 +52,26 @@ export const TREE = {
     },
   },
   Truncate: { id: 88, doc: "truncate(2)", fields: { size: "i64", path: "bytes" } },
+  SetAttribute: {
+    id: 89,
+    doc: "setxattr(2); `how` are its flags",
+    fields: { isFollowing: "bool", dev: "u64", ino: "u64", how: "u32", name: "bytes", path: "bytes", value: "bytes" },
+  },
+  RemoveAttribute: {
+    id: 90,
+    doc: "removexattr(2)",
+    fields: { isFollowing: "bool", dev: "u64", ino: "u64", name: "bytes", path: "bytes" },
+  },
+} as const satisfies Schema;
+
+/** Questions about extended attributes, on both wires, too. */
+export const ATTRIBUTES = {
+  GetAttribute: {
+    id: 91,
+    doc: "getxattr(2); listxattr(2) when `name` is empty",
+    fields: { isFollowing: "bool", dev: "u64", ino: "u64", name: "bytes", path: "bytes" },
+  },
+  AttributeReply: { id: 92, doc: "", fields: { errno: "i32", value: "bytes" } },
 } as const satisfies Schema;
 
 /** What `Remove` takes away. */

@@ -13,6 +13,7 @@ const sys = loadSys({
     result: "i32",
     nonblocking: true,
   },
+  files_link_opened: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32", nonblocking: true },
   files_symlink: { parameters: ["i32", "buffer", "buffer", "buffer"], result: "i32", nonblocking: true },
   files_make: { parameters: ["i32", "buffer", "u32", "u32", "u64", "buffer"], result: "i32", nonblocking: true },
   files_remove: { parameters: ["i32", "buffer", "u32", "buffer"], result: "i32", nonblocking: true },
@@ -32,6 +33,26 @@ const sys = loadSys({
     nonblocking: true,
   },
   files_truncate: { parameters: ["i32", "buffer", "i64", "buffer"], result: "i32", nonblocking: true },
+  files_set_attribute: {
+    parameters: ["i32", "buffer", "u32", "buffer", "buffer", "buffer", "u32", "u32", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
+  files_remove_attribute: {
+    parameters: ["i32", "buffer", "u32", "buffer", "buffer", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
+  files_get_attribute: {
+    parameters: ["i32", "buffer", "u32", "buffer", "buffer", "buffer", "u32", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
+  files_entry_attributes: {
+    parameters: ["i32", "buffer", "buffer", "u32", "buffer", "u32", "buffer", "buffer", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
 });
 
 export type Path = Uint8Array<ArrayBuffer>;
@@ -60,6 +81,11 @@ export function rename({ root, rights }: Place, from: Path, to: Path, flags: num
 
 export function link({ root, rights }: Place, from: Path, subject: Subject, to: Path): Promise<number> {
   return sys.files_link(root, from, to, ...packed(subject), rights);
+}
+
+/** A name for the file that this descriptor has open. */
+export function linkOpened({ root, rights }: Place, fd: number, to: Path): Promise<number> {
+  return sys.files_link_opened(root, fd, to, rights);
 }
 
 export function symlink({ root, rights }: Place, text: Path, path: Path): Promise<number> {
@@ -107,4 +133,43 @@ export function setTimes({ root, rights }: Place, path: Path, subject: Subject, 
 
 export function truncate({ root, rights }: Place, path: Path, size: bigint): Promise<number> {
   return sys.files_truncate(root, path, size, rights);
+}
+
+/** XATTR_SIZE_MAX and XATTR_LIST_MAX of Linux. */
+export const ATTRIBUTE_BYTES = 65536;
+
+/** `name` is NUL-terminated. */
+export function setAttribute(
+  { root, rights }: Place,
+  path: Path,
+  subject: Subject,
+  { name, value, how }: { name: Path; value: Path; how: number },
+): Promise<number> {
+  return sys.files_set_attribute(root, path, ...packed(subject), name, value, value.length, how, rights);
+}
+
+export function removeAttribute({ root, rights }: Place, path: Path, subject: Subject, name: Path): Promise<number> {
+  return sys.files_remove_attribute(root, path, ...packed(subject), name, rights);
+}
+
+/** Bytes put into `into`, which has ATTRIBUTE_BYTES; the names when `name` is empty but for its NUL. */
+export function getAttribute(
+  { root, rights }: Place,
+  path: Path,
+  subject: Subject,
+  name: Path,
+  into: Path,
+): Promise<number> {
+  return sys.files_get_attribute(root, path, ...packed(subject), name, into, into.length, rights);
+}
+
+/** For each entry with one of these NUL-terminated names a byte per attribute. More than `into` holds is EINVAL. */
+export function entryAttributes(
+  { root, rights }: Place,
+  path: Path,
+  { names, attributes }: { names: Path; attributes: Path },
+  into: Path,
+): Promise<number> {
+  const sizes = [names.length, attributes.length] as const;
+  return sys.files_entry_attributes(root, path, names, sizes[0], attributes, sizes[1], rights, into, into.length);
 }

@@ -19,12 +19,12 @@ const isPythonMissing = await new Deno.Command("/usr/bin/python3", { args: ["--v
   .then(() => false, () => true);
 const needsPython = isPythonMissing ? " (needs /usr/bin/python3)" : "";
 
-Deno.test("ls -l of 1 000 files is two messages: the directory's stat and its listing", async () => {
+Deno.test("ls -l of 1 000 files is four messages: stat and listing, and the attributes of both that ls asks for", async () => {
   await using whole = await Whole.start(MANY, STILL);
   const { code, stdout, stderr, messages } = await whole.run(["ls", "-l", "/data"]);
   assert.deepEqual([code, stderr], [0, ""]);
   assert.equal(stdout.split("\n").filter((line) => /^-rw.* file\d+$/.test(line)).length, 1000);
-  assert.deepEqual(messages, ["Stat", "List"]);
+  assert.deepEqual(messages, ["Stat", "EntryAttributes", "List", "EntryAttributes"]);
 });
 
 Deno.test("ls -l of a directory too long for one answer shows all of it, and asks by the thousand", async () => {
@@ -35,7 +35,8 @@ Deno.test("ls -l of a directory too long for one answer shows all of it, and ask
   assert.equal(stderr, "");
   assert.equal(stdout.split("\n").filter((line) => line.startsWith("-rw")).length, 15_001);
   const asked = messages.filter((type) => type !== "ReadAt" && type !== "CloseHandle");
-  assert.deepEqual(asked, ["Stat", "List", ...Array(8).fill("StatEntries")]);
+  const blocks = Array.from({ length: 8 }, () => ["StatEntries", "EntryAttributes"]).flat();
+  assert.deepEqual(asked, ["Stat", "EntryAttributes", "List", ...blocks]);
 });
 
 Deno.test("ls without -l is no more", async () => {

@@ -106,3 +106,34 @@ os.mkfifo("/data/p"); os.unlink("/data/p"); os.rmdir("/data/d") if False else os
     ...["MakeNode", "Remove", "Remove", "Remove"],
   ]);
 });
+
+Deno.test("an open file is meant by its descriptor, also when the program has moved it or a directory above", async () => {
+  await using whole = await start({ "/data/d/file": "one", "/data/d/other": "two" }, STILL);
+  const script = `import os
+fd, dir = os.open("/data/d/file", os.O_RDONLY), os.open("/data/d", os.O_RDONLY)
+os.rename("/data/d/file", "/data/d/moved"); os.rename("/data/d", "/data/e"); os.symlink("moved", "/data/e/file")
+os.fchmod(fd, 0o611); os.utime(fd, ns=(5, 6)); os.chown(fd, -1, -1); os.fchmod(dir, 0o711)
+os.setxattr(fd, "user.it", b"v"); print(os.getxattr("/data/e/moved", "user.it"), os.listxattr(fd))
+print(os.fstatvfs(fd).f_namemax, os.access("/data/e/moved", os.R_OK))
+os.link("/proc/self/fd/%d" % fd, "linked", dst_dir_fd=os.open("/data", os.O_RDONLY))
+os.unlink("/data/e/moved")
+try: os.fchmod(fd, 0o600)
+except OSError as error: print(error.strerror)`;
+  const { stdout, stderr } = await whole.run(["/usr/bin/python3", "-S", "-c", script]);
+  assert.deepEqual([stderr, stdout], ["", "b'v' ['user.it']\n255 True\nStale file handle\n"]);
+  const { mode, mtime } = await Deno.stat(`${whole.tree}/data/linked`);
+  assert.deepEqual([mode! & 0o777, mtime!.getTime()], [0o611, 0]);
+  assert.equal((await Deno.stat(`${whole.tree}/data/e`)).mode! & 0o777, 0o711);
+});
+
+Deno.test("names of two paths are relative to descriptors and to a working directory of the target", async () => {
+  await using whole = await start({ "/data/d/file": "one" });
+  const script = `import os, tempfile
+os.chdir("/data/d"); os.rename("file", "renamed"); os.link("renamed", "../linked"); os.symlink("x", "soft")
+fd = os.open("/data", os.O_RDONLY)
+os.rename("linked", "back", src_dir_fd=fd, dst_dir_fd=os.open(".", os.O_RDONLY))
+os.mkdir("new", dir_fd=fd); os.rmdir("new", dir_fd=fd); os.unlink("soft"); os.makedirs("a/b/c")
+print(sorted(os.listdir(".")), os.path.basename(tempfile.mkdtemp(dir=".", prefix="t-"))[:2])`;
+  const { stdout, stderr } = await whole.run(["/usr/bin/python3", "-S", "-c", script]);
+  assert.deepEqual([stderr, stdout], ["", "['a', 'back', 'renamed'] t-\n"]);
+});

@@ -151,20 +151,6 @@ for (const symbol of ["realpath", "__realpath_chk", "canonicalize_file_name"]) {
   });
 }
 
-for (const symbol of ["getxattr", "lgetxattr", "listxattr", "llistxattr"]) {
-  Deno.test(`${symbol}() says "not supported" of a remote file, without a message`, async () => {
-    assert.deepEqual(await call(symbol, ["/data/file"]), { output: "EOPNOTSUPP", asked: [] });
-  });
-
-  Deno.test(`${symbol}() asks the kernel when the path is local`, async () => {
-    using local = await localFile();
-    const { output, asked } = await call(symbol, [local.path]);
-    assert.ok(["ENODATA", "0"].includes(output) || Number(output) > 0 || output === "EOPNOTSUPP", output);
-    assert.deepEqual(asked, []);
-    assert.equal((await call(symbol, ["/tmp/none-such"])).output, "ENOENT");
-  });
-}
-
 Deno.test("syscall() takes the same way as libc's names when the path is remote", async () => {
   const { output, asked } = await call("syscall", ["/data/file"]);
   const bytes = "remote bytes";

@@ -10,10 +10,12 @@ import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
 import { LAYER, LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
 import { type MessageNamed, NO_STAT, type Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
+import { Attributes } from "./attributes.ts";
 import { Handles, type InUse } from "./handles.ts";
 import { OnDemand } from "./on_demand.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
 import type { Listing } from "./listing.ts";
+import { OpenPaths } from "./open_paths.ts";
 import { directoryKey, Snapshots } from "./snapshots.ts";
 import { Tree } from "./tree.ts";
 import { askForDirectory } from "./working_directory.ts";
@@ -49,7 +51,9 @@ const NOTHING = new Uint8Array(0);
 export class Files implements Disposable {
   readonly handles: Handles;
   readonly #agent: AgentClient;
+  readonly paths = new OpenPaths();
   readonly tree: Tree;
+  readonly attributes: Attributes;
   readonly #snapshots: Snapshots;
   readonly #writing: Writing | undefined;
   readonly #onDemand: OnDemand;
@@ -58,9 +62,14 @@ export class Files implements Disposable {
   constructor(agent: AgentClient, now: () => number = () => performance.now(), inUse?: InUse, writing?: Writing) {
     this.#agent = agent;
     this.#snapshots = new Snapshots(agent, now);
-    this.tree = new Tree(agent, this.#snapshots, (number) => writing?.handleOf(number));
+    const handleOf = (number: bigint) => writing?.handleOf(number);
+    this.attributes = new Attributes(agent, this.#snapshots, handleOf);
+    this.tree = new Tree(agent, this.#snapshots, this.paths, handleOf);
     this.#writing = writing;
-    if (writing) writing.onChange = () => this.#snapshots.outdate();
+    if (writing) {
+      writing.onChange = () => this.#snapshots.outdate();
+      writing.onOpened = (stat, path) => this.paths.opened(stat, path);
+    }
     this.handles = new Handles((handle) => agent.tell({ type: "CloseHandle", handle }), inUse);
     this.#onDemand = new OnDemand(agent, this.handles, now);
   }
@@ -115,6 +124,7 @@ export class Files implements Disposable {
     this.#agent.request({ ...message, inlineBytes: LAYER_LIMITS.inlineBytes }, (answer) => {
       if (!answer) return failure(ERRNO.EIO);
       observe?.(answer.errno, answer.stat);
+      if (answer.errno === 0) this.paths.opened(answer.stat, path);
       const opening = { path, flags };
       if (!this.#isWritten(answer, id, shim, opening)) this.#opened(answer, answer.data, id, shim, opening);
     });
@@ -145,6 +155,7 @@ export class Files implements Disposable {
         return this.#open({ ...message, path }, id, shim);
       }
       if (answer.errno !== 0) this.#snapshots.observer(path)?.(answer.errno, undefined);
+      else this.paths.opened(answer.stat, path);
       const listing = answer.errno === 0 ? this.#snapshots.add(directoryKey(path), answer, asked) : undefined;
       this.#opened(answer, answer.data.subarray(0, answer.entryBytes), id, shim, { path, flags, listing });
     });

@@ -41,6 +41,8 @@ interface Facts {
   readonly validity: Validity;
   /** How many times a record was of use. */
   used: number;
+  /** By the attribute's name, of entries from `first` on: the errno of lgetxattr, or 0. See `EntryAttributes`. */
+  attributes?: Map<string, { errnos: Uint8Array; validity: Validity }>;
 }
 
 /** Entries side by side whose records come in one answer. */
@@ -117,6 +119,31 @@ export class Listing {
     const at = facts ? ordinal - facts.first : -1;
     if (!facts || at < 0 || at >= facts.count) return undefined;
     return facts.records.subarray(at * RECORD_BYTES, (at + 1) * RECORD_BYTES);
+  }
+
+  /** The errno that asking for this attribute gives; 0: ask; undefined: not known. */
+  attributeErrno(ordinal: number, attribute: string, isValid: (validity: Validity) => boolean): number | undefined {
+    const facts = this.#facts.get(blockOf(ordinal));
+    const known = facts?.attributes?.get(attribute);
+    return known && isValid(known.validity) ? known.errnos[ordinal - facts!.first] : undefined;
+  }
+
+  /** The entries whose records came together with this one's, if that is known still. */
+  knownWith(ordinal: number): Block | undefined {
+    const facts = this.#facts.get(blockOf(ordinal));
+    const isAmong = facts && ordinal >= facts.first && ordinal < facts.first + facts.count;
+    return isAmong ? this.#names(facts.first, facts.first + facts.count) : undefined;
+  }
+
+  /** `errnos` has for each entry of the block a byte per attribute. */
+  addAttributes({ first, count }: Block, attributes: readonly string[], errnos: Uint8Array, validity: Validity): void {
+    const facts = this.#facts.get(blockOf(first));
+    if (facts?.first !== first) return;
+    facts.attributes ??= new Map();
+    attributes.forEach((attribute, at) => {
+      const own = Uint8Array.from({ length: count }, (_, entry) => errnos[entry * attributes.length + at] ?? 0);
+      facts.attributes!.set(attribute, { errnos: own, validity });
+    });
   }
 
   /** Takes over records that belong to entries from `first` on, in the place of others of the same block. */

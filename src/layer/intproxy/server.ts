@@ -143,6 +143,8 @@ export class Server {
       case "SetOwner":
       case "SetTimes":
       case "Truncate":
+      case "SetAttribute":
+      case "RemoveAttribute":
         return files.tree.onChange(frame, frame.id, shim);
       case "OpenWriting":
       case "SyncWriting":
@@ -150,6 +152,10 @@ export class Server {
       case "AllocateWriting":
       case "MappedWriting":
         return writing.onRequest(frame, frame.id, shim);
+      case "GetAttribute":
+        return files.attributes.onRequest(frame, frame.id, shim);
+      case "PathOf":
+        return files.tree.onPathOf(frame, frame.id, shim);
       case "Resolve":
       case "ReverseName":
         return onNameRequest(agent, destinations, frame, frame.id, shim);
@@ -182,6 +188,7 @@ const OPENS: ReadonlySet<LayerFrame["type"]> = new Set(["Open", "OpenWriting"]);
 
 /** Requests whose answer does not depend on what was written, or that see to it themselves. */
 const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
+  "PathOf",
   "Fetch",
   "CloseHandle",
   "DescriptorClosed",

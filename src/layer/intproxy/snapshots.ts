@@ -101,7 +101,7 @@ export class Snapshots {
   /** A directory was listed, asked for at `asked`. Copies what it keeps. Returns what more entries may be added to. */
   add(key: string, { data, entryBytes, isAll, stat }: Listed, asked: Moment): Listing {
     const entries = data.slice(0, entryBytes);
-    const validity = this.#validity(asked);
+    const validity = this.validity(asked);
     const listing = new Listing({ entries, isAll, validity, ctime: { sec: stat.ctimeSec, nsec: stat.ctimeNsec } });
     if (data.length - entryBytes >= RECORD_BYTES) {
       listing.add(0, data.slice(entryBytes), validity);
@@ -113,18 +113,25 @@ export class Snapshots {
     return listing;
   }
 
+  /** The entry of which this is the lstat that is known, or the stat when `isFollowing`. */
+  entry(path: Uint8Array, isFollowing: boolean): { listing: Listing; ordinal: number } | undefined {
+    const record = this.recordOf(path, isFollowing ? 0 : AT_SYMLINK_NOFOLLOW);
+    const found = record && this.#find(path);
+    return found?.ordinal === undefined ? undefined : { listing: found.listing, ordinal: found.ordinal };
+  }
+
   /** This name is known not to exist. */
   isMissing(path: Uint8Array): boolean {
     const found = this.#find(path);
     return found !== undefined && found.ordinal === undefined && found.listing.isAll &&
-      this.#isValid(found.listing.validity);
+      this.isValid(found.listing.validity);
   }
 
   /** The record that stat with these flags would give, if it is known. */
   recordOf(path: Uint8Array, flags: number): Uint8Array | undefined {
     const found = this.#find(path);
     if (found?.ordinal === undefined) return undefined;
-    const record = found.listing.recordOf(found.ordinal, (validity) => this.#isValid(validity));
+    const record = found.listing.recordOf(found.ordinal, (validity) => this.isValid(validity));
     if (record) this.#unusedListings = 0;
     return record && usable(record, flags);
   }
@@ -156,13 +163,13 @@ export class Snapshots {
       if (!answer && !this.#agent.isLost) this.canAsk = false;
       const records = answer?.errno === 0 ? answer.data.slice() : new Uint8Array(0);
       if (records.length === block.count * RECORD_BYTES) {
-        listing.add(block.first, records, this.#validity(asked));
+        listing.add(block.first, records, this.validity(asked));
         this.#unusedListings = 0;
         this.#shrink();
       }
       // Who asked gets its answer, however soon that must not be passed on to others.
       const record = records.subarray((ordinal - block.first) * RECORD_BYTES).subarray(0, RECORD_BYTES);
-      listing.recordOf(ordinal, (validity) => this.#isValid(validity));
+      listing.recordOf(ordinal, (validity) => this.isValid(validity));
       onRecord(record.length === RECORD_BYTES ? usable(record, flags) : undefined);
       for (const next of others) next();
       if (answer?.errno !== 0) this.#forget(key, listing);
@@ -210,11 +217,12 @@ export class Snapshots {
     return { key, listing, ordinal: listing.ordinalOf(keyOf(name)) };
   }
 
-  #validity(asked: Moment): Validity {
+  /** Of an answer that is there now. */
+  validity(asked: Moment): Validity {
     return { era: asked.era, until: Math.min(this.#now() + FACTS_MS, asked.at + ANSWER_MS) };
   }
 
-  #isValid({ era, until }: Validity): boolean {
+  isValid({ era, until }: Validity): boolean {
     return era === this.#era && this.#now() < until;
   }
 

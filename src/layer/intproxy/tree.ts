@@ -7,25 +7,39 @@ import type { LAYER } from "../../proto/layer.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
 import type { TREE } from "../../proto/tree.ts";
 import type { AgentClient } from "./agent_client.ts";
+import type { OpenPaths } from "./open_paths.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 /** Those that are answered by Done. */
 export type Change = MessageNamed<typeof LAYER, keyof typeof TREE>;
 
+const RENAME_EXCHANGE = 2;
+const NOTHING = new Uint8Array(0);
+
 export class Tree {
   readonly #agent: AgentClient;
   readonly #snapshots: Snapshots;
+  readonly #paths: OpenPaths;
   /** The agent's handle of a file that is written, by its number on the shelf. */
   readonly #handleOf: (number: bigint) => bigint | undefined;
 
-  constructor(agent: AgentClient, snapshots: Snapshots, handleOf: (number: bigint) => bigint | undefined) {
+  constructor(
+    agent: AgentClient,
+    snapshots: Snapshots,
+    paths: OpenPaths,
+    handleOf: (number: bigint) => bigint | undefined,
+  ) {
     this.#agent = agent;
     this.#handleOf = handleOf;
     this.#snapshots = snapshots;
+    this.#paths = paths;
   }
 
   onChange(message: Change, id: number, shim: ShimConnection): void {
+    // The request's bytes do not last as long as its answer takes.
+    const renamed = message.type === "Rename" ? { from: message.from.slice(), to: message.to.slice() } : undefined;
+    const isExchange = message.type === "Rename" && (message.flags & RENAME_EXCHANGE) !== 0;
     this.#snapshots.outdate();
     const isByNumber = message.type === "Link"
       ? message.from.length === 0
@@ -38,7 +52,14 @@ export class Tree {
     }
     this.#agent.request(message, (answer) => {
       this.#snapshots.outdate();
-      shim.send({ type: "Done", errno: answer?.errno ?? ERRNO.EIO }, id);
+      const errno = answer?.errno ?? ERRNO.EIO;
+      if (renamed && errno === 0) this.#paths.renamed(renamed.from, renamed.to, isExchange);
+      shim.send({ type: "Done", errno }, id);
     });
+  }
+
+  onPathOf(message: MessageNamed<typeof LAYER, "PathOf">, id: number, shim: ShimConnection): void {
+    const path = this.#paths.find(message);
+    shim.send({ type: "PathReply", errno: path ? 0 : ERRNO.ESTALE, path: path ?? NOTHING }, id);
   }
 }

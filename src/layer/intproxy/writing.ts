@@ -53,6 +53,8 @@ export class Writing {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Called when something at the target changes. */
   onChange: () => void = () => {};
+  /** Called when a file has been opened by this path. */
+  onOpened: (stat: Stat, path: Uint8Array) => void = () => {};
 
   constructor(directory: string, agent: AgentClient, log: (line: string) => void) {
     this.#agent = agent;
@@ -159,6 +161,7 @@ export class Writing {
       if (!answer) return failure(ERRNO.EIO);
       if (answer.errno !== 0) return failure(answer.errno);
       const { stat, handle, restHandle } = answer;
+      this.onOpened(stat, path);
       const contents = { stat, restHandle, data: answer.data.slice() };
       this.#run((async () => {
         const file = await this.#opened(contents, handle, flags);

@@ -158,20 +158,6 @@ static int run_canonicalize(const char *symbol, char **a)
 	return 0;
 }
 
-static int run_getxattr(const char *symbol, char **a)
-{
-	char value[64];
-	ssize_t (*get)(const char *, const char *, void *, size_t) = function(symbol);
-	return say(get(a[0], "user.none", value, sizeof value));
-}
-
-static int run_listxattr(const char *symbol, char **a)
-{
-	char value[1024];
-	ssize_t (*list)(const char *, char *, size_t) = function(symbol);
-	return say(list(a[0], value, sizeof value));
-}
-
 /* ---- stat ---- */
 
 static int show_stat(int result, const struct stat *st)
@@ -509,8 +495,6 @@ static const struct command commands[] = {
 	{ "__readlink_chk", run_readlink_chk }, { "__readlinkat_chk", run_readlinkat_chk },
 	{ "realpath", run_realpath }, { "__realpath_chk", run_realpath_chk },
 	{ "canonicalize_file_name", run_canonicalize },
-	{ "getxattr", run_getxattr }, { "lgetxattr", run_getxattr },
-	{ "listxattr", run_listxattr }, { "llistxattr", run_listxattr },
 	{ "stat", run_stat }, { "stat64", run_stat }, { "lstat", run_stat }, { "lstat64", run_stat },
 	{ "fstat", run_fstat }, { "fstat64", run_fstat }, { "fstatat", run_fstatat }, { "fstatat64", run_fstatat },
 	{ "__xstat", run_xstat }, { "__xstat64", run_xstat }, { "__lxstat", run_xstat }, { "__lxstat64", run_xstat },
