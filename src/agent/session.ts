@@ -184,26 +184,17 @@ export class Session {
         return this.#answer(id, this.#files.readLink(frame));
       case "RealPath":
         return this.#answer(id, this.#files.realPath(frame));
-      case "Rename":
-      case "Link":
-      case "Symlink":
-      case "MakeNode":
-      case "Remove":
-      case "SetMode":
-      case "SetOwner":
-      case "SetTimes":
-      case "Truncate":
-      case "SetAttribute":
-      case "RemoveAttribute":
-        return this.#answer(id, this.#tree.change(frame));
       case "OpenWriting":
         return this.#answer(id, this.#writing.open(frame));
       case "Write":
         return this.#answer(id, this.#writing.write(frame));
       case "Allocate":
         return this.#answer(id, this.#writing.allocate(frame));
-      default:
-        throw new WireError(`It sent "${frame.type}", which is not for an agent`);
+      default: {
+        const answer = this.#tree.answer(frame);
+        if (!answer) throw new WireError(`It sent "${frame.type}", which is not for an agent`);
+        return this.#answer(id, answer);
+      }
     }
   }
 

@@ -5,7 +5,7 @@
 import { ERRNO } from "../base/errors.ts";
 import { type AGENT, AGENT_LIMITS, type AgentMessage } from "../proto/agent.ts";
 import type { MessageNamed } from "../proto/schema.ts";
-import type { TREE } from "../proto/tree.ts";
+import { TREE } from "../proto/tree.ts";
 import type { PackedRights } from "../sys/files.ts";
 import {
   ATTRIBUTE_BYTES,
@@ -40,6 +40,13 @@ export class Tree {
   constructor(root: number, rights: PackedRights, borrow: Borrow = () => Promise.resolve(-ERRNO.EBADF)) {
     this.#place = { root, rights };
     this.#borrow = borrow;
+  }
+
+  /** The answer to a request that is for the tree; undefined when it is not. */
+  answer(message: AgentMessage): Promise<AgentMessage> | undefined {
+    if (message.type === "GetAttribute") return this.attribute(message);
+    if (message.type === "EntryAttributes") return this.entryAttributes(message);
+    return message.type in TREE ? this.change(message as Change) : undefined;
   }
 
   /** What is asked for, done; or its errno. */
