@@ -45,3 +45,156 @@ for (
     assert.deepEqual([stdout.split(" ")[0], stderr], [DIGEST, ""]);
   });
 }
+
+/** Runs a Python program over the big file; `path` and `size` are given to it. */
+async function python(program: string, whole?: Whole): Promise<{ stdout: string; stderr: string; messages: string[] }> {
+  await using own = whole ? undefined : await started();
+  const text = `import os, sys, hashlib, threading, mmap\npath = "/data/big"\nsize = ${SIZE}\n${program}`;
+  return await (whole ?? own!).run(["/usr/bin/python3", "-c", text]);
+}
+
+const SUM = BYTES.reduce((sum, byte) => sum + byte, 0);
+
+const WAYS: Record<string, string> = {
+  "read()": `print(hashlib.sha256(open(path, "rb").read()).hexdigest())`,
+  "lines of text in a stream": `h = hashlib.sha256()
+for line in open(path, "rb", 8192): h.update(line)
+print(h.hexdigest())`,
+  "pread from the end to the beginning": `fd = os.open(path, os.O_RDONLY)
+parts = []
+at = size
+while at > 0:
+    begin = max(0, at - 70001)
+    parts.append(os.pread(fd, at - begin, begin))
+    at = begin
+print(hashlib.sha256(b"".join(reversed(parts))).hexdigest())`,
+  "a mapping": `fd = os.open(path, os.O_RDONLY)
+m = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+print(hashlib.sha256(m).hexdigest())`,
+  "private mappings of pieces": `fd = os.open(path, os.O_RDONLY)
+h = hashlib.sha256()
+for at in range(0, size, 1 << 20):
+    h.update(mmap.mmap(fd, min(1 << 20, size - at), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ, offset=at)[:])
+print(h.hexdigest())`,
+  "preadv into many buffers": `fd = os.open(path, os.O_RDONLY)
+h = hashlib.sha256()
+at = 0
+while True:
+    parts = [bytearray(n) for n in (1, 4095, 4097, 100000, 7)]
+    count = os.preadv(fd, parts, at)
+    if count == 0: break
+    h.update(b"".join(parts)[:count])
+    at += count
+print(h.hexdigest())`,
+  "sendfile to a socket": `import socket
+a, b = socket.socketpair()
+fd = os.open(path, os.O_RDONLY)
+def send():
+    at = 0
+    while at < size: at += os.sendfile(a.fileno(), fd, at, size - at)
+    a.close()
+threading.Thread(target=send).start()
+h = hashlib.sha256()
+while part := b.recv(1 << 20): h.update(part)
+print(h.hexdigest())`,
+  "splice to a pipe": `r, w = os.pipe()
+fd = os.open(path, os.O_RDONLY)
+def send():
+    while os.splice(fd, w, 1 << 20): pass
+    os.close(w)
+if not hasattr(os, "splice"): os.splice = None
+threading.Thread(target=send).start()
+h = hashlib.sha256()
+while part := os.read(r, 1 << 20): h.update(part)
+print(h.hexdigest())`,
+  "a child that goes on where its parent stopped": `fd = os.open(path, os.O_RDONLY)
+os.set_inheritable(fd, True)
+h = hashlib.sha256()
+first = os.read(fd, 3000000)
+sys.stdout.flush()
+code = "import os,sys,hashlib\\nh=hashlib.sha256(sys.stdin.buffer.read(3000000))\\nwhile p := os.read(%d, 50000): h.update(p)\\nprint(h.hexdigest())" % fd
+r, w = os.pipe()
+if os.fork() == 0:
+    os.dup2(r, 0)
+    os.close(w)
+    os.execv(sys.executable, [sys.executable, "-c", code])
+os.close(r)
+os.write(w, first) if False else [os.write(w, first[i:i + 60000]) for i in range(0, len(first), 60000)]
+os.close(w)
+os.wait()`,
+};
+
+for (const [way, program] of Object.entries(WAYS)) {
+  Deno.test(`a big file is read right by ${way}`, async () => {
+    const { stdout, stderr } = await python(program);
+    assert.deepEqual([stdout.trim(), stderr], [DIGEST, ""]);
+  });
+}
+
+Deno.test("threads and processes that share a position get every byte once", async () => {
+  const { stdout, stderr } = await python(`
+fd = os.open(path, os.O_RDONLY)
+r, w = os.pipe()
+def work():
+    total = count = 0
+    while part := os.read(fd, 30011):
+        assert 0 not in part
+        total += sum(part)
+        count += len(part)
+    os.write(w, b"%d %d\\n" % (total, count))
+pids = []
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0:
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        os._exit(0)
+    pids.append(pid)
+[os.waitpid(pid, 0) for pid in pids]
+os.close(w)
+lines = [tuple(map(int, line.split())) for line in os.read(r, 10000).splitlines()]
+print(sum(l[0] for l in lines), sum(l[1] for l in lines), len(lines))`);
+  assert.deepEqual([stdout.trim(), stderr], [`${SUM} ${SIZE} 6`, ""]);
+});
+
+Deno.test("threads and processes that read at random see no hole", async () => {
+  const { stdout, stderr } = await python(`
+import random
+fd = os.open(path, os.O_RDONLY)
+def work(seed):
+    rng = random.Random(seed)
+    for _ in range(300):
+        part = os.pread(fd, rng.randrange(1, 9000), rng.randrange(0, size - 9000))
+        assert part and 0 not in part
+pids = []
+for child in range(3):
+    pid = os.fork()
+    if pid == 0:
+        threads = [threading.Thread(target=work, args=(child * 10 + t,)) for t in range(3)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        os._exit(0)
+    pids.append(pid)
+print([os.waitpid(pid, 0)[1] for pid in pids])
+print(hashlib.sha256(b"".join(os.pread(fd, 100000, at) for at in range(0, size, 100000))).hexdigest())`);
+  assert.deepEqual([stdout.trim().split("\n"), stderr], [["[0, 0, 0]", DIGEST], ""]);
+});
+
+Deno.test("reading little of a big file asks for little, reading it in order for no more than it takes", async () => {
+  await using whole = await started();
+  const reads = (messages: string[]) => messages.filter((type) => type === "ReadAt").length;
+  const few = await python(
+    `fd = os.open(path, os.O_RDONLY)
+for at in (5000000, 2000000, 8000000): os.pread(fd, 4096, at)`,
+    whole,
+  );
+  assert.equal(few.messages.filter((type) => type === "Open").length, 1);
+  assert.equal(reads(few.messages), 3);
+  const all = await python(
+    `fd = os.open(path, os.O_RDONLY)
+while os.read(fd, 65536): pass`,
+    whole,
+  );
+  assert.equal(reads(all.messages), Math.ceil((SIZE - (1 << 20)) / (256 << 10)));
+});

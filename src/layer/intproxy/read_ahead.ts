@@ -24,7 +24,7 @@ const RANDOM_BYTES = 64 << 10;
 const FIRST_WINDOW_BYTES = 1 << 20;
 const WINDOW_BYTES = 8 << 20;
 /** What a reader in order may leap over (what it finds in its memory already) and still be one. */
-const LEAP_BYTES = 1 << 20;
+const LEAP_BYTES = 128 << 10;
 const STREAMS = 4;
 /** What waits longer is asked for anew: the file may have changed. */
 const FRESH_MS = 1000;
