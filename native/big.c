@@ -1,5 +1,5 @@
 /* big.c - remote files that fill on demand. See big.h. */
-#include "big.h"
+#include "big_parts.h"
 #include "fds.h"
 #include "wire.h"
 
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, MOST_BYTES = 256 << 10, FRESH_MS = 200 };
+enum { FRESH_MS = 200 };
 /* Of one file at most, and never more than a sixteenth of the machine's memory. */
 #define KEPT_BYTES ((uint64_t)256 << 20)
 /* What is present beyond a read for it to need no lock: readers who share the position overtake each other by less. */
@@ -20,24 +20,17 @@ enum { PAGE = 4096, MOST_BYTES = 256 << 10, FRESH_MS = 200 };
 uint8_t big_marks[BIG_MARKS];
 static _Atomic int highest_mark = -1;
 
-/* One look at a descriptor. */
-struct big {
-	int fd;
-	/* The same file with a position of its own; -1: not opened yet, or it cannot be. */
-	int again;
-	bool is_tried, can_store, is_unlimited;
-	uint64_t inode, size, stored;
-	int64_t handle;
-};
-
-static bool look(struct big *it, int fd)
+bool big_look(struct big *it, int fd, bool is_whole_too)
 {
 	struct stat st;
-	if (kernel(SYS_fstat, fd, &st) < 0 || st.st_mode != (S_IFREG | BIG_MODE) || st.st_nlink != 0)
+	if (kernel(SYS_fstat, fd, &st) < 0 || !fds_is_ours(st.st_mode, st.st_nlink))
+		return false;
+	if (!is_whole_too && st.st_mode != (S_IFREG | BIG_MODE))
 		return false;
 	*it = (struct big){
 		.fd = fd,
 		.again = -1,
+		.is_whole = st.st_mode == (S_IFREG | WHOLE_MODE),
 		.inode = st.st_ino,
 		.size = (uint64_t)st.st_size,
 		.stored = (uint64_t)st.st_blocks * 512,
@@ -45,18 +38,28 @@ static bool look(struct big *it, int fd)
 	return true;
 }
 
-static void leave(struct big *it)
+static bool look(struct big *it, int fd)
+{
+	return big_look(it, fd, false);
+}
+
+void big_leave(struct big *it)
 {
 	if (it->again >= 0)
 		kernel(SYS_close, it->again);
 }
 
-static int again(struct big *it)
+int big_again(struct big *it)
 {
 	if (it->is_tried)
 		return it->again;
 	it->is_tried = true;
+	/* Only a big one's owner may write: for a moment it is one, with nothing missing. */
+	if (it->is_whole)
+		kernel(SYS_fchmod, it->fd, BIG_MODE);
 	it->again = fds_open_again(it->fd, O_RDWR);
+	if (it->is_whole)
+		kernel(SYS_fchmod, it->fd, WHOLE_MODE);
 	it->can_store = it->again >= 0;
 	if (it->again == -EACCES) /* it is another user's by now */
 		it->again = fds_open_again(it->fd, O_RDONLY);
@@ -125,7 +128,7 @@ static void note_presence(struct big *it, uint64_t low, uint64_t high)
 static uint64_t present(struct big *it, uint64_t offset)
 {
 	uint64_t there = recall(it, offset);
-	if (there || offset >= it->size || again(it) < 0)
+	if (there || offset >= it->size || big_again(it) < 0)
 		return there;
 	long hole = kernel(SYS_lseek, it->again, offset, SEEK_HOLE);
 	if (hole < 0 || (uint64_t)hole <= offset)
@@ -147,7 +150,7 @@ struct scratch {
 };
 static struct scratch scratches[SCRATCHES];
 
-static int64_t now_ms(void)
+int64_t big_now_ms(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -201,10 +204,11 @@ static void put_scratch(struct scratch *it, const struct scratch *spare)
 /* ---- fetching ---- */
 
 /* At least `length` bytes (fewer: the file ends there), at most `most`, into memory of ours; their number or -errno. */
-static long ask(struct big *it, uint64_t offset, size_t length, size_t most, char *into)
+long big_ask(struct big *it, uint64_t offset, size_t length, size_t most, char *into)
 {
+	int64_t opened_ms;
 	if (!it->handle)
-		it->handle = fds_handle(it->fd);
+		it->handle = fds_handle(it->fd, &opened_ms);
 	if (it->handle <= 0)
 		return -EIO;
 	struct wire_call call;
@@ -230,12 +234,7 @@ static long ask(struct big *it, uint64_t offset, size_t length, size_t most, cha
 	return chunk.error ? refused(chunk.error) : (long)chunk.data.length;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static long write_all(int fd, const char *from, size_t length, uint64_t offset)
+long big_write(int fd, const char *from, size_t length, uint64_t offset)
 {
 	for (size_t done = 0; done < length;) {
 		long count = kernel(SYS_pwrite64, fd, from + done, length - done, offset + done);
@@ -249,8 +248,12 @@ static long write_all(int fd, const char *from, size_t length, uint64_t offset)
 /* What was received becomes part of the file, in whole pages; a short answer is the file's end by now. */
 static long keep(struct big *it, uint64_t from, const char *bytes, size_t count, bool is_end)
 {
+	struct stat st;
+	/* Whoever saw the file cut short meanwhile has cut it here. */
+	if (kernel(SYS_fstat, it->again, &st) < 0 || (uint64_t)st.st_size < it->size)
+		return -EIO;
 	size_t whole = is_end || from + count >= it->size ? count : count & ~(size_t)(PAGE - 1);
-	long error = write_all(it->again, bytes, whole, from);
+	long error = big_write(it->again, bytes, whole, from);
 	if (error)
 		return error;
 	if (is_end && from + count < it->size) {
@@ -267,7 +270,7 @@ static long keep(struct big *it, uint64_t from, const char *bytes, size_t count,
 static long fill_hole(struct big *it, uint64_t offset, size_t length)
 {
 	uint64_t from = offset & ~(uint64_t)(PAGE - 1);
-	if (again(it) < 0 || !it->can_store)
+	if (big_again(it) < 0 || !it->can_store)
 		return 0;
 	if (!it->is_unlimited && it->stored + MOST_BYTES > kept_bytes())
 		return 0;
@@ -281,7 +284,7 @@ static long fill_hole(struct big *it, uint64_t offset, size_t length)
 	if (!scratch)
 		return -ENOMEM;
 	scratch->length = 0;
-	long count = ask(it, from, needed, most, scratch->memory);
+	long count = big_ask(it, from, needed, most, scratch->memory);
 	long error = count < 0 ? count : keep(it, from, scratch->memory, (size_t)count, (uint64_t)count < needed);
 	put_scratch(scratch, &spare);
 	return error ? error : 1;
@@ -295,13 +298,13 @@ static long read_past(struct big *it, char *into, size_t room, uint64_t offset)
 	struct scratch *scratch = take_scratch(it, offset, &spare);
 	if (!scratch)
 		return -ENOMEM;
-	int64_t now = now_ms();
+	int64_t now = big_now_ms();
 	bool is_there = scratch->inode == it->inode && offset - scratch->offset < scratch->length &&
 			now - scratch->filled_ms < FRESH_MS;
 	long count = 0;
 	if (!is_there) {
 		scratch->length = 0;
-		count = ask(it, offset, least(room, MOST_BYTES), MOST_BYTES, scratch->memory);
+		count = big_ask(it, offset, least(room, MOST_BYTES), MOST_BYTES, scratch->memory);
 		if (count > 0) {
 			scratch->inode = it->inode;
 			scratch->offset = offset;
@@ -370,7 +373,7 @@ long big_read_at(int fd, void *into, size_t room, int64_t offset)
 	if (offset < 0 || !look(&it, fd) || (uint64_t)offset >= it.size)
 		return BYPASS;
 	long result = read_at(&it, into, room, (uint64_t)offset);
-	leave(&it);
+	big_leave(&it);
 	return result;
 }
 
@@ -380,7 +383,7 @@ long big_readv_at(int fd, const struct iovec *parts, int count, int64_t offset)
 	if (offset < 0 || count <= 0 || count > 1024 || !look(&it, fd) || (uint64_t)offset >= it.size)
 		return BYPASS;
 	long result = readv_at(&it, parts, count, (uint64_t)offset);
-	leave(&it);
+	big_leave(&it);
 	return result;
 }
 
@@ -398,7 +401,7 @@ static bool move_on(struct big *it, uint64_t from, uint64_t to)
 	uint64_t all = ~(uint64_t)0, before;
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_AT, .l_len = 1 };
 	kernel(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
-	int own = again(it);
+	int own = big_again(it);
 	/* One that is stopped inside is not waited for. */
 	for (int tries = 0; own >= 0 && tries < LOCK_TRIES; tries++) {
 		if (kernel(SYS_fcntl, own, F_OFD_SETLK, &lock) != -EAGAIN)
@@ -462,7 +465,7 @@ long big_read(int fd, void *into, size_t room)
 				break;
 		}
 	}
-	leave(&it);
+	big_leave(&it);
 	return result;
 }
 
@@ -480,7 +483,7 @@ long big_readv(int fd, const struct iovec *parts, int count)
 		}
 		result = readv_at(&it, parts, count, (uint64_t)from);
 	} while (result >= 0 && !move_on(&it, (uint64_t)from, (uint64_t)(from + result)));
-	leave(&it);
+	big_leave(&it);
 	return result;
 }
 
@@ -510,7 +513,7 @@ static bool has_memory_for(uint64_t bytes)
 static long make_present(struct big *it, uint64_t from, uint64_t end)
 {
 	it->is_unlimited = true;
-	if (again(it) < 0 || !it->can_store)
+	if (big_again(it) < 0 || !it->can_store)
 		return it->again < 0 ? -EMFILE : -ENODEV;
 	if (end > from && end - from > it->stored && !has_memory_for(end - from - it->stored))
 		return -ENOMEM;
@@ -531,7 +534,7 @@ long big_map(int fd, int64_t offset, size_t length)
 		return BYPASS;
 	uint64_t end = (uint64_t)offset + length < (uint64_t)offset ? it.size : (uint64_t)offset + length;
 	long error = make_present(&it, (uint64_t)offset & ~(uint64_t)(PAGE - 1), least(end, it.size));
-	leave(&it);
+	big_leave(&it);
 	return error ? error : BYPASS;
 }
 
@@ -543,7 +546,7 @@ int big_make_whole(int fd)
 	long error = make_present(&it, 0, it.size);
 	if (!error)
 		kernel(SYS_fchmod, it.again, WHOLE_MODE);
-	leave(&it);
+	big_leave(&it);
 	return (int)error;
 }
 
@@ -565,11 +568,17 @@ int big_make_all_whole(bool is_every)
 
 /* ---- descriptors ---- */
 
+void big_mark_whole(int fd)
+{
+	if ((unsigned)fd < BIG_MARKS && !big_marks[fd])
+		big_marks[fd] = WHOLE_MARK;
+}
+
 void big_mark(int fd)
 {
 	if ((unsigned)fd >= BIG_MARKS)
 		return;
-	big_marks[fd] = 1;
+	big_marks[fd] = BIG_MARK;
 	int highest = atomic_load_explicit(&highest_mark, memory_order_relaxed);
 	while (fd > highest && !atomic_compare_exchange_weak(&highest_mark, &highest, fd))
 		;
@@ -582,9 +591,13 @@ bool big_has_any(void)
 
 int big_met(int fd)
 {
-	struct stat st;
-	if (kernel(SYS_fstat, fd, &st) < 0 || st.st_mode != (S_IFREG | BIG_MODE) || st.st_nlink != 0)
+	struct big it;
+	if (!big_look(&it, fd, true))
 		return 0;
+	if (it.is_whole) {
+		big_mark_whole(fd);
+		return 0;
+	}
 	big_mark(fd);
 	return (unsigned)fd >= BIG_MARKS || fd <= STDERR_FILENO ? big_make_whole(fd) : 0;
 }
@@ -593,9 +606,8 @@ int big_met(int fd)
 void big_closing(int fd)
 {
 	struct big it;
-	if (!look(&it, fd))
-		return;
-	int64_t handle = fds_handle(fd);
+	int64_t opened_ms;
+	int64_t handle = look(&it, fd) ? fds_handle(fd, &opened_ms) : 0;
 	if (handle > 0) {
 		struct wire_call call;
 		struct wire_descriptor_closed message = { .handle = (uint64_t)handle };
@@ -683,8 +695,8 @@ static long lend_copy(struct big *it, struct big_loan *loan, size_t length)
 	loan->lent = (int)kernel(SYS_memfd_create, "mirrord", MFD_CLOEXEC);
 	long count = loan->lent;
 	if (count >= 0)
-		count = ask(it, (uint64_t)loan->from, least(length, MOST_BYTES), least(length, MOST_BYTES), scratch->memory);
-	long error = count > 0 ? write_all(loan->lent, scratch->memory, (size_t)count, 0) : count;
+		count = big_ask(it, (uint64_t)loan->from, least(length, MOST_BYTES), least(length, MOST_BYTES), scratch->memory);
+	long error = count > 0 ? big_write(loan->lent, scratch->memory, (size_t)count, 0) : count;
 	put_scratch(scratch, &spare);
 	if (error < 0 && loan->lent >= 0)
 		kernel(SYS_close, loan->lent);
@@ -710,7 +722,7 @@ long big_lend(struct big_loan *loan, int fd, int64_t *offset, size_t *length)
 		there = result > 0 ? (uint64_t)result : 0;
 	}
 	*length = least(*length, there);
-	leave(&it);
+	big_leave(&it);
 	return result < 0 ? result : 0;
 }
 
@@ -726,7 +738,7 @@ void big_lent(struct big_loan *loan, long result)
 	}
 	struct big it = { .fd = loan->owner, .again = -1 };
 	move_on(&it, (uint64_t)loan->from, (uint64_t)(loan->from + result));
-	leave(&it);
+	big_leave(&it);
 }
 
 long big_seek(int fd, int64_t offset, int whence)

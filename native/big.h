@@ -27,12 +27,18 @@
 #include <sys/uio.h>
 
 enum { BIG_MARKS = 1 << 20 };
+/* Perhaps a remote file that is not all there; or one that is, and may have grown at the target (fresh.h). */
+enum { BIG_MARK = 1, WHOLE_MARK = 2 };
 extern uint8_t big_marks[BIG_MARKS];
 
-/* Perhaps a remote file that is not all there. */
+static inline int big_mark_of(int fd)
+{
+	return likely((unsigned)fd >= BIG_MARKS) ? 0 : big_marks[fd];
+}
+
 static inline bool big_may_be(int fd)
 {
-	return unlikely((unsigned)fd < BIG_MARKS && big_marks[fd]);
+	return unlikely(big_mark_of(fd) == BIG_MARK);
 }
 
 /* Makes the memfd `fd`, which holds the file's first `there` bytes, one that fills on demand; not yet sealed.
@@ -41,6 +47,7 @@ bool big_begin(int fd, uint64_t there, uint64_t size);
 
 /* Has fd's number looked at closer from now on. */
 void big_mark(int fd);
+void big_mark_whole(int fd);
 /* Has this process ever had such a file? */
 bool big_has_any(void);
 /* A descriptor that came from the kernel, and may be any: looks, and marks it. 0; or -errno: it must not be used. */

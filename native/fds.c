@@ -13,8 +13,15 @@
 #define DIRECTORY_PREFIX "mirrord-d-"
 #define WRITTEN_PREFIX "mirrord-w-"
 enum { PREFIX_LENGTH = sizeof FILE_PREFIX - 1, NAME_BYTES = 249, FOOTER_MAGIC = 0x6d646972 };
-/* Behind the stat stands the handle, or the number on the shelf. */
-enum { HANDLE_AT = PREFIX_LENGTH + 2 * WIRE_STAT_BYTES, HANDLE_DIGITS = 8, FILE_DIGITS = 16 };
+/* Behind the stat stand the handle and the time of opening, or the number on the shelf. */
+enum {
+	HANDLE_AT = PREFIX_LENGTH + 2 * WIRE_STAT_BYTES,
+	HANDLE_DIGITS = 8,
+	TIME_AT = HANDLE_AT + HANDLE_DIGITS,
+	TIME_DIGITS = 12,
+	FILE_DIGITS = 16,
+};
+_Static_assert(TIME_AT + TIME_DIGITS <= NAME_BYTES, "a memfd's name holds all that");
 _Static_assert(HANDLE_AT + FILE_DIGITS <= NAME_BYTES, "a memfd's name holds the stat and a number");
 
 static _Atomic bool has_directories;
@@ -40,21 +47,28 @@ void fds_start(void)
 
 static const char hex_digits[] = "0123456789abcdef";
 
-int fds_make(const struct wire_stat *stat, uint64_t handle)
+static char *put_digits(char *at, uint64_t value, int digits)
+{
+	for (int digit = digits - 1; digit >= 0; digit--)
+		*at++ = hex_digits[value >> (4 * digit) & 15];
+	return at;
+}
+
+int fds_make(const struct wire_stat *stat, uint64_t handle, bool is_big, int64_t opened_ms)
 {
 	uint8_t bytes[WIRE_STAT_BYTES];
 	char name[NAME_BYTES + 1];
 	struct wire_out out = { .at = bytes, .end = bytes + sizeof bytes };
 	wire_put_stat(&out, *stat);
-	const char *prefix = S_ISDIR(stat->mode) ? DIRECTORY_PREFIX : handle ? BIG_PREFIX : FILE_PREFIX;
+	const char *prefix = S_ISDIR(stat->mode) ? DIRECTORY_PREFIX : is_big ? BIG_PREFIX : FILE_PREFIX;
 	memcpy(name, prefix, PREFIX_LENGTH);
 	char *at = name + PREFIX_LENGTH;
 	for (size_t byte = 0; byte < sizeof bytes; byte++) {
 		*at++ = hex_digits[bytes[byte] >> 4];
 		*at++ = hex_digits[bytes[byte] & 15];
 	}
-	for (int digit = HANDLE_DIGITS - 1; handle && digit >= 0; digit--)
-		*at++ = hex_digits[handle >> (4 * digit) & 15];
+	if (handle)
+		at = put_digits(put_digits(at, handle, HANDLE_DIGITS), (uint64_t)opened_ms, TIME_DIGITS);
 	*at = '\0';
 	return (int)kernel(SYS_memfd_create, name, MFD_CLOEXEC);
 }
@@ -146,14 +160,14 @@ int fds_stat(int fd, struct wire_stat *stat)
 	return name && get_stat(name, stat) ? 0 : -EBADF;
 }
 
-/* The number of so many digits behind the stat, or -EBADF. */
-static int64_t number_in(const char *name, size_t length, int digits)
+/* The number of so many digits in the name, or -EBADF. */
+static int64_t number_in(const char *name, size_t length, int at, int digits)
 {
 	uint64_t number = 0;
-	if (length < (size_t)(HANDLE_AT + digits))
+	if (length < (size_t)(at + digits))
 		return -EBADF;
 	for (int digit = 0; digit < digits; digit++) {
-		int value = nibble(name[HANDLE_AT + digit]);
+		int value = nibble(name[at + digit]);
 		if (value < 0)
 			return -EBADF;
 		number = number << 4 | (unsigned)value;
@@ -169,21 +183,26 @@ int fds_written(int fd, uint64_t *file, struct wire_stat *stat)
 	if (kernel(SYS_fstat, fd, &st) < 0 || !fds_is_written(st.st_mode, st.st_nlink))
 		return -EBADF;
 	const char *name = name_of(fd, room, &length);
-	int64_t number = name && !memcmp(name, WRITTEN_PREFIX, PREFIX_LENGTH) ? number_in(name, length, FILE_DIGITS) : -1;
+	int64_t number = name && !memcmp(name, WRITTEN_PREFIX, PREFIX_LENGTH) ? number_in(name, length, HANDLE_AT, FILE_DIGITS) : -1;
 	if (number <= 0 || (stat && !get_stat(name, stat)))
 		return -EBADF;
 	*file = (uint64_t)number;
 	return 0;
 }
 
-int64_t fds_handle(int fd)
+int64_t fds_handle(int fd, int64_t *opened_ms)
 {
 	char room[NAME_ROOM];
 	size_t length;
 	const char *name = name_of(fd, room, &length);
 	if (!name)
 		return -EBADF;
-	return memcmp(name, BIG_PREFIX, PREFIX_LENGTH) ? 0 : number_in(name, length, HANDLE_DIGITS);
+	bool is_file = !memcmp(name, BIG_PREFIX, PREFIX_LENGTH) || !memcmp(name, FILE_PREFIX, PREFIX_LENGTH);
+	/* Without a handle, what follows is " (deleted)". */
+	if (!is_file || length < TIME_AT + TIME_DIGITS)
+		return 0;
+	*opened_ms = number_in(name, length, TIME_AT, TIME_DIGITS);
+	return number_in(name, length, HANDLE_AT, HANDLE_DIGITS);
 }
 
 /* Both are struct linux_dirent64: offset at byte 8, length of the record at byte 16. */

@@ -29,12 +29,15 @@ void fds_start(void);
  * their owner can open for writing. */
 enum { WHOLE_MODE = S_ISVTX | 0444, BIG_MODE = S_ISVTX | 0604 };
 
-/* An empty memfd for a file or directory with this stat, close-on-exec, readable and writable. Or -errno.
- * `handle` is the intproxy's number of a file that does not come whole, else 0. */
-int fds_make(const struct wire_stat *stat, uint64_t handle);
+/* In the time of opening: this file does not know its size (/proc, sysfs), and is new each time it is read. */
+#define FDS_ENDLESS ((int64_t)1 << 47)
 
-/* The handle of a file of ours, 0 when it has none; or -EBADF. */
-int64_t fds_handle(int fd);
+/* An empty memfd for a file or directory with this stat, close-on-exec, readable and writable. Or -errno.
+ * `handle` is the intproxy's number of the file, or 0; `is_big`: it will fill on demand. */
+int fds_make(const struct wire_stat *stat, uint64_t handle, bool is_big, int64_t opened_ms);
+
+/* The handle of a file of ours, 0 when it has none; or -EBADF. `*opened_ms`: when it was opened (CLOCK_MONOTONIC). */
+int64_t fds_handle(int fd, int64_t *opened_ms);
 
 /* Makes the filled memfd what the app gets: read-only, at its number, with the open flags `flags` and one of the modes
  * above. 0 or -errno. */

@@ -15,7 +15,7 @@ int hook_close(int fd)
 {
 	if (unlikely(wire_owns(fd)))
 		return edge(-EBADF);
-	if (big_may_be(fd))
+	if (unlikely(big_mark_of(fd)))
 		big_closing(fd);
 	uint64_t file = writing_file_of(fd);
 	int result = real.close(fd);
@@ -68,6 +68,8 @@ static int duplicate(int from, int to, int flags, bool is_dup3)
 	int result = is_dup3 ? real.dup3(from, to, flags) : real.dup2(from, to);
 	if (was_ours && result < 0)
 		kernel(SYS_close, to);
+	if (unlikely(big_mark_of(from)) && result >= 0)
+		big_met(result);
 	if (unlikely(file) && result >= 0)
 		writing_sync(file, WRITING_SYNC); /* "any errors … reported by close(2) are lost", dup(2) */
 	return result;

@@ -3,6 +3,7 @@
  */
 #include "big.h"
 #include "fds.h"
+#include "fresh.h"
 #include "real.h"
 #include "writing.h"
 
@@ -33,55 +34,120 @@ static ssize_t refused_to_directories(int fd, ssize_t count)
 	return -1;
 }
 
-ssize_t hook_read(int fd, void *into, size_t room)
+/* The checked forms end the program when `size`, the true size of the buffer, is too small: that is left to libc. */
+struct request {
+	int fd;
+	void *into;
+	size_t room;
+	const struct iovec *parts;
+	int count;
+	int64_t offset; /* -1: at the position */
+};
+
+static size_t room_of(const struct request *it)
 {
-	long result = big_may_be(fd) ? big_read(fd, into, room) : BYPASS;
-	return result == BYPASS ? refused_to_directories(fd, real.read(fd, into, room)) : edge_size(result);
+	size_t room = it->room;
+	for (int at = 0; it->parts && at < it->count; at++)
+		room += it->parts[at].iov_len;
+	return room;
 }
 
-/* The checked forms end the program when `size`, the true size of the buffer, is too small: that is left to libc. */
+static long or_errno(ssize_t result)
+{
+	return result < 0 ? -errno : result;
+}
+
+/* With libc's own functions, which are points of cancellation. */
+static long attempt(const struct request *it)
+{
+	bool is_big = big_mark_of(it->fd) == BIG_MARK;
+	long result = BYPASS;
+	if (it->parts) {
+		if (is_big)
+			result = it->offset < 0 ? big_readv(it->fd, it->parts, it->count) :
+						  big_readv_at(it->fd, it->parts, it->count, it->offset);
+		if (result != BYPASS)
+			return result;
+		return or_errno(it->offset < 0 ? real.readv(it->fd, it->parts, it->count) :
+						 real.preadv(it->fd, it->parts, it->count, it->offset));
+	}
+	if (is_big)
+		result = it->offset < 0 ? big_read(it->fd, it->into, it->room) :
+					  big_read_at(it->fd, it->into, it->room, it->offset);
+	if (result != BYPASS)
+		return result;
+	return or_errno(it->offset < 0 ? real.read(it->fd, it->into, it->room) :
+					 real.pread(it->fd, it->into, it->room, it->offset));
+}
+
+/* Of a descriptor with a mark: what may be a remote file; and if it has come to an end, once more if that is one no
+ * more. */
+static ssize_t read_marked(struct request it)
+{
+	fresh_before(it.fd, it.offset);
+	long result = attempt(&it);
+	if (result == 0 && fresh_at_end(it.fd, it.offset, room_of(&it)))
+		result = attempt(&it);
+	return it.offset < 0 ? refused_to_directories(it.fd, edge_size(result)) : edge_size(result);
+}
+
+ssize_t hook_read(int fd, void *into, size_t room)
+{
+	if (likely(!big_mark_of(fd)))
+		return refused_to_directories(fd, real.read(fd, into, room));
+	return read_marked((struct request){ .fd = fd, .into = into, .room = room, .offset = -1 });
+}
+
 ssize_t hook___read_chk(int fd, void *into, size_t room, size_t size)
 {
-	long result = big_may_be(fd) && room <= size ? big_read(fd, into, room) : BYPASS;
-	return result == BYPASS ? refused_to_directories(fd, real.__read_chk(fd, into, room, size)) : edge_size(result);
+	if (likely(!big_mark_of(fd)) || room > size)
+		return refused_to_directories(fd, real.__read_chk(fd, into, room, size));
+	return read_marked((struct request){ .fd = fd, .into = into, .room = room, .offset = -1 });
 }
 
 ssize_t hook_pread(int fd, void *into, size_t room, off_t offset)
 {
-	long result = big_may_be(fd) ? big_read_at(fd, into, room, offset) : BYPASS;
-	return result == BYPASS ? real.pread(fd, into, room, offset) : edge_size(result);
+	if (likely(!big_mark_of(fd)) || offset < 0)
+		return real.pread(fd, into, room, offset);
+	return read_marked((struct request){ .fd = fd, .into = into, .room = room, .offset = offset });
 }
 
 ssize_t hook___pread_chk(int fd, void *into, size_t room, off_t offset, size_t size)
 {
-	long result = big_may_be(fd) && room <= size ? big_read_at(fd, into, room, offset) : BYPASS;
-	return result == BYPASS ? real.__pread_chk(fd, into, room, offset, size) : edge_size(result);
+	if (likely(!big_mark_of(fd)) || offset < 0 || room > size)
+		return real.__pread_chk(fd, into, room, offset, size);
+	return read_marked((struct request){ .fd = fd, .into = into, .room = room, .offset = offset });
 }
 
 ssize_t hook_readv(int fd, const struct iovec *parts, int count)
 {
-	long result = big_may_be(fd) ? big_readv(fd, parts, count) : BYPASS;
-	return result == BYPASS ? real.readv(fd, parts, count) : edge_size(result);
+	if (likely(!big_mark_of(fd)) || !parts)
+		return real.readv(fd, parts, count);
+	return read_marked((struct request){ .fd = fd, .parts = parts, .count = count, .offset = -1 });
 }
 
 ssize_t hook_preadv(int fd, const struct iovec *parts, int count, off_t offset)
 {
-	long result = big_may_be(fd) ? big_readv_at(fd, parts, count, offset) : BYPASS;
-	return result == BYPASS ? real.preadv(fd, parts, count, offset) : edge_size(result);
+	if (likely(!big_mark_of(fd)) || !parts || offset < 0)
+		return real.preadv(fd, parts, count, offset);
+	return read_marked((struct request){ .fd = fd, .parts = parts, .count = count, .offset = offset });
 }
 
 /* preadv2(2): "if the offset argument is -1, then the current file offset is used and updated". */
 ssize_t hook_preadv2(int fd, const struct iovec *parts, int count, off_t offset, int flags)
 {
-	long result = BYPASS;
-	if (big_may_be(fd))
-		result = offset == -1 ? big_readv(fd, parts, count) : big_readv_at(fd, parts, count, offset);
-	return result == BYPASS ? real.preadv2(fd, parts, count, offset, flags) : edge_size(result);
+	bool is_plain = (flags & ~(RWF_HIPRI | RWF_NOWAIT)) == 0 && offset >= -1;
+	if (likely(!big_mark_of(fd)) || !parts || !is_plain)
+		return real.preadv2(fd, parts, count, offset, flags);
+	return read_marked((struct request){ .fd = fd, .parts = parts, .count = count, .offset = offset });
 }
 
 off_t hook_lseek(int fd, off_t offset, int whence)
 {
 	long result = big_may_be(fd) ? big_seek(fd, offset, whence) : BYPASS;
+	int64_t size = big_mark_of(fd) && whence == SEEK_END ? fresh_size(fd) : -1;
+	if (unlikely(size >= 0))
+		return real.lseek(fd, size + offset < 0 ? -1 : size + offset, SEEK_SET);
 	return result == BYPASS ? real.lseek(fd, offset, whence) : edge_size(result);
 }
 
@@ -89,7 +155,10 @@ off_t hook_lseek(int fd, off_t offset, int whence)
 
 void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
 {
-	long result = big_may_be(fd) && !(flags & MAP_ANONYMOUS) ? big_map(fd, offset, length) : BYPASS;
+	bool is_marked = big_mark_of(fd) && !(flags & MAP_ANONYMOUS);
+	if (is_marked)
+		fresh_reach(fd, (uint64_t)offset + length);
+	long result = is_marked && big_may_be(fd) ? big_map(fd, offset, length) : BYPASS;
 	if (result != BYPASS)
 		return (void *)edge_size(result);
 	void *map = real.mmap(at, length, protection, flags, fd, offset);
@@ -163,6 +232,21 @@ int hook_lio_listio(int mode, struct aiocb *const requests[], int count, struct 
 	return real.lio_listio(mode, requests, count, event);
 }
 
+/* Nobody here hears what happens at the target. ENOSPC (no more watches) makes programs look themselves from time to time:
+ * tail(1), file watchers of Node and Python. */
+int hook_inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+	struct place place;
+	switch (locate(AT_FDCWD, path, false, &place)) {
+	case LOCAL:
+		return real.inotify_add_watch(fd, path, mask);
+	case ABSENT:
+		return edge(-ENOENT);
+	default:
+		return edge(-ENOSPC);
+	}
+}
+
 /* Without /proc nothing could be fetched any more. */
 int hook_chroot(const char *path)
 {
@@ -187,7 +271,7 @@ static int copied(int to)
 
 int hook_dup(int fd)
 {
-	bool is_marked = big_may_be(fd);
+	bool is_marked = big_mark_of(fd) != 0;
 	int to = real.dup(fd);
 	return unlikely(is_marked) ? copied(to) : to;
 }
@@ -195,7 +279,7 @@ int hook_dup(int fd)
 int hook_fcntl(int fd, int command, long argument)
 {
 	bool is_copying = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
-	bool is_marked = is_copying && big_may_be(fd);
+	bool is_marked = is_copying && big_mark_of(fd);
 	int result = real.fcntl(fd, command, argument);
 	return unlikely(is_marked) ? copied(result) : result;
 }

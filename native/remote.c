@@ -1,5 +1,5 @@
 /* remote.c - the target's files, asked for over the wire. See remote.h. */
-#include "big.h"
+#include "big_parts.h"
 #include "fds.h"
 #include "remote.h"
 #include "wire.h"
@@ -125,7 +125,10 @@ int remote_open(struct wire_bytes path, int flags)
 		wire_finish(&call, true);
 		return reply.error == ON_SHELF ? writing_take(reply.handle, flags & ~O_ACCMODE) : refused(reply.error);
 	}
-	int fd = fds_make(&reply.stat, reply.is_whole ? 0 : reply.handle);
+	bool is_endless = reply.is_whole && reply.stat.size != reply.data.length;
+	int64_t opened_ms = big_now_ms() | (is_endless ? FDS_ENDLESS : 0);
+	bool is_file = S_ISREG(reply.stat.mode) && reply.handle <= UINT32_MAX;
+	int fd = fds_make(&reply.stat, is_file ? reply.handle : 0, is_file && !reply.is_whole, opened_ms);
 	if (fd < 0) {
 		wire_finish(&call, call.in.missing == 0);
 		return fd;
@@ -136,6 +139,8 @@ int remote_open(struct wire_bytes path, int flags)
 		error = fds_seal(fd, flags, is_big ? BIG_MODE : WHOLE_MODE);
 	if (!error && S_ISDIR(reply.stat.mode))
 		kernel(SYS_lseek, fd, DIRECTORY_BASE, SEEK_SET);
+	if (!error && is_file && !is_big && reply.handle)
+		big_mark_whole(fd);
 	/* The standard streams are read within libc. */
 	if (!error && is_big && fd <= STDERR_FILENO)
 		error = big_make_whole(fd);

@@ -1,5 +1,6 @@
 /* stats.c - hooks of the stat family: of remote paths, and of the memfds that stand for remote files. */
 #include "fds.h"
+#include "fresh.h"
 #include "real.h"
 #include "tree.h"
 #include "writing.h"
@@ -61,10 +62,12 @@ static void show_extended(const struct wire_stat *from, unsigned mask, struct st
 static int shown(int result, int fd, struct stat *st)
 {
 	struct wire_stat remote;
-	if (result == 0 && fds_is_ours(st->st_mode, st->st_nlink) && fds_stat(fd, &remote) == 0)
+	if (result == 0 && fds_is_ours(st->st_mode, st->st_nlink) && fds_stat(fd, &remote) == 0) {
+		fresh_stat(fd, st->st_ino, &remote);
 		show(&remote, st);
-	else if (result == 0 && fds_is_written(st->st_mode, st->st_nlink) && writing_stat(fd, &remote) == 0)
+	} else if (result == 0 && fds_is_written(st->st_mode, st->st_nlink) && writing_stat(fd, &remote) == 0) {
 		show(&remote, st);
+	}
 	return result;
 }
 
@@ -147,11 +150,13 @@ int hook_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
 	struct wire_stat remote;
 	if (is_of_descriptor(path, flags)) {
 		int result = real.statx(dirfd, path, flags, mask, stx);
-		if (result == 0 && fds_is_ours(stx->stx_mode, stx->stx_nlink) && fds_stat(dirfd, &remote) == 0)
+		if (result == 0 && fds_is_ours(stx->stx_mode, stx->stx_nlink) && fds_stat(dirfd, &remote) == 0) {
+			fresh_stat(dirfd, stx->stx_ino, &remote);
 			show_extended(&remote, mask, stx);
-		else if (result == 0 && fds_is_written(stx->stx_mode, stx->stx_nlink) &&
-			 writing_stat(dirfd, &remote) == 0)
+		} else if (result == 0 && fds_is_written(stx->stx_mode, stx->stx_nlink) &&
+			   writing_stat(dirfd, &remote) == 0) {
 			show_extended(&remote, mask, stx);
+		}
 		return result;
 	}
 	int sync = flags & AT_STATX_SYNC_TYPE;

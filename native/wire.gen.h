@@ -46,6 +46,7 @@ enum wire_type {
 	WIRE_REVERSE_NAME = 32,
 	WIRE_NAME_REPLY = 33,
 	WIRE_READ_FILE = 60,
+	WIRE_REFRESH = 62,
 	WIRE_DESCRIPTOR_CLOSED = 61,
 	WIRE_DESTINATION = 39,
 	WIRE_DESTINATION_REPLY = 46,
@@ -300,7 +301,7 @@ static inline bool wire_get_open(struct wire_in *in, struct wire_open *message)
 	       wire_is_done(in);
 }
 
-/* `isWhole`: `data` is all of it. Else `handle` serves Fetch, `data` is its beginning. errno -1: the run writes this file, the shelf hands out `handle` */
+/* `isWhole`: `data` is all of it. Else `data` is its beginning. `handle` serves Fetch, ReadFile and Refresh. errno -1: the run writes this file, the shelf hands out `handle` */
 struct wire_open_reply {
 	int32_t error;
 	struct wire_stat stat;
@@ -1051,6 +1052,24 @@ static inline bool wire_get_read_file(struct wire_in *in, struct wire_read_file 
 	       wire_get_u64(in, &message->offset) &&
 	       wire_get_u32(in, &message->length) &&
 	       wire_get_u32(in, &message->most) &&
+	       wire_is_done(in);
+}
+
+/* fstat(2) of an opened file as it is by now, answered by StatReply; ESTALE: its path leads to another one */
+struct wire_refresh {
+	uint64_t handle;
+};
+
+static inline size_t wire_put_refresh(uint8_t *frame, size_t room, uint32_t id, struct wire_refresh message)
+{
+	struct wire_out out = wire_begin(frame, room, 62, id);
+	wire_put_u64(&out, message.handle);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_refresh(struct wire_in *in, struct wire_refresh *message)
+{
+	return wire_get_u64(in, &message->handle) &&
 	       wire_is_done(in);
 }
 

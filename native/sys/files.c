@@ -269,6 +269,11 @@ SYS int32_t files_read_at(int32_t fd, uint64_t offset, uint8_t *data, uint32_t l
 	return (int32_t)count;
 }
 
+SYS int32_t files_stat_open(int32_t fd, struct file_stat *stat)
+{
+	return (int32_t)stat_of(fd, stat);
+}
+
 SYS int32_t files_close(int32_t fd)
 {
 	return (int32_t)result(close(fd));

@@ -23,6 +23,7 @@ import {
   statEntries,
   statFile,
   statFileSystem,
+  statOpenFile,
   type StatWords,
 } from "../sys/files.ts";
 import { MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
@@ -153,10 +154,15 @@ export class Files {
     handle.readers++;
     await this.#answer(readBuffers, length, outlet, async (into) => {
       const count = await readFileAt(handle.fd, offset, into);
-      handle.readers--;
-      if (handle.isClosing && handle.readers === 0) await closeFile(handle.fd);
+      await this.#readerLeft(handle);
       return count < 0 ? readFailed(-count) : { rest: { type: "ReadReply", errno: 0 }, count };
     });
+  }
+
+  /** The last one out closes what was to be closed. */
+  async #readerLeft(handle: Handle): Promise<void> {
+    handle.readers--;
+    if (handle.isClosing && handle.readers === 0) await closeFile(handle.fd);
   }
 
   /** Has `read` fill at most `mostBytes` and sends what it answers, as soon as thread and memory are to be had. */
@@ -192,6 +198,16 @@ export class Files {
     const path = pathOf(bytes);
     if (typeof path === "number") return { type: "StatReply", errno: path, stat: NO_STAT };
     const stat = await threads.spend(1, () => statFile(this.#root, path, flags, this.#rights));
+    if (typeof stat === "number") return { type: "StatReply", errno: -stat, stat: NO_STAT };
+    return { type: "StatReply", errno: 0, stat: unpackStat(stat) };
+  }
+
+  async statHandle({ handle: id }: Request<"StatHandle">): Promise<AgentMessage> {
+    const handle = this.#handles.get(id);
+    if (!handle) return { type: "StatReply", errno: ERRNO.EBADF, stat: NO_STAT };
+    handle.readers++;
+    const stat = await threads.spend(1, () => statOpenFile(handle.fd));
+    await this.#readerLeft(handle);
     if (typeof stat === "number") return { type: "StatReply", errno: -stat, stat: NO_STAT };
     return { type: "StatReply", errno: 0, stat: unpackStat(stat) };
   }

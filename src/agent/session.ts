@@ -170,6 +170,8 @@ export class Session {
         return this.#run(id, this.#files.list(frame, this.#outlet(id)));
       case "StatEntries":
         return this.#run(id, this.#files.statEntries(frame, this.#outlet(id)));
+      case "StatHandle":
+        return this.#answer(id, this.#files.statHandle(frame));
       case "ReadAt":
         return this.#run(id, this.#files.readAt(frame, this.#outlet(id)));
       case "CloseHandle":

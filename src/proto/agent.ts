@@ -131,6 +131,8 @@ export const AGENT = {
     fields: { path: "bytes", names: "bytes", attributes: "bytes" },
   },
 
+  StatHandle: { id: 60, doc: "fstat(2), answered by StatReply", fields: { handle: "u64" } },
+
   Resolve: {
     id: 40,
     doc: "the name part of getaddrinfo(3); `family` 0, 4 or 6; `flags` are AI_* of <netdb.h>",

@@ -80,9 +80,8 @@ export const LAYER = {
   },
   OpenReply: {
     id: 11,
-    doc:
-      "`isWhole`: `data` is all of it. Else `handle` serves Fetch, `data` is its beginning. errno -1: the run writes " +
-      "this file, the shelf hands out `handle`",
+    doc: "`isWhole`: `data` is all of it. Else `data` is its beginning. `handle` serves Fetch, ReadFile and Refresh. " +
+      "errno -1: the run writes this file, the shelf hands out `handle`",
     fields: { errno: "i32", stat: "stat", isWhole: "bool", handle: "u64", data: "bytes" },
   },
   Fetch: {
@@ -133,6 +132,11 @@ export const LAYER = {
     doc: "pread(2) of a file that did not come whole, answered by one Chunk: at least `length` bytes (fewer: it ends " +
       "there), at most `most`; the intproxy reads ahead of who reads in order",
     fields: { handle: "u64", offset: "u64", length: "u32", most: "u32" },
+  },
+  Refresh: {
+    id: 62,
+    doc: "fstat(2) of an opened file as it is by now, answered by StatReply; ESTALE: its path leads to another one",
+    fields: { handle: "u64" },
   },
   DescriptorClosed: {
     id: 61,

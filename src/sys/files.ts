@@ -25,6 +25,7 @@ const sys = loadSys({
     nonblocking: true,
   },
   files_read_at: { parameters: ["i32", "u64", "buffer", "u32"], result: "i32", nonblocking: true },
+  files_stat_open: { parameters: ["i32", "buffer"], result: "i32", nonblocking: true },
   files_close: { parameters: ["i32"], result: "i32", nonblocking: true },
   files_stat: { parameters: ["i32", "buffer", "u32", "buffer", "buffer"], result: "i32", nonblocking: true },
   files_stat_fs: { parameters: ["i32", "buffer", "buffer", "buffer"], result: "i32", nonblocking: true },
@@ -160,6 +161,13 @@ export async function statFile(
 ): Promise<StatWords | number> {
   const stat = new BigUint64Array(STAT_WORDS);
   const status = await sys.files_stat(root, path, flags, rights, stat);
+  return status < 0 ? status : stat;
+}
+
+/** fstat(2). */
+export async function statOpenFile(fd: number): Promise<StatWords | number> {
+  const stat = new BigUint64Array(STAT_WORDS);
+  const status = await sys.files_stat_open(fd, stat);
   return status < 0 ? status : stat;
 }
 

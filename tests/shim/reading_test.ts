@@ -121,6 +121,12 @@ Deno.test("a file that has become shorter ends where it ends", async () => {
   }
 });
 
+Deno.test("inotify_add_watch() of a path of the target is ENOSPC: its events are not heard here", async () => {
+  using local = await localFile();
+  assert.equal((await call(["inotify_add_watch", "/data/big"])).output, "ENOSPC");
+  assert.equal((await call(["inotify_add_watch", local.path])).output, "1");
+});
+
 Deno.test("wrong arguments are refused as the kernel refuses them", async () => {
   using local = await localFile();
   const { output } = await call(["bad", "/data/big", "0", "0"]);

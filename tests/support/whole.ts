@@ -82,16 +82,24 @@ export class Whole implements AsyncDisposable {
   /** Runs a program to its end and counts what it asked the agent. */
   async run(command: readonly string[]): Promise<Ended & { messages: string[] }> {
     const from = this.#sent.length;
-    const variables = environmentFor([utf8(`PATH=${Deno.env.get("PATH")}`)], this.shim, this.directory);
     const [program, ...args] = command;
-    const { code, stdout, stderr } = await new Deno.Command(program!, {
-      args,
-      clearEnv: true,
-      env: Object.fromEntries(variables.map((variable) => new TextDecoder().decode(variable).split(/=(.*)/s, 2))),
-    }).output();
+    const { code, stdout, stderr } = await new Deno.Command(program!, { args, ...this.#environment() }).output();
     const text = new TextDecoder();
     const messages = this.#sent.slice(from);
     return { code, stdout: text.decode(stdout), stderr: text.decode(stderr), messages };
+  }
+
+  /** Starts a program to talk with; it is killed when it is disposed of. */
+  start(command: readonly string[]): Talk {
+    const [program, ...args] = command;
+    const piped = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+    return new Talk(new Deno.Command(program!, { args, ...piped, ...this.#environment() }).spawn(), this.#sent);
+  }
+
+  #environment() {
+    const variables = environmentFor([utf8(`PATH=${Deno.env.get("PATH")}`)], this.shim, this.directory);
+    const texts = variables.map((variable) => new TextDecoder().decode(variable).split(/=(.*)/s, 2));
+    return { clearEnv: true, env: Object.fromEntries(texts) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -132,4 +140,56 @@ export class Whole implements AsyncDisposable {
       ...options,
     });
   }
+}
+
+/** A program that runs, line by line. */
+export class Talk implements AsyncDisposable {
+  readonly lines: AsyncGenerator<string, undefined>;
+  readonly stderr: Promise<string>;
+  readonly #child: Deno.ChildProcess;
+  readonly #sent: string[];
+  readonly #from: number;
+
+  constructor(child: Deno.ChildProcess, sent: string[]) {
+    this.#child = child;
+    this.#sent = sent;
+    this.#from = sent.length;
+    this.lines = linesOf(child.stdout);
+    this.stderr = new Response(child.stderr).text();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** What the agent was asked since the program was started. */
+  get messages(): string[] {
+    return this.#sent.slice(this.#from);
+  }
+
+  async say(text: string): Promise<void> {
+    const writer = this.#child.stdin.getWriter();
+    await writer.write(utf8(text)).catch(() => {});
+    writer.releaseLock();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch { /* it has ended */ }
+    await this.lines.return(undefined);
+    await this.#child.stdin.close().catch(() => {});
+    await this.stderr;
+    await this.#child.status;
+  }
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
 }

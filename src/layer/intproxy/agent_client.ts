@@ -21,6 +21,7 @@ const ANSWERS = {
   List: "ListReply",
   StatEntries: "EntryStats",
   ReadAt: "ReadReply",
+  StatHandle: "StatReply",
   Stat: "StatReply",
   Access: "Done",
   ReadLink: "PathReply",

@@ -4,10 +4,10 @@
  * Of a process that may not be looked into nothing is told.
  */
 
-/** "/memfd:mirrord-b-", the stat in hexadecimal, the handle in eight digits. */
-const NAME = /^\/memfd:mirrord-b-[0-9a-f]{216}([0-9a-f]{8})/;
+/** "/memfd:mirrord-b-" (big) or "-f-", the stat in hexadecimal, the handle in eight digits. */
+const NAME = /^\/memfd:mirrord-[bf]-[0-9a-f]{216}([0-9a-f]{8})/;
 
-/** The handles of on-demand files that these processes have descriptors of. */
+/** The handles of files that these processes have descriptors of. */
 export function handlesOf(pids: Iterable<number>): Set<bigint> {
   const handles = new Set<bigint>();
   for (const pid of pids) {

@@ -29,6 +29,7 @@ type FileRequest = Extract<
       | "Fetch"
       | "ReadFile"
       | "CloseHandle"
+      | "Refresh"
       | "DescriptorClosed"
       | "Stat"
       | "Access"
@@ -45,7 +46,7 @@ const O_CREAT = 0o100;
 const O_DIRECTORY = 0o200000;
 const O_PATH = 0o10000000;
 const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
 const NOTHING = new Uint8Array(0);
 
 export class Files implements Disposable {
@@ -82,6 +83,8 @@ export class Files implements Disposable {
         return this.#startFetch(message, id, shim);
       case "ReadFile":
         return this.#onDemand.onRead(message, id, shim);
+      case "Refresh":
+        return this.#onDemand.onRefresh(message, id, shim);
       case "CloseHandle":
         return this.handles.close(message.handle);
       case "DescriptorClosed":
@@ -162,22 +165,26 @@ export class Files implements Disposable {
   }
 
   #opened(answer: Opened, data: Uint8Array, id: number, shim: ShimConnection, asked: Asked): void {
-    const { errno, stat, isWhole, handle } = answer;
-    const { path, flags, listing } = asked;
-    // What stat says of a directory is not how long its entries are.
-    const isDirectory = (stat.mode & S_IFMT) === S_IFDIR;
-    const size = isDirectory ? 0 : Number(stat.size);
-    const owner = { pid: shim.pid, size, ...(listing && { listing }) };
+    const { errno, stat, isWhole } = answer;
     // A signal has ended the call that asked.
-    if (shim.isClosed) return void (!isWhole && this.#agent.tell({ type: "CloseHandle", handle }));
-    if (errno === 0 && !isWhole) {
-      const { dev, ino } = stat;
-      this.handles.add(
-        handle,
-        isDirectory ? owner : { ...owner, firstBytes: data.length, identity: { path, flags, dev, ino } },
-      );
-    }
+    if (shim.isClosed) return void (!isWhole && this.#agent.tell({ type: "CloseHandle", handle: answer.handle }));
+    const handle = errno === 0 ? this.#keep(answer, data.length, shim.pid, asked) : 0n;
     shim.send({ type: "OpenReply", errno, stat, isWhole, handle, data }, id);
+  }
+
+  /** The number by which the shim asks for more of it. */
+  #keep({ stat, isWhole, handle }: Opened, firstBytes: number, pid: number, asked: Asked): bigint {
+    const { path, flags, listing } = asked;
+    if ((stat.mode & S_IFMT) === S_IFREG) {
+      const identity = { path, flags, dev: stat.dev, ino: stat.ino };
+      const owner = { pid, size: Number(stat.size), firstBytes, identity };
+      if (isWhole) return flags & O_PATH ? 0n : this.handles.addClosed(owner);
+      this.handles.add(handle, owner);
+    } else if (!isWhole) {
+      // What stat says of a directory is not how long its entries are.
+      this.handles.add(handle, { pid, size: 0, ...(listing && { listing }) });
+    }
+    return handle;
   }
 
   #stat(message: MessageNamed<typeof LAYER, "Stat">, id: number, shim: ShimConnection): void {

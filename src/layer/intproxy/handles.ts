@@ -21,7 +21,7 @@ export interface Handle {
   readonly identity?: { readonly path: Uint8Array; readonly flags: number; readonly dev: bigint; readonly ino: bigint };
 }
 
-/** A handle with its number at the agent: none while it is closed there. */
+/** A file with its number at the agent: none while it is closed there. */
 export type Kept = Handle & { atAgent: bigint | undefined };
 
 /** Handles of which a process of the run has a descriptor. */
@@ -32,7 +32,9 @@ const EXEC_GRACE_MS = 1000;
 /** Half of what the agent keeps open for one client. */
 const MOST_AT_AGENT = 8192;
 /** Closed ones; each is a path and some numbers. */
-const MOST_RECORDS = 131_072;
+const MOST_RECORDS = 65_536;
+/** Handles that are no numbers of the agent's begin here: it counts from 1. */
+const OWN_NUMBERS = 1n << 31n;
 
 export class Handles implements Disposable {
   /** By the number that the shim knows, least recently used first: open at the agent, and closed there. */
@@ -44,6 +46,7 @@ export class Handles implements Disposable {
   readonly #closeAtAgent: (handle: bigint) => void;
   readonly #inUse: InUse;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #lastOwn = OWN_NUMBERS;
 
   constructor(closeAtAgent: (handle: bigint) => void, inUse: InUse = () => new Set()) {
     this.#closeAtAgent = closeAtAgent;
@@ -59,6 +62,13 @@ export class Handles implements Disposable {
     this.#keepOpen(handle, { ...owner, atAgent: handle });
     // Who asked may have gone while the agent opened the file.
     if (!this.#connections.has(owner.pid)) this.#suspect(handle);
+  }
+
+  /** A file that came whole, so the agent has closed it: to ask later whether it has changed. */
+  addClosed(owner: Handle): bigint {
+    this.#lastOwn = this.#lastOwn === 2n * OWN_NUMBERS - 1n ? OWN_NUMBERS : this.#lastOwn + 1n;
+    this.#keepClosed(this.#lastOwn, { ...owner, atAgent: undefined });
+    return this.#lastOwn;
   }
 
   get(handle: bigint): Kept | undefined {
@@ -141,6 +151,10 @@ export class Handles implements Disposable {
     this.#open.delete(handle);
     this.#closeAtAgent(kept.atAgent!);
     kept.atAgent = undefined;
+    this.#keepClosed(handle, kept);
+  }
+
+  #keepClosed(handle: bigint, kept: Kept): void {
     this.#closed.set(handle, kept);
     for (const oldest of this.#closed.keys()) {
       if (this.#closed.size <= MOST_RECORDS) break;

@@ -5,14 +5,16 @@
  * none, what is left of ours cannot be had: EIO, never other bytes.
  */
 import { ERRNO } from "../../base/errors.ts";
-import { AGENT_LIMITS } from "../../proto/agent.ts";
+import { type AGENT, AGENT_LIMITS } from "../../proto/agent.ts";
 import type { LAYER } from "../../proto/layer.ts";
-import type { MessageNamed } from "../../proto/schema.ts";
+import { type MessageNamed, NO_STAT } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
 import type { Handles, Kept } from "./handles.ts";
 import { AheadBudget, type Part, ReadAhead } from "./read_ahead.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
 
+const O_NOFOLLOW = 0o400000;
+const AT_SYMLINK_NOFOLLOW = 0x100;
 const NOTHING = new Uint8Array(0);
 const LOST: Part = { errno: ERRNO.EIO, data: NOTHING };
 
@@ -37,6 +39,23 @@ export class OnDemand {
     });
     this.#answering.add(answer);
     answer.finally(() => this.#answering.delete(answer));
+  }
+
+  /** The opened file is asked, not its path, if the agent has it open; else the path, if it leads to that file still. */
+  onRefresh({ handle }: MessageNamed<typeof LAYER, "Refresh">, id: number, shim: ShimConnection): void {
+    const failure = (errno: number) => shim.send({ type: "StatReply", errno, stat: NO_STAT }, id);
+    const kept = this.#handles.get(handle);
+    const identity = kept?.identity;
+    if (!kept || !identity) return failure(ERRNO.ESTALE);
+    const { path, flags, dev, ino } = identity;
+    const onAnswer = (answer: MessageNamed<typeof AGENT, "StatReply"> | undefined) => {
+      if (!answer) return failure(ERRNO.EIO);
+      const isOther = answer.errno !== 0 || answer.stat.dev !== dev || answer.stat.ino !== ino;
+      if (isOther) failure(ERRNO.ESTALE);
+      else shim.send(answer, id);
+    };
+    if (kept.atAgent !== undefined) this.#agent.request({ type: "StatHandle", handle: kept.atAgent }, onAnswer);
+    else this.#agent.request({ type: "Stat", path, flags: flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0 }, onAnswer);
   }
 
   /** Resolves when every read is answered; they end with the agent. */

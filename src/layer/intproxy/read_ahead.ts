@@ -88,7 +88,9 @@ export class ReadAhead {
     this.#fill(stream, offset, length, most);
     const pieces = stream.pieces.slice();
     stream.next = offset + length;
-    const part = await gather(pieces, offset, length, most);
+    const { isEnd, ...part } = await gather(pieces, offset, length, most);
+    // What is the end now need not be the end for long.
+    if (isEnd) stream.pieces = [];
     // Others may have read on here meanwhile.
     stream.next = Math.max(stream.next, offset + part.data.length);
     return part;
@@ -136,19 +138,26 @@ export class ReadAhead {
 }
 
 /** Puts together what lies from `offset` on: one piece as it is, more only when one is not enough. */
-async function gather(pieces: readonly Piece[], offset: number, length: number, most: number): Promise<Part> {
+async function gather(
+  pieces: readonly Piece[],
+  offset: number,
+  length: number,
+  most: number,
+): Promise<Part & { isEnd: boolean }> {
   const parts: Uint8Array[] = [];
   let have = 0;
+  let isEnd = false;
   for (const piece of pieces) {
     const { errno, data } = await piece.part;
-    if (errno !== 0) return { errno, data };
+    if (errno !== 0) return { errno, data, isEnd: true };
     const skipped = Math.max(0, offset - piece.offset);
     const taken = data.subarray(skipped, skipped + most - have);
     parts.push(taken);
     have += taken.length;
-    if (have >= length || data.length < piece.length) break;
+    isEnd = data.length < piece.length;
+    if (have >= length || isEnd) break;
   }
-  return { errno: 0, data: join(parts, have) };
+  return { errno: 0, data: join(parts, have), isEnd };
 }
 
 function join(parts: readonly Uint8Array[], length: number): Uint8Array {

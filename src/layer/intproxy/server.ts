@@ -125,6 +125,7 @@ export class Server {
       case "Open":
       case "Fetch":
       case "ReadFile":
+      case "Refresh":
       case "DescriptorClosed":
       case "CloseHandle":
       case "Stat":

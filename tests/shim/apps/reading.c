@@ -4,6 +4,7 @@
 #include <aio.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -232,6 +233,12 @@ static int run_name(const char *symbol, char **a)
 	return show(pread(open(name, O_RDONLY), room, (size_t)length, offset));
 }
 
+static int run_watch(const char *symbol, char **a)
+{
+	int (*it)(int, const char *, uint32_t) = function(symbol);
+	return say(it(inotify_init(), a[0], IN_MODIFY));
+}
+
 static int run_bad(const char *symbol, char **a)
 {
 	(void)symbol;
@@ -258,6 +265,7 @@ static const struct command commands[] = {
 	{ "dup", run_dup }, { "dup2", run_dup }, { "dup3", run_dup }, { "fcntl", run_dup }, { "fcntl64", run_dup },
 	{ "chroot", run_chroot }, { "sendmsg", run_sendmsg }, { "stdin", run_stdin },
 	{ "name-open", run_name }, { "name-fopen", run_name }, { "bad", run_bad },
+	{ "inotify_add_watch", run_watch },
 	{ NULL, NULL },
 };
 
