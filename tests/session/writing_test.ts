@@ -1,5 +1,7 @@
 /** Real programs that write files of the target, through the real shim, intproxy and agent; and how many messages that takes. */
 import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
+import { builtApp } from "../support/under_shim.ts";
 import { Whole } from "../support/whole.ts";
 
 const WRITE_MODE = 3;
@@ -30,4 +32,202 @@ Deno.test("output of programs by stdio, raw calls and children lands in the file
   assert.equal(at(whole, "/data/b"), "one\ntwo\n");
   assert.equal(at(whole, "/data/c").length, 3893);
   assert.equal(at(whole, "/data/d"), "x\ny\n");
+});
+
+/** Runs a Python program in mode write; it must succeed. */
+async function python(whole: Whole, script: string): Promise<{ stdout: string; messages: string[] }> {
+  const { code, stdout, stderr, messages } = await whole.run(["python3", "-c", script]);
+  assert.deepEqual([code, stderr], [0, ""], stdout);
+  return { stdout, messages };
+}
+
+Deno.test("a file opened again within the run is the same one, without a round trip of its contents", async () => {
+  await using whole = await start({ "/data/file": "0123456789" });
+  const script = `import os
+a = open("/data/file", "r+b", 0)
+a.write(b"ab")
+b = open("/data/file", "rb")
+print(b.read(), os.stat("/data/file").st_size)
+a.seek(0, 2); a.write(b"end")
+print(b.read(), os.fstat(a.fileno()).st_size, os.fstat(b.fileno()).st_size)
+os.ftruncate(a.fileno(), 4)
+print(open("/data/file").read(), os.stat("/data/file").st_size)
+c = open("/data/file", "w"); print(os.fstat(a.fileno()).st_size); c.write("fresh"); c.close()
+print(os.pread(a.fileno(), 10, 0))
+`;
+  const { stdout } = await python(whole, script);
+  assert.deepEqual(stdout.split("\n"), [
+    "b'ab23456789' 10",
+    "b'end' 13 13",
+    "ab23 4",
+    "0",
+    "b'fresh'",
+    "",
+  ]);
+  assert.equal(at(whole, "/data/file"), "fresh");
+});
+
+Deno.test("what is appended goes behind what others have appended at the target", async () => {
+  await using whole = await start({ "/data/log": "first\n" });
+  const script = `import os, subprocess
+log = open("/data/log", "a")
+print(log.tell())
+log.write("second\\n"); log.flush(); os.fsync(log.fileno())
+with open("/proc/self/environ") as f: pass
+open("${whole.tree}/data/log", "a").write("theirs\\n")
+log.write("third\\n"); log.close()
+print(open("/data/log").read())
+`;
+  const { stdout, messages } = await python(whole, script);
+  assert.equal(stdout, "6\nfirst\nsecond\ntheirs\nthird\n\n");
+  assert.deepEqual(messages.filter((type) => type === "Write").length, 2);
+});
+
+Deno.test("two processes that append do not lose each other's lines", async () => {
+  await using whole = await start();
+  const loop = (name: string) => `for i in $(seq 200); do echo ${name} $i >> /data/log; done`;
+  const { code, stderr } = await whole.run(["bash", "-c", `(${loop("a")}) & (${loop("b")}) & wait`]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  const lines = at(whole, "/data/log").trimEnd().split("\n");
+  assert.equal(lines.length, 400);
+  assert.equal(new Set(lines).size, 400);
+});
+
+Deno.test("a forked child shares the offset", async () => {
+  await using whole = await start();
+  await python(
+    whole,
+    `import os
+fd = os.open("/data/shared", os.O_WRONLY | os.O_CREAT, 0o600)
+os.write(fd, b"parent ")
+if os.fork() == 0:
+    os.write(fd, b"child ")
+    os._exit(0)
+os.wait()
+os.write(fd, b"parent")
+`,
+  );
+  assert.equal(at(whole, "/data/shared"), "parent child parent");
+});
+
+Deno.test("what a killed program had written arrives", async () => {
+  await using whole = await start();
+  const { code } = await whole.run(["sh", "-c", "exec > /data/out; echo written; kill -9 $$"]);
+  assert.notEqual(code, 0);
+  await eventually(() => at(whole, "/data/out") === "written\n");
+});
+
+Deno.test("a shared mapping is written", async () => {
+  await using whole = await start({ "/data/map": "a".repeat(10_000) });
+  await python(
+    whole,
+    `import mmap
+f = open("/data/map", "r+b")
+m = mmap.mmap(f.fileno(), 0)
+m[5000:5005] = b"HELLO"
+m.flush()
+assert open("${whole.tree}/data/map").read()[5000:5005] == "HELLO"
+m[0:1] = b"Z"
+f.close()
+m.close()
+`,
+  );
+  assert.equal(at(whole, "/data/map").slice(0, 1) + at(whole, "/data/map").slice(4999, 5006), "ZaHELLOa");
+});
+
+Deno.test("modes, flags and errors of creating are the kernel's", async () => {
+  await using whole = await start({ "/data/there": "x", "/data/dir/x": "" });
+  const { stdout } = await python(
+    whole,
+    `import os, errno
+def say(*a):
+    try: print(os.open(*a) > 2)
+    except OSError as e: print(errno.errorcode[e.errno])
+os.umask(0o027)
+say("/data/new", os.O_CREAT | os.O_WRONLY, 0o666)
+print(oct(os.stat("/data/new").st_mode))
+say("/data/there", os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+say("/data/none/x", os.O_CREAT | os.O_WRONLY)
+say("/data/none", os.O_WRONLY)
+say("/data/dir", os.O_WRONLY)
+say("/data/dir", os.O_RDONLY | os.O_CREAT)
+say("/data/there/x", os.O_CREAT | os.O_WRONLY)
+os.symlink("there", "/data/link"); os.symlink("dangling", "/data/broken")
+say("/data/link", os.O_WRONLY | os.O_NOFOLLOW)
+say("/data/broken", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+say("/data/broken", os.O_WRONLY | os.O_CREAT)
+print(os.path.exists("/data/dangling"))
+say("/data", os.O_TMPFILE | os.O_RDWR, 0o600)
+say("/data/" + "n" * 300, os.O_CREAT | os.O_WRONLY)
+`,
+  );
+  assert.deepEqual(stdout.trimEnd().split("\n"), [
+    "True",
+    "0o100640",
+    "EEXIST",
+    "ENOENT",
+    "ENOENT",
+    "EISDIR",
+    "EISDIR",
+    "ENOTDIR",
+    "ELOOP",
+    "EEXIST",
+    "True",
+    "True",
+    "True",
+    "ENAMETOOLONG",
+  ]);
+});
+
+Deno.test("holes stay holes, zeros that were written do not", async () => {
+  await using whole = await start();
+  await python(
+    whole,
+    `import os
+f = os.open("/data/sparse", os.O_WRONLY | os.O_CREAT)
+os.pwrite(f, b"end", 10_000_000)
+os.close(f)
+f = os.open("/data/zeros", os.O_WRONLY | os.O_CREAT)
+os.write(f, bytes(1_000_000))
+os.close(f)
+`,
+  );
+  const sparse = Deno.statSync(`${whole.tree}/data/sparse`);
+  assert.equal(sparse.size, 10_000_003);
+  assert.ok(sparse.blocks! < 100);
+  assert.ok(Deno.statSync(`${whole.tree}/data/zeros`).blocks! >= 1953);
+});
+
+Deno.test("stdio streams are flushed and sent however a program ends", async () => {
+  await using whole = await start();
+  const app = await builtApp("stdio_end");
+  for (const how of ["return", "exit", "freopen", "stdout", "append"]) {
+    const { code, stderr } = await whole.run([app, how, `/data/${how}`]);
+    assert.deepEqual([how, code, stderr], [how, 0, ""]);
+    assert.equal(at(whole, `/data/${how}`), "buffered");
+  }
+});
+
+Deno.test("sqlite3 creates and changes a database at the target", async () => {
+  await using whole = await start();
+  await python(
+    whole,
+    `import sqlite3
+db = sqlite3.connect("/data/db")
+db.execute("create table t (x, y)")
+db.executemany("insert into t values (?, ?)", [(i, "v" * i) for i in range(500)])
+db.commit(); db.close()
+db = sqlite3.connect("/data/db")
+db.execute("update t set y = 'changed' where x = 250"); db.commit()
+print(db.execute("select count(*), sum(length(y)) from t").fetchall())
+db.close()
+`,
+  );
+  const check = await new Deno.Command("python3", {
+    args: [
+      "-c",
+      `import sqlite3; print(sqlite3.connect("${whole.tree}/data/db").execute("select y from t where x = 250 union all select count(*) from t").fetchall())`,
+    ],
+  }).output();
+  assert.equal(new TextDecoder().decode(check.stdout), "[('changed',), (500,)]\n");
 });
