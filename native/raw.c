@@ -44,6 +44,8 @@ static long raw_file(long number, const long *a, bool *is_known)
 		return hook_openat(N(a[0]), P(a[1]), N(a[2]), (mode_t)a[3]);
 	case SYS_creat:
 		return hook_creat(P(a[0]), (mode_t)a[1]);
+	case SYS_fallocate:
+		return hook_fallocate(N(a[0]), N(a[1]), a[2], a[3]);
 	case SYS_fsync:
 		return hook_fsync(N(a[0]));
 	case SYS_fdatasync:

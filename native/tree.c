@@ -448,7 +448,7 @@ int hook_mkfifoat(int dirfd, const char *path, mode_t mode)
 }
 
 /* Six letters and digits that nobody guesses, in the place of XXXXXX. */
-static void put_random(char *into)
+void put_random(char *into)
 {
 	static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	uint8_t bytes[6] = { 0 };

@@ -56,6 +56,9 @@ static inline bool is_of_descriptor(const char *path, int flags)
 /* As locate(), for a call that changes something: one that stays here only because of the mode is told to the log. */
 enum outcome locate_change(int dirfd, const char *path, struct place *place);
 
+/* Six letters for a name that nobody else will think of. */
+void put_random(char *into);
+
 /* This thread's umask. */
 uint32_t umask_of_program(void);
 

@@ -11,11 +11,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-_Atomic bool writing_met;
+_Atomic bool writing_met, writing_met_synchronous;
 
-static void meet(void)
+static void meet(int fd)
 {
 	atomic_store_explicit(&writing_met, true, memory_order_relaxed);
+	if (kernel(SYS_fcntl, fd, F_GETFL) & O_DSYNC)
+		atomic_store_explicit(&writing_met_synchronous, true, memory_order_relaxed);
 }
 
 void writing_start(void)
@@ -29,7 +31,7 @@ void writing_start(void)
 	kernel(SYS_poll, fds, COUNT, 0);
 	for (int fd = 0; fd < COUNT; fd++)
 		if (!(fds[fd].revents & POLLNVAL) && fds_written(fd, &file, NULL) == 0)
-			meet();
+			meet(fd);
 }
 
 /* ---- fetching a descriptor ---- */
@@ -123,7 +125,7 @@ int writing_take(uint64_t file, int flags)
 	int fd = fetch(&request);
 	if (fd < 0)
 		return fd;
-	meet();
+	meet(fd);
 	return place(fd, flags);
 }
 
@@ -160,6 +162,25 @@ int writing_sync(uint64_t file, int how)
 	struct wire_call call;
 	struct wire_sync_writing message = { .file = file, .how = (uint32_t)how };
 	int error = wire_ask(&call, wire_put_sync_writing(call.buffer, sizeof call.buffer, WIRE_ID, message), WIRE_DONE);
+	if (error)
+		return error;
+	struct wire_done reply = { 0 };
+	if (wire_finish(&call, wire_get_done(&call.in, &reply)))
+		return -EIO;
+	return reply.error ? refused(reply.error) : 0;
+}
+
+int writing_allocate(uint64_t file, int mode, off_t offset, off_t length)
+{
+	struct wire_call call;
+	struct wire_allocate_writing message = {
+		.file = file,
+		.mode = (uint32_t)mode,
+		.offset = (uint64_t)offset,
+		.length = (uint64_t)length,
+	};
+	size_t bytes = wire_put_allocate_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, bytes, WIRE_DONE);
 	if (error)
 		return error;
 	struct wire_done reply = { 0 };

@@ -21,6 +21,14 @@ static inline bool writing_may_be(void)
 	return unlikely(atomic_load_explicit(&writing_met, memory_order_relaxed));
 }
 
+extern _Atomic bool writing_met_synchronous;
+
+/* Has it met one that was opened with O_SYNC or O_DSYNC? */
+static inline bool writing_is_synchronous(void)
+{
+	return unlikely(atomic_load_explicit(&writing_met_synchronous, memory_order_relaxed));
+}
+
 /* Looks whether this program was started with such files open. */
 void writing_start(void);
 
@@ -38,6 +46,9 @@ enum { WRITING_SYNC, WRITING_SYNC_DATA, WRITING_SYNC_ALL };
 int writing_sync(uint64_t file, int how);
 /* The same for every such file that this process has open. Its errors have nobody to be told to. */
 void writing_sync_open(void);
+
+/* fallocate(2) at the target. 0 or -errno. */
+int writing_allocate(uint64_t file, int mode, off_t offset, off_t length);
 
 /* fstat(2) of a file of the shelf. 0 or -errno. */
 int writing_stat(int fd, struct wire_stat *stat);

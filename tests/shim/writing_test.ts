@@ -73,7 +73,19 @@ const REMOTE: Record<string, string[]> = {
   fchown: ["OpenWriting", "SetOwner", "SyncWriting"],
   futimens: ["OpenWriting", "SetTimes", "SyncWriting"],
   futimes: ["OpenWriting", "SetTimes", "SyncWriting"],
+  fallocate: ["OpenWriting", "AllocateWriting", "SyncWriting"],
+  fallocate64: ["OpenWriting", "AllocateWriting", "SyncWriting"],
+  posix_fallocate: ["OpenWriting", "AllocateWriting", "SyncWriting"],
+  posix_fallocate64: ["OpenWriting", "AllocateWriting", "SyncWriting"],
 };
+for (const symbol of ["mkstemp", "mkostemp", "mkstemps", "mkostemps"]) {
+  REMOTE[symbol] = REMOTE[`${symbol}64`] = SYNCED;
+}
+// O_DSYNC: each call asks by itself.
+for (
+  const symbol of ["write", "__write", "pwrite", "pwrite64", "__pwrite64", "writev", "pwritev", "pwritev64", "pwritev2"]
+) REMOTE[symbol] = [...SYNCED, "SyncWriting"];
+REMOTE.pwritev64v2 = [...SYNCED, "SyncWriting"];
 
 for (const [symbol, asked] of Object.entries(REMOTE)) {
   Deno.test(`${symbol}() of a remote file that is written asks for what the program may rely on`, async () => {

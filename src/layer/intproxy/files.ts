@@ -63,9 +63,8 @@ export class Files implements Disposable {
   constructor(agent: AgentClient, now: () => number = () => performance.now(), inUse?: InUse, writing?: Writing) {
     this.#agent = agent;
     this.#snapshots = new Snapshots(agent, now);
-    const handleOf = (number: bigint) => writing?.handleOf(number);
-    this.attributes = new Attributes(agent, this.#snapshots, handleOf);
-    this.tree = new Tree(agent, this.#snapshots, this.paths, handleOf);
+    this.attributes = new Attributes(agent, this.#snapshots, (number) => writing?.handleOf(number));
+    this.tree = new Tree(agent, this.#snapshots, this.paths, writing);
     this.#writing = writing;
     if (writing) {
       writing.onChange = () => this.#snapshots.outdate();

@@ -10,6 +10,7 @@ import type { AgentClient } from "./agent_client.ts";
 import type { OpenPaths } from "./open_paths.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 import type { Snapshots } from "./snapshots.ts";
+import type { Writing } from "./writing.ts";
 
 /** Those that are answered by Done. */
 export type Change = MessageNamed<typeof LAYER, keyof typeof TREE>;
@@ -17,23 +18,20 @@ export type Change = MessageNamed<typeof LAYER, keyof typeof TREE>;
 const RENAME_EXCHANGE = 2;
 const NOTHING = new Uint8Array(0);
 
+/** What has to be known of files that are written. */
+type Written = Pick<Writing, "handleOf" | "truncated">;
+
 export class Tree {
   readonly #agent: AgentClient;
   readonly #snapshots: Snapshots;
   readonly #paths: OpenPaths;
-  /** The agent's handle of a file that is written, by its number on the shelf. */
-  readonly #handleOf: (number: bigint) => bigint | undefined;
+  readonly #writing: Written | undefined;
 
-  constructor(
-    agent: AgentClient,
-    snapshots: Snapshots,
-    paths: OpenPaths,
-    handleOf: (number: bigint) => bigint | undefined,
-  ) {
+  constructor(agent: AgentClient, snapshots: Snapshots, paths: OpenPaths, writing?: Written) {
     this.#agent = agent;
-    this.#handleOf = handleOf;
     this.#snapshots = snapshots;
     this.#paths = paths;
+    this.#writing = writing;
   }
 
   onChange(message: Change, id: number, shim: ShimConnection): void {
@@ -45,16 +43,19 @@ export class Tree {
       ? message.from.length === 0
       : "ino" in message && message.path.length === 0;
     if (isByNumber && "ino" in message) {
-      const handle = this.#handleOf(message.ino);
+      const handle = this.#writing?.handleOf(message.ino);
       // Nobody can write it any more; it is not known here who it was.
       if (handle === undefined) return shim.send({ type: "Done", errno: ERRNO.EPERM }, id);
       message = { ...message, ino: handle };
     }
+    const cut = message.type === "Truncate" ? { path: message.path.slice(), size: Number(message.size) } : undefined;
     this.#agent.request(message, (answer) => {
       this.#snapshots.outdate();
       const errno = answer?.errno ?? ERRNO.EIO;
       if (renamed && errno === 0) this.#paths.renamed(renamed.from, renamed.to, isExchange);
-      shim.send({ type: "Done", errno }, id);
+      const tell = () => shim.send({ type: "Done", errno }, id);
+      if (cut && errno === 0 && this.#writing) this.#writing.truncated(cut.path, cut.size, tell);
+      else tell();
     });
   }
 

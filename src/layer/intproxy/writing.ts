@@ -112,6 +112,16 @@ export class Writing {
     return this.#byNumber.get(number)?.handle;
   }
 
+  /** The target's file at this path has been given this size: so is ours, if it is one that is written. */
+  truncated(path: Uint8Array, size: number, then: () => void): void {
+    if (this.#byNumber.size === 0) return then();
+    this.#agent.request({ type: "Stat", path, flags: 0 }, (answer) => {
+      const file = answer?.errno === 0 ? this.find(answer.stat) : undefined;
+      if (!file) return then();
+      this.#run(file.alone(() => Promise.resolve(file.isGone ? 0 : file.resized(size))).then(then));
+    });
+  }
+
   /** Answers an Open for reading with a file that is being written; `orElse` when it is not any more. */
   handOut(file: WrittenFile, contents: Contents, id: number, shim: ShimConnection, orElse: () => void): void {
     this.#run(file.alone(async () => {

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static int call_on(const char *symbol, int fd)
@@ -27,6 +28,10 @@ static int call_on(const char *symbol, int fd)
 		return syncfs(fd);
 	if (!strcmp(symbol, "sync_file_range"))
 		return sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	if (!strcmp(symbol, "fallocate") || !strcmp(symbol, "fallocate64"))
+		return fallocate(fd, 0, 0, 5);
+	if (!strncmp(symbol, "posix_fallocate", 15))
+		return posix_fallocate(fd, 0, 5) ? -1 : 0;
 	if (!strcmp(symbol, "close"))
 		return close(fd);
 	if (!strcmp(symbol, "dup2"))
@@ -48,6 +53,38 @@ static int map(const char *symbol, int fd)
 		return -1;
 	at[0] = 'B';
 	return strcmp(symbol, "msync") ? 0 : msync(at, 5, MS_SYNC);
+}
+
+/* On a descriptor with O_DSYNC. */
+static long write_through(const char *symbol, int fd)
+{
+	struct iovec part = { (void *)"bytes", 5 };
+	ssize_t (*write_it)() = function(symbol);
+	if (strstr(symbol, "pwritev") && strstr(symbol, "2"))
+		return write_it(fd, &part, 1, (off_t)0, 0);
+	if (strstr(symbol, "pwritev"))
+		return write_it(fd, &part, 1, (off_t)0);
+	if (strstr(symbol, "writev"))
+		return write_it(fd, &part, 1);
+	return strstr(symbol, "pwrite") ? write_it(fd, "bytes", (size_t)5, (off_t)0) : write_it(fd, "bytes", (size_t)5);
+}
+
+/* Beside the file whose name is given. */
+static int open_temporary(const char *symbol, const char *path)
+{
+	char name[4096];
+	int (*open_it)() = function(symbol);
+	bool has_suffix = strstr(symbol, "temps") != NULL;
+	snprintf(name, sizeof name, "%s-XXXXXX%s", path, has_suffix ? ".c" : "");
+	int fd = strstr(symbol, "mkostemps") ? open_it(name, 2, 0) :
+		 has_suffix		     ? open_it(name, 2) :
+		 strstr(symbol, "mkostemp")  ? open_it(name, 0) :
+					       open_it(name);
+	if (fd < 0 || strstr(name, "XXXXXX") || write(fd, "bytes", 5) != 5)
+		return -1;
+	if (strncmp(path, "/data/", 6))
+		unlink(name);
+	return 0;
 }
 
 static int end(const char *symbol)
@@ -78,6 +115,12 @@ int main(int count, char **a)
 	int (*create)(const char *, mode_t) = is_creat ? function(symbol) : NULL;
 	if (!strcmp(symbol, "fclose") || !strcmp(symbol, "fdopen"))
 		return with_stream(symbol, path) < 0 ? fail() : puts("0") < 0;
+	if (strstr(symbol, "temp"))
+		return open_temporary(symbol, path) < 0 ? fail() : puts("0") < 0;
+	if (strstr(symbol, "write")) {
+		int through = open(path, O_WRONLY | O_CREAT | O_DSYNC, 0640);
+		return through < 0 || write_through(symbol, through) != 5 ? fail() : puts("0") < 0;
+	}
 	int fd = is_creat ? create(path, 0640) : open(path, O_RDWR | O_CREAT, 0640);
 	if (fd < 0 || write(fd, "bytes", 5) != 5)
 		return fail();

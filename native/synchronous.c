@@ -1,0 +1,81 @@
+/* synchronous.c - hooks of writing to files that were opened with O_SYNC or O_DSYNC, and of giving files room.
+ *
+ * A program that opened none costs its writes a load and a branch.
+ */
+#include "real.h"
+#include "remote.h"
+#include "writing.h"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+
+static ssize_t synchronized(ssize_t result, int fd, int flags)
+{
+	if (likely(result <= 0 || (!writing_is_synchronous() && !flags)))
+		return result;
+	uint64_t file = writing_file_of(fd);
+	long modes = file ? kernel(SYS_fcntl, fd, F_GETFL) | flags : 0;
+	if (!(modes & O_DSYNC))
+		return result;
+	int error = writing_sync(file, (modes & O_SYNC) == O_SYNC ? WRITING_SYNC_ALL : WRITING_SYNC_DATA);
+	return error ? edge(error) : result;
+}
+
+ssize_t hook_write(int fd, const void *from, size_t length)
+{
+	return synchronized(real.write(fd, from, length), fd, 0);
+}
+
+ssize_t hook_pwrite(int fd, const void *from, size_t length, off_t offset)
+{
+	return synchronized(real.pwrite(fd, from, length, offset), fd, 0);
+}
+
+ssize_t hook_writev(int fd, const struct iovec *parts, int count)
+{
+	return synchronized(real.writev(fd, parts, count), fd, 0);
+}
+
+ssize_t hook_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+	return synchronized(real.pwritev(fd, parts, count, offset), fd, 0);
+}
+
+ssize_t hook_pwritev2(int fd, const struct iovec *parts, int count, off_t offset, int flags)
+{
+	int modes = flags & RWF_SYNC ? O_SYNC : flags & RWF_DSYNC ? O_DSYNC : 0;
+	return synchronized(real.pwritev2(fd, parts, count, offset, flags), fd, writing_may_be() ? modes : 0);
+}
+
+/* At the target, whose room it is. Ours only gets the size: memory comes when it is written. */
+static long try_allocate(int fd, int mode, off_t offset, off_t length)
+{
+	struct stat st;
+	uint64_t file = writing_file_of(fd);
+	if (likely(!file) || (mode & ~FALLOC_FL_KEEP_SIZE) || offset < 0 || length <= 0)
+		return BYPASS; /* holes are made in ours, and get to the target as zeros */
+	long flags = kernel(SYS_fcntl, fd, F_GETFL);
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	int error = writing_allocate(file, mode, offset, length);
+	bool grows = !error && !mode && !(flags & O_APPEND) && kernel(SYS_fstat, fd, &st) == 0;
+	if (grows && st.st_size < offset + length)
+		return kernel(SYS_ftruncate, fd, offset + length);
+	return error;
+}
+
+int hook_fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	long result = try_allocate(fd, mode, offset, length);
+	return result == BYPASS ? real.fallocate(fd, mode, offset, length) : edge(result);
+}
+
+/* "returns zero on success, or an error number on failure"; errno is not set. */
+int hook_posix_fallocate(int fd, off_t offset, off_t length)
+{
+	long result = try_allocate(fd, 0, offset, length);
+	/* File systems that cannot are helped by writing zeros, which libc does. */
+	if (result == BYPASS || result == -EOPNOTSUPP)
+		return real.posix_fallocate(fd, offset, length);
+	return result < 0 ? (int)-result : 0;
+}
