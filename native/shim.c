@@ -90,8 +90,11 @@ static bool is_skipped(void)
 	long length = kernel(SYS_readlink, "/proc/self/exe", executable, sizeof executable - 1);
 	executable[length > 0 ? length : 0] = '\0';
 	const char *invocation = program_invocation_name ? program_invocation_name : "";
-	struct wire_bytes names = shim.settings.skip_processes;
-	return any_of(names, is_named, executable) || any_of(names, is_named, invocation);
+	struct wire_bytes names = shim.settings.skip_processes, tools = shim.settings.build_tools;
+	if (any_of(names, is_named, executable) || any_of(names, is_named, invocation))
+		return true;
+	/* In a directory of the target, a tool is meant to find the target's files. */
+	return !cwd_may_be_away() && (any_of(tools, is_named, executable) || any_of(tools, is_named, invocation));
 }
 
 bool shim_read_settings(const uint8_t *frame, size_t size)
@@ -188,10 +191,9 @@ static void start(void)
 		fds_start();
 		big_start();
 		writing_start();
-		if (!is_skipped()) {
-			cwd_start();
+		cwd_start();
+		if (!is_skipped())
 			shim_adopt_settings();
-		}
 	}
 	errno = saved;
 	atomic_store_explicit(&wakefulness, AWAKE, memory_order_release);

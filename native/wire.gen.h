@@ -155,6 +155,7 @@ struct wire_settings {
 	struct wire_bytes path_rules;
 	struct wire_bytes path_mappings;
 	struct wire_bytes skip_processes;
+	struct wire_bytes build_tools;
 	uint16_t accept_port4;
 	uint16_t accept_port6;
 	uint16_t hole_port4;
@@ -182,6 +183,7 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_bytes(&out, message.path_rules);
 	wire_put_bytes(&out, message.path_mappings);
 	wire_put_bytes(&out, message.skip_processes);
+	wire_put_bytes(&out, message.build_tools);
 	wire_put_u16(&out, message.accept_port4);
 	wire_put_u16(&out, message.accept_port6);
 	wire_put_u16(&out, message.hole_port4);
@@ -209,6 +211,7 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_bytes(in, &message->path_rules) &&
 	       wire_get_bytes(in, &message->path_mappings) &&
 	       wire_get_bytes(in, &message->skip_processes) &&
+	       wire_get_bytes(in, &message->build_tools) &&
 	       wire_get_u16(in, &message->accept_port4) &&
 	       wire_get_u16(in, &message->accept_port6) &&
 	       wire_get_u16(in, &message->hole_port4) &&

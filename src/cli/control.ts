@@ -52,6 +52,7 @@ export interface RunSettings {
   readonly pathRules: string;
   readonly pathMappings: string;
   readonly skipProcesses: readonly string[];
+  readonly buildTools: readonly string[];
 }
 
 export interface Failed {

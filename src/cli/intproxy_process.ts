@@ -171,6 +171,7 @@ export function settingsOf({ settings }: Pick<Start, "settings">): UserSettings 
     pathRules: bytes(settings.pathRules),
     pathMappings: bytes(settings.pathMappings),
     skipProcesses: joinNul(settings.skipProcesses.map(utf8)),
+    buildTools: joinNul(settings.buildTools.map(utf8)),
   };
 }
 

@@ -16,6 +16,7 @@ import { FS_MODES } from "../config/options.ts";
 import { pathMappingTable } from "../config/path_mapping.ts";
 import { pathRulesTable } from "../config/path_rules.ts";
 import type { Config } from "../config/resolve.ts";
+import { skippedIn } from "../config/skipped.ts";
 import { environmentFor, unpackShim } from "../layer/inject.ts";
 import { holdSession, makeSessionDirectory } from "../layer/session_directory.ts";
 import { becomeProgram, type StartingLimits, workingDirectory } from "../sys/process.ts";
@@ -167,6 +168,13 @@ function checkProcess(pid: number): void {
   }
 }
 
+/** What the user typed is no build tool of this run. */
+function skipSettings(config: Config, program: Program | undefined): Pick<RunSettings, "skipProcesses" | "buildTools"> {
+  const names = program ? [...program.words, program.path, Deno.realPathSync(program.path)] : [];
+  const { processes, buildTools } = skippedIn(config, names);
+  return { skipProcesses: processes, buildTools };
+}
+
 /** `program` undefined: it is not known which, as in `mirrord explain`. */
 export function runSettings(
   config: Config,
@@ -190,6 +198,6 @@ export function runSettings(
     mounts,
     pathRules: base64(pathRulesTable(config.paths)),
     pathMappings: base64(pathMappingTable(config.pathMapping)),
-    skipProcesses: config.skipProcesses,
+    ...skipSettings(config, program),
   };
 }

@@ -30,7 +30,7 @@ for (
     const config = resolveConfig(said);
     assert.deepEqual(config.target, { kind: "pod", name: "web", container: undefined });
     assert.equal(config.agent.ttlSeconds, 5);
-    assert.deepEqual(config.skipProcesses, ["git", "make"]);
+    assert.deepEqual(config.skip.processes, ["git", "make"]);
   });
 }
 

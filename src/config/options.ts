@@ -77,6 +77,8 @@ export type ConfigKey =
   | "feature.network.outgoing.udp"
   | NetworkKey
   | "skip_processes"
+  | "skip_build_tools"
+  | "skip_extra_build_tools"
   | "accept_invalid_certificates"
   | "kubeconfig"
   | "kube_context"
@@ -289,6 +291,23 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
     doc: "Says nothing here: files up to 1 MiB come whole when they are opened, bigger ones as they are read",
     default: "128000",
     group: "Accepted, without effect",
+  },
+  {
+    key: "skip_build_tools",
+    kind: "boolean",
+    env: "MIRRORD_SKIP_BUILD_TOOLS",
+    doc:
+      "Leave compilers, linkers, git and the like alone, unless the program is one itself or their working directory is " +
+      "the target's",
+    default: "true",
+    group: "What is the target's",
+  },
+  {
+    key: "skip_extra_build_tools",
+    kind: "list",
+    env: "MIRRORD_SKIP_EXTRA_BUILD_TOOLS",
+    doc: "More names of build tools",
+    group: "What is the target's",
   },
   {
     key: "feature.env.unset",

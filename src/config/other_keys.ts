@@ -70,8 +70,6 @@ export const OTHER_KEYS: readonly OtherKey[] = [
   operator("multi_cluster", false),
   operator("profile"),
   operator("ci"),
-  later("skip_build_tools", false),
-  later("skip_extra_build_tools"),
   later("use_proxy", false),
   later("startup_retry"),
   ...AGENT,

@@ -48,7 +48,11 @@ export interface Config {
     readonly keepsLoopback: boolean;
     readonly isDnsRemote: boolean;
   };
-  readonly skipProcesses: readonly string[];
+  readonly skip: {
+    readonly processes: readonly string[];
+    readonly isSkippingBuildTools: boolean;
+    readonly extraBuildTools: readonly string[];
+  };
 }
 
 /** What the environment says, in the table's order. Empty variables say nothing. */
@@ -113,7 +117,11 @@ export function resolveConfig(said: readonly Said[]): Config {
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     network: networkOf(value, last),
-    skipProcesses: value("skip_processes", "list") ?? [],
+    skip: {
+      processes: value("skip_processes", "list") ?? [],
+      isSkippingBuildTools: value("skip_build_tools", "boolean") ?? true,
+      extraBuildTools: value("skip_extra_build_tools", "list") ?? [],
+    },
   });
 }
 
@@ -222,7 +230,9 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.network.outgoing.filter.local": rulesOf(config.network.outgoing, "local"),
     "feature.network.dns.filter.remote": rulesOf(config.network.dns, "remote"),
     "feature.network.dns.filter.local": rulesOf(config.network.dns, "local"),
-    "skip_processes": config.skipProcesses,
+    "skip_processes": config.skip.processes,
+    "skip_build_tools": config.skip.isSkippingBuildTools,
+    "skip_extra_build_tools": config.skip.extraBuildTools,
     "accept_invalid_certificates": kube.acceptInvalidCertificates,
     "kubeconfig": kube.kubeconfig,
     "kube_context": kube.context,

@@ -49,7 +49,7 @@ Deno.test("saidByEnvironment() hears no empty variable, and one that stands in t
 
 Deno.test("resolveConfig() splits lists at semicolons and drops blanks", () => {
   const config = resolveConfig([{ key: "skip_processes", text: "git; make ;;", from: "--skip-processes" }]);
-  assert.deepEqual(config.skipProcesses, ["git", "make"]);
+  assert.deepEqual(config.skip.processes, ["git", "make"]);
 });
 
 Deno.test("resolveConfig() gives something that cannot be changed", () => {
@@ -106,6 +106,8 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
       hostname: true,
     },
     skip_processes: [],
+    skip_build_tools: true,
+    skip_extra_build_tools: [],
     telemetry: false,
   });
 });

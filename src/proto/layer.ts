@@ -50,6 +50,8 @@ export const LAYER = {
       pathMappings: "bytes",
       /** Names of processes that are left alone. */
       skipProcesses: "bytes",
+      /** Names of those that are left alone unless their working directory is the target's. */
+      buildTools: "bytes",
       /** Ports of the relays on loopback: accepting at once (blocking connect), black holes (non-blocking). */
       acceptPort4: "u16",
       acceptPort6: "u16",

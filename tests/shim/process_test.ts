@@ -191,6 +191,29 @@ Deno.test("a process that is skipped by its name or by argv[0] stays local, but 
   }
 });
 
+// L65; the list that only counts in a working directory of this machine
+Deno.test("a build tool is left alone, and its children are entered", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "mirrord-local-" });
+  try {
+    const show = await builtApp("process");
+    await Deno.symlink(show, `${directory}/tool`);
+    const settings = { buildTools: joinNul([utf8("tool")]) };
+    const options = { settings, answer: answerFrom(TREE) };
+    await using app = await startUnderShim(`${directory}/tool`, ["show"], options);
+    assert.match(await app.output(), /file ENOENT/);
+    await using parent = await startUnderShim(`${directory}/tool`, ["exec-path", show, "show"], options);
+    assert.match(await parent.output(), /file bytes of file/);
+    await using away = await startUnderShim("/bin/sh", [
+      "-c",
+      `mkdir -p $MIRRORD_SESSION_DIR/cwd/data && cd -P \
+      "$MIRRORD_SESSION_DIR/cwd/data" && exec ${directory}/tool show`,
+    ], options);
+    assert.match((await away.end()).stdout, /file bytes of file/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 /** The notes of a program that is over and has written one, or more. */
 async function notesOf(app: AppUnderShim): Promise<string[]> {
   await app.untilCount("Note", 1);

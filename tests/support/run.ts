@@ -24,6 +24,7 @@ export const USER_SETTINGS: IntproxyOptions["settings"] = {
   pathRules: new Uint8Array(0),
   pathMappings: new Uint8Array(0),
   skipProcesses: new Uint8Array(0),
+  buildTools: new Uint8Array(0),
 };
 
 /** A process that belongs to a run, and lives until it is let go. */

@@ -280,6 +280,7 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     pathRules: new Uint8Array(),
     pathMappings: new Uint8Array(),
     skipProcesses: new Uint8Array(),
+    buildTools: new Uint8Array(),
     acceptPort4: 0,
     acceptPort6: 0,
     holePort4: 0,
