@@ -10,6 +10,7 @@
  */
 #include "big.h"
 #include "cwd.h"
+#include "environment.h"
 #include "fds.h"
 #include "mapping.h"
 #include "real.h"
@@ -192,8 +193,11 @@ static void start(void)
 		big_start();
 		writing_start();
 		cwd_start();
-		if (!is_skipped())
+		if (!is_skipped()) {
 			shim_adopt_settings();
+			if (shim.settings.is_environment_here)
+				environment_load(strchr(shim.session_variable, '=') + 1);
+		}
 	}
 	errno = saved;
 	atomic_store_explicit(&wakefulness, AWAKE, memory_order_release);

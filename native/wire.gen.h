@@ -145,6 +145,7 @@ struct wire_settings {
 	bool is_tcp_remote;
 	bool is_udp_remote;
 	bool asks_destinations;
+	bool is_environment_here;
 	struct wire_bytes hostname;
 	struct wire_bytes launch_directory;
 	struct wire_bytes home;
@@ -173,6 +174,7 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_bool(&out, message.is_tcp_remote);
 	wire_put_bool(&out, message.is_udp_remote);
 	wire_put_bool(&out, message.asks_destinations);
+	wire_put_bool(&out, message.is_environment_here);
 	wire_put_str(&out, message.hostname);
 	wire_put_bytes(&out, message.launch_directory);
 	wire_put_bytes(&out, message.home);
@@ -201,6 +203,7 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_bool(in, &message->is_tcp_remote) &&
 	       wire_get_bool(in, &message->is_udp_remote) &&
 	       wire_get_bool(in, &message->asks_destinations) &&
+	       wire_get_bool(in, &message->is_environment_here) &&
 	       wire_get_str(in, &message->hostname) &&
 	       wire_get_bytes(in, &message->launch_directory) &&
 	       wire_get_bytes(in, &message->home) &&

@@ -43,6 +43,7 @@ export interface RunSettings {
   readonly isHostnameRemote: boolean;
   readonly isTcpRemote: boolean;
   readonly isUdpRemote: boolean;
+  readonly isEnvironmentHere: boolean;
   readonly launchDirectory: string;
   readonly home: string;
   readonly temporaryDirectory: string;

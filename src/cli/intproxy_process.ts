@@ -162,6 +162,7 @@ export function settingsOf({ settings }: Pick<Start, "settings">): UserSettings 
     isHostnameRemote: settings.isHostnameRemote,
     isTcpRemote: settings.isTcpRemote,
     isUdpRemote: settings.isUdpRemote,
+    isEnvironmentHere: settings.isEnvironmentHere,
     launchDirectory: bytes(settings.launchDirectory),
     home: bytes(settings.home),
     temporaryDirectory: bytes(settings.temporaryDirectory),

@@ -10,7 +10,7 @@
  * A failure or a signal at any step undoes the steps before it, last first; `undo` in start() is the list of
  * who undoes what.
  */
-import { utf8 } from "../base/bytes.ts";
+import { joinNul, utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
 import { FS_MODES } from "../config/options.ts";
 import { pathMappingTable } from "../config/path_mapping.ts";
@@ -95,12 +95,28 @@ async function start(run: Run): Promise<void> {
     return await agent.explained(session.connect(message, signal));
   });
   for (const warning of target.warnings) progress.warning(warning);
-  const merged = composeEnvironment(environment, parseEnvironment(target.environ), run.fileVariables, config.env);
-  const variables = environmentFor(formatEnvironment(merged), shimPath, directory);
+  const variables = await variablesFor(run, parseEnvironment(target.environ), shimPath, directory);
   signal.throwIfAborted();
   await session.go();
   progress.finish("ready to launch process");
   throw notBecome(program, [...program.words.map(utf8), ...args], variables, limits);
+}
+
+/** The program's variables; or, when every process is to take the target's itself, the user's own and a file of the others. */
+async function variablesFor(
+  { config, environment, fileVariables }: Run,
+  target: Environment,
+  shimPath: string,
+  directory: string,
+): Promise<Uint8Array[]> {
+  if (!config.env.isLoadedByProcess) {
+    const merged = composeEnvironment(environment, target, fileVariables, config.env);
+    return environmentFor(formatEnvironment(merged), shimPath, directory);
+  }
+  const added = formatEnvironment(composeEnvironment(new Map(), target, fileVariables, config.env));
+  const entries = joinNul([...config.env.unset.map(utf8), ...added]);
+  await Deno.writeFile(`${directory}/environment`, entries, { mode: 0o600 });
+  return environmentFor(formatEnvironment(environment), shimPath, directory);
 }
 
 /** execve(2); what comes back is why it did not happen. */
@@ -190,6 +206,7 @@ export function runSettings(
     isHostnameRemote: config.isHostnameRemote,
     isTcpRemote: config.isTcpRemote,
     isUdpRemote: config.isUdpRemote,
+    isEnvironmentHere: config.env.isLoadedByProcess,
     launchDirectory: base64(workingDirectory()),
     home: base64(environment.get("HOME")),
     temporaryDirectory: base64(environment.get("TMPDIR")),

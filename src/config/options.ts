@@ -67,6 +67,7 @@ export type ConfigKey =
   | "feature.fs.readonly_file_buffer"
   | "feature.env.include"
   | "feature.env.exclude"
+  | "feature.env.load_from_process"
   | "feature.env.unset"
   | "feature.env.env_file"
   | "feature.env.mapping"
@@ -307,6 +308,16 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
     kind: "list",
     env: "MIRRORD_SKIP_EXTRA_BUILD_TOOLS",
     doc: "More names of build tools",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.env.load_from_process",
+    kind: "boolean",
+    env: "MIRRORD_ENV_LOAD_FROM_PROCESS",
+    doc:
+      "Let every process take the target's variables when it starts, not only the first: for launchers that give their " +
+      "programs an environment of their own making",
+    default: "false",
     group: "What is the target's",
   },
   {

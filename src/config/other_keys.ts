@@ -36,7 +36,6 @@ const AGENT = [
 ];
 
 const FEATURES = [
-  later("feature.env.load_from_process", false),
   later("feature.network.ipv6", true),
   later("feature.network.incoming.mode", "off"),
   later("feature.network.incoming.http_filter"),

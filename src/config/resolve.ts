@@ -27,6 +27,8 @@ export interface Config {
   readonly env: {
     readonly include: readonly string[] | undefined;
     readonly exclude: readonly string[];
+    /** Every process takes the target's variables when it starts, not only the first. */
+    readonly isLoadedByProcess: boolean;
     /** Names of this machine's variables that go, whatever their case. */
     readonly unset: readonly string[];
     readonly file: string | undefined;
@@ -105,6 +107,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     env: {
       include,
       exclude: exclude ?? [],
+      isLoadedByProcess: value("feature.env.load_from_process", "boolean") ?? false,
       unset: value("feature.env.unset", "list") ?? [],
       file: value("feature.env.env_file", "text"),
       mapping,
@@ -217,6 +220,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.fs.readonly_file_buffer": undefined,
     "feature.env.include": env.include,
     "feature.env.exclude": env.include ? undefined : env.exclude,
+    "feature.env.load_from_process": env.isLoadedByProcess,
     "feature.env.unset": env.unset,
     "feature.env.env_file": env.file,
     "feature.env.mapping": env.mapping,

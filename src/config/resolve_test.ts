@@ -12,7 +12,15 @@ Deno.test("resolveConfig() of nothing is targetless, local files but for names, 
   assert.deepEqual(config.target, { kind: "targetless" });
   assert.equal(config.isTargetDefault, true);
   assert.equal(config.fsMode, "localwithoverrides");
-  const none = { include: undefined, exclude: [], unset: [], file: undefined, mapping: {}, override: {} };
+  const none = {
+    include: undefined,
+    exclude: [],
+    isLoadedByProcess: false,
+    unset: [],
+    file: undefined,
+    mapping: {},
+    override: {},
+  };
   assert.deepEqual(config.env, none);
   assert.ok(config.isDnsRemote && config.isTcpRemote && config.isHostnameRemote);
   const { image, ttlSeconds, startupTimeoutMs, pullPolicy, isEphemeral, keepAliveSeconds } = config.agent;
@@ -101,7 +109,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
     },
     feature: {
       fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [], mapping: {} },
-      env: { exclude: [], unset: [], mapping: {}, override: {} },
+      env: { exclude: [], load_from_process: false, unset: [], mapping: {}, override: {} },
       network: { dns: { enabled: true }, outgoing: { tcp: true, udp: true, ignore_localhost: false } },
       hostname: true,
     },

@@ -35,6 +35,8 @@ export const LAYER = {
       isUdpRemote: "bool",
       /** Some destinations are not the target's: the intproxy knows which. */
       asksDestinations: "bool",
+      /** The target's variables are in the file `environment`, for every process to set by itself. */
+      isEnvironmentHere: "bool",
       hostname: "str",
       /** Directory in which the user typed the command, their home, $TMPDIR, the program: stay local. */
       launchDirectory: "bytes",

@@ -279,6 +279,7 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     mounts: new Uint8Array(),
     pathRules: new Uint8Array(),
     pathMappings: new Uint8Array(),
+    isEnvironmentHere: false,
     skipProcesses: new Uint8Array(),
     buildTools: new Uint8Array(),
     acceptPort4: 0,
