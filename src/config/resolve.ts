@@ -7,7 +7,7 @@ import { UserError } from "../base/errors.ts";
 import { type AgentConfig, formatAgent, resolveAgent } from "./agent_options.ts";
 import type { AddressFilter } from "./address_filter.ts";
 import { compilePattern } from "./pattern.ts";
-import { type ConfigKey, FS_MODES, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
+import { type ConfigKey, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
 import { type PathRules, pathRulesTable, whyNoPathPattern } from "./path_rules.ts";
 import { formatTarget, parseTarget, type Target } from "./target.ts";
@@ -153,7 +153,7 @@ function pathsOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Pick<Conf
     readOnly: value("feature.fs.read_only", "patterns") ?? [],
     local: value("feature.fs.local", "patterns") ?? [],
   };
-  checkPaths(paths, last.get("feature.fs.read_write"));
+  pathRulesTable(paths); // throws
   const pathMapping = Object.entries(value("feature.fs.mapping", "map") ?? {});
   checkMapping(pathMapping, last.get("feature.fs.mapping"));
   value("feature.fs.readonly_file_buffer", "bufferBytes");
@@ -182,13 +182,6 @@ function networkOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Config[
     keepsLoopback: value("feature.network.outgoing.ignore_localhost", "boolean") ?? false,
     isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
   };
-}
-
-function checkPaths(paths: PathRules, readWrite: Said | undefined): void {
-  if (readWrite && paths.readWrite.length > 0 && !(FS_MODES as readonly string[]).includes("write")) {
-    throw refuse(readWrite, "writing to the target's files does not work yet", "leave it out");
-  }
-  pathRulesTable(paths);
 }
 
 function checkMapping(mapping: PathMapping, said: Said | undefined): void {
