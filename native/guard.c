@@ -4,6 +4,7 @@
  * To the app our numbers are not open. What raw system calls do to them is noticed before their next use (wire.c).
  */
 #include "big.h"
+#include "listening.h"
 #include "real.h"
 #include "wire.h"
 #include "writing.h"
@@ -18,7 +19,10 @@ int hook_close(int fd)
 	if (unlikely(big_mark_of(fd)))
 		big_closing(fd);
 	uint64_t file = writing_file_of(fd);
+	bool was_listening = listening_is_open(fd);
 	int result = real.close(fd);
+	if (unlikely(was_listening))
+		listening_closed(fd);
 	/* First closed, so that the intproxy sees who is left to write. */
 	return likely(!file) || result < 0 ? result : edge(writing_sync(file, WRITING_SYNC));
 }

@@ -10,6 +10,7 @@
  */
 #include "big.h"
 #include "datagrams.h"
+#include "listening.h"
 #include "real.h"
 #include "remote.h"
 #include "wire.h"
@@ -399,6 +400,8 @@ int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 		rename_end(fd, true, name, length, room);
 	else if (unlikely(datagrams_is_relay(&peer)))
 		datagrams_name_end(fd, true, name, length, room);
+	else if (shim.is_incoming_remote)
+		name_accepted_peer(fd, &peer, name, length, room);
 	return result;
 }
 
@@ -411,7 +414,9 @@ int hook_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 		return result;
 	if (shim.is_tcp_remote && peer_is_relay(fd))
 		rename_end(fd, false, name, length, room);
-	else if (shim.is_udp_remote)
+	else if (shim.is_udp_remote && tcp_state(fd) < 0)
 		datagrams_name_end(fd, false, name, length, room);
+	else if (shim.is_incoming_remote)
+		name_own_end(fd, &own, name, length, room);
 	return result;
 }

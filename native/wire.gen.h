@@ -67,6 +67,12 @@ enum wire_type {
 	WIRE_MAPPED_WRITING = 75,
 	WIRE_CHANGE_DIRECTORY = 100,
 	WIRE_MAP_PATH = 105,
+	WIRE_BIND = 110,
+	WIRE_BIND_REPLY = 111,
+	WIRE_LISTEN = 112,
+	WIRE_LISTENER_CLOSED = 113,
+	WIRE_BOUND_NAME = 114,
+	WIRE_ACCEPTED_NAMES = 115,
 };
 
 struct wire_stat {
@@ -162,6 +168,7 @@ struct wire_settings {
 	uint16_t hole_port4;
 	uint16_t hole_port6;
 	uint32_t datagram_relay;
+	bool is_incoming_remote;
 };
 
 static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id, struct wire_settings message)
@@ -191,6 +198,7 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_u16(&out, message.hole_port4);
 	wire_put_u16(&out, message.hole_port6);
 	wire_put_u32(&out, message.datagram_relay);
+	wire_put_bool(&out, message.is_incoming_remote);
 	return wire_end(&out);
 }
 
@@ -220,6 +228,7 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_u16(in, &message->hole_port4) &&
 	       wire_get_u16(in, &message->hole_port6) &&
 	       wire_get_u32(in, &message->datagram_relay) &&
+	       wire_get_bool(in, &message->is_incoming_remote) &&
 	       wire_is_done(in);
 }
 
@@ -1522,6 +1531,141 @@ static inline size_t wire_put_map_path(uint8_t *frame, size_t room, uint32_t id,
 static inline bool wire_get_map_path(struct wire_in *in, struct wire_map_path *message)
 {
 	return wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* bind(2) of a TCP socket (`inode`) to a port that is not 0, about to happen */
+struct wire_bind {
+	uint64_t inode;
+	struct wire_bytes address;
+	uint16_t port;
+};
+
+static inline size_t wire_put_bind(uint8_t *frame, size_t room, uint32_t id, struct wire_bind message)
+{
+	struct wire_out out = wire_begin(frame, room, 110, id);
+	wire_put_u64(&out, message.inode);
+	wire_put_bytes(&out, message.address);
+	wire_put_u16(&out, message.port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_bind(struct wire_in *in, struct wire_bind *message)
+{
+	return wire_get_u64(in, &message->inode) &&
+	       wire_get_bytes(in, &message->address) &&
+	       wire_get_u16(in, &message->port) &&
+	       wire_is_done(in);
+}
+
+/* `isIncoming` false: all local. `port` is where to bind really (listen_ports), `isFixed`: and nowhere else. `takenPort` is where another socket of the run is really bound that stands for this port, 0: none */
+struct wire_bind_reply {
+	bool is_incoming;
+	uint16_t port;
+	bool is_fixed;
+	uint16_t taken_port;
+};
+
+static inline size_t wire_put_bind_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_bind_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 111, id);
+	wire_put_bool(&out, message.is_incoming);
+	wire_put_u16(&out, message.port);
+	wire_put_bool(&out, message.is_fixed);
+	wire_put_u16(&out, message.taken_port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_bind_reply(struct wire_in *in, struct wire_bind_reply *message)
+{
+	return wire_get_bool(in, &message->is_incoming) &&
+	       wire_get_u16(in, &message->port) &&
+	       wire_get_bool(in, &message->is_fixed) &&
+	       wire_get_u16(in, &message->taken_port) &&
+	       wire_is_done(in);
+}
+
+/* the socket listens, really at this address; answered by Done when the target's port is subscribed, or is not to be */
+struct wire_listen {
+	uint64_t inode;
+	struct wire_bytes address;
+	uint16_t port;
+};
+
+static inline size_t wire_put_listen(uint8_t *frame, size_t room, uint32_t id, struct wire_listen message)
+{
+	struct wire_out out = wire_begin(frame, room, 112, id);
+	wire_put_u64(&out, message.inode);
+	wire_put_bytes(&out, message.address);
+	wire_put_u16(&out, message.port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_listen(struct wire_in *in, struct wire_listen *message)
+{
+	return wire_get_u64(in, &message->inode) &&
+	       wire_get_bytes(in, &message->address) &&
+	       wire_get_u16(in, &message->port) &&
+	       wire_is_done(in);
+}
+
+/* the descriptor `fd` of a listening socket was closed: is the socket still there? Answered by Done, when the target's port is the target's again if it is not */
+struct wire_listener_closed {
+	int32_t fd;
+};
+
+static inline size_t wire_put_listener_closed(uint8_t *frame, size_t room, uint32_t id, struct wire_listener_closed message)
+{
+	struct wire_out out = wire_begin(frame, room, 113, id);
+	wire_put_i32(&out, message.fd);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_listener_closed(struct wire_in *in, struct wire_listener_closed *message)
+{
+	return wire_get_i32(in, &message->fd) &&
+	       wire_is_done(in);
+}
+
+/* what getsockname tells of a bound socket; answered by SocketNamesReply, own* only */
+struct wire_bound_name {
+	uint64_t inode;
+};
+
+static inline size_t wire_put_bound_name(uint8_t *frame, size_t room, uint32_t id, struct wire_bound_name message)
+{
+	struct wire_out out = wire_begin(frame, room, 114, id);
+	wire_put_u64(&out, message.inode);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_bound_name(struct wire_in *in, struct wire_bound_name *message)
+{
+	return wire_get_u64(in, &message->inode) &&
+	       wire_is_done(in);
+}
+
+/* who is at the other end of an accepted connection that comes from this local address; SocketNamesReply */
+struct wire_accepted_names {
+	struct wire_bytes peer_address;
+	uint16_t peer_port;
+	uint16_t local_port;
+};
+
+static inline size_t wire_put_accepted_names(uint8_t *frame, size_t room, uint32_t id, struct wire_accepted_names message)
+{
+	struct wire_out out = wire_begin(frame, room, 115, id);
+	wire_put_bytes(&out, message.peer_address);
+	wire_put_u16(&out, message.peer_port);
+	wire_put_u16(&out, message.local_port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_accepted_names(struct wire_in *in, struct wire_accepted_names *message)
+{
+	return wire_get_bytes(in, &message->peer_address) &&
+	       wire_get_u16(in, &message->peer_port) &&
+	       wire_get_u16(in, &message->local_port) &&
 	       wire_is_done(in);
 }
 

@@ -5,6 +5,7 @@
  * target has ended, or when told to by the signal; a guest does not stay longer than its host and its reason.
  */
 import { Clients } from "./clients.ts";
+import { Incoming } from "./incoming/incoming.ts";
 import { Names } from "./names.ts";
 import { becomeTarget, type TargetChoice } from "./target.ts";
 import { watchTarget } from "./target_watch.ts";
@@ -36,8 +37,10 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   if (secretSha256 === undefined && way.kind === "listen") throw new TypeError("An agent that listens needs a secret");
   using transport = openTransport(way);
   const target = await becomeTarget(options.target, log, options.signal);
+  const incoming = target.pid === undefined ? undefined : new Incoming(log);
   const clients = new Clients({
     target,
+    ...incoming && { incoming },
     names: new Names(target.root, target.hostname),
     expectedSecret: secretSha256,
     version: options.version,
@@ -49,5 +52,6 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   log(`Ready on ${transport.name} for ${target.pid === undefined ? "no target" : `process ${target.pid}`}`);
   const waits = { firstMs: options.communicationTimeoutMs, nextMs: options.keepAliveMs ?? 0 };
   const reason = await clients.serve(transport, waits, options.signal);
+  await incoming?.close();
   log(`${reason}: the agent leaves`);
 }

@@ -7,12 +7,15 @@
  */
 import type { Duplex } from "../base/duplex.ts";
 import { ERRNO, WireError } from "../base/errors.ts";
-import { AGENT_LIMITS, type AgentFrame, type AgentMessage } from "../proto/agent.ts";
+import { type AGENT, AGENT_LIMITS, type AgentFrame, type AgentMessage, FIRST_INCOMING_STREAM } from "../proto/agent.ts";
 import { agentFrameHead, MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
 import { AgentLink } from "../proto/agent_link.ts";
+import type { MessageNamed } from "../proto/schema.ts";
 import { Datagrams } from "./datagrams.ts";
 import { Files, type Outlet, threads } from "./files.ts";
 import { type ExpectedSecret, replyToHello } from "./handshake.ts";
+import { IncomingStreams } from "./incoming/delivery.ts";
+import type { Incoming } from "./incoming/incoming.ts";
 import type { Names } from "./names.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Target } from "./target.ts";
@@ -22,6 +25,8 @@ import { Writing } from "./writing.ts";
 export interface SessionContext {
   target: Target;
   names: Names;
+  /** Undefined: there is no target whose connections could come in. */
+  incoming?: Incoming;
   expectedSecret: ExpectedSecret;
   version: string;
   /** For the first message to arrive. */
@@ -42,6 +47,7 @@ export class Session {
   readonly #writing: Writing;
   readonly #outgoing: Outgoing;
   readonly #datagrams: Datagrams;
+  readonly #incoming: IncomingStreams;
   readonly #running = new Set<Promise<void>>();
   /** Ends the name queries that this client waits for. */
   readonly #ending = new AbortController();
@@ -57,6 +63,7 @@ export class Session {
     this.#tree = new Tree(root, rights, (handle, use) => this.#writing.borrow(handle, use));
     this.#outgoing = new Outgoing(this.#link);
     this.#datagrams = new Datagrams(this.#link);
+    this.#incoming = new IncomingStreams(this.#link);
   }
 
   /** Resolves when the client is gone and nothing of it is left. `onWelcome` is called when it has proved itself. */
@@ -155,7 +162,12 @@ export class Session {
       case "End":
       case "Reset":
       case "Credit":
-        return this.#outgoing.onMessage(frame);
+        return (frame.stream >= FIRST_INCOMING_STREAM ? this.#incoming : this.#outgoing).onMessage(frame);
+      case "Subscribe":
+        return send(this.#subscribe(frame));
+      case "Unsubscribe":
+        this.#context.incoming?.unsubscribe(this.#incoming, frame.port);
+        return send({ type: "Done", errno: 0 });
       default:
         return this.#dispatchFiles(frame);
     }
@@ -200,6 +212,12 @@ export class Session {
     }
   }
 
+  #subscribe(wish: MessageNamed<typeof AGENT, "Subscribe">): AgentMessage {
+    const verdict = this.#context.incoming?.subscribe(this.#incoming, wish) ??
+      { errno: ERRNO.EOPNOTSUPP, error: "there is no target whose connections could come in" };
+    return { type: "SubscribeReply", ...verdict };
+  }
+
   #outlet(id: number): Outlet {
     return {
       send: (message) => this.#link.sent({ ...message, id }),
@@ -241,7 +259,8 @@ export class Session {
   async #end(): Promise<void> {
     this.#ending.abort();
     this.#link.close();
-    const sockets = [this.#outgoing.close(), this.#datagrams.close()];
+    this.#context.incoming?.leave(this.#incoming);
+    const sockets = [this.#outgoing.close(), this.#datagrams.close(), this.#incoming.close()];
     const ended = Promise.all([...sockets, this.#files.close(), this.#writing.close(), ...this.#running]);
     await within(LAST_REQUESTS_MS, ended);
   }

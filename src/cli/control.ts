@@ -13,6 +13,7 @@ import type { UserError } from "../base/errors.ts";
 import type { Config } from "../config/resolve.ts";
 import type { PathMapping } from "../config/path_mapping.ts";
 import type { AgentAddress } from "../kube/port_forward.ts";
+import type { IncomingWishes } from "../layer/mod.ts";
 
 /** How the intproxy gets its agent. */
 export type AgentSource =
@@ -34,6 +35,7 @@ export interface Start {
   readonly settings: RunSettings;
   readonly pathMapping: PathMapping;
   readonly network: Config["network"];
+  readonly incoming: IncomingWishes;
 }
 
 /** What the shim has to know and the CLI knows; paths are base64, since they are bytes. */

@@ -103,6 +103,7 @@ async function serve(
     settings: settingsOf(start),
     pathMapping: start.pathMapping,
     network: start.network,
+    incoming: start.incoming,
     rootPid: start.rootPid,
     log,
     signal,

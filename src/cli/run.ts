@@ -90,7 +90,8 @@ async function start(run: Run): Promise<void> {
     step.done = "agent ready";
     const settings = runSettings(config, program, environment, shimPath, agent.mounts);
     const { pathMapping, network } = config;
-    const rules = { settings, pathMapping, network };
+    const incoming = { mode: config.incomingMode, who: whoRuns(environment) };
+    const rules = { settings, pathMapping, network, incoming };
     const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, ...rules } as const;
     return await agent.explained(session.connect(message, signal));
   });
@@ -167,6 +168,12 @@ async function reachableAgent(
   }
   const { agentInCluster } = await import("./cluster.ts");
   return await agentInCluster(config, target, progress, undo, signal);
+}
+
+/** For others to read who find the target's port taken. */
+function whoRuns(environment: Environment): string {
+  const user = textOf(environment, "USER") || textOf(environment, "LOGNAME") || `user ${Deno.uid()}`;
+  return `${user}@${Deno.hostname()}`;
 }
 
 function checkProcess(pid: number): void {

@@ -36,12 +36,18 @@ for (
     {
       content: { feature: { network: false } },
       means: {
+        "feature.network.incoming.mode": "off",
         "feature.network.dns.enabled": false,
         "feature.network.outgoing.tcp": false,
         "feature.network.outgoing.udp": false,
       },
     },
-    { content: { feature: { network: { incoming: { mode: "off" } } } }, means: {} },
+    {
+      content: { feature: { network: { incoming: { mode: "off" } } } },
+      means: { "feature.network.incoming.mode": "off" },
+    },
+    { content: { feature: { network: { incoming: "steal" } } }, means: { "feature.network.incoming.mode": "steal" } },
+    { content: { feature: { network: true } }, means: { "feature.network.incoming.mode": "mirror" } },
     { content: { target: null, feature: null, agent: { ttl: null } }, means: {} },
     { content: { operator: false, $schema: "x", api: true, feature: { copy_target: false } }, means: {} },
   ]
@@ -92,11 +98,9 @@ for (
       says: /"feature\.network\.dns\.enabled" .* a number/,
     },
     {
-      content: { feature: { network: { incoming: "steal" } } },
-      says:
-        /Cannot use "feature\.network\.incoming\.mode" in x\.json: it is not supported yet \(leave it out, or say "off"\)/,
+      content: { feature: { network: { incoming: "stela" } } },
+      says: /Cannot use the value of "feature\.network\.incoming\.mode" in x\.json: there is no mode "stela"/,
     },
-    { content: { feature: { network: true } }, says: /"feature\.network\.incoming\.mode" .* not supported yet/ },
     {
       content: { feature: { fs: { local: ["/x", "("] } } },
       says: /"feature\.fs\.local" .*: "\(" is no regular expression: /,

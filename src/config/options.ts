@@ -23,7 +23,8 @@ export type ValueKind =
   | "image"
   | "pullPolicy"
   | "object"
-  | "objects";
+  | "objects"
+  | "incomingMode";
 
 export interface KeyDecl {
   /** Where it stands in the configuration file; two options may speak of one key. */
@@ -77,6 +78,7 @@ export type ConfigKey =
   | "feature.network.outgoing.tcp"
   | "feature.network.outgoing.udp"
   | NetworkKey
+  | "feature.network.incoming.mode"
   | "skip_processes"
   | "skip_build_tools"
   | "skip_extra_build_tools"
@@ -92,6 +94,9 @@ export function optionRows(): (KeyDecl & Partial<OptionDecl>)[] {
 
 export const FS_MODES = ["local", "localwithoverrides", "read", "write"] as const;
 export type FsMode = typeof FS_MODES[number];
+
+export const INCOMING_MODES = ["mirror", "steal", "off"] as const;
+export type IncomingMode = typeof INCOMING_MODES[number];
 
 export const EXEC_OPTIONS: readonly OptionDecl[] = [
   {
@@ -156,6 +161,16 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     kind: "text",
     value: "FILE",
     doc: "File of variables, NAME=VALUE a line, that win over the target's",
+    group: "What is the target's",
+  },
+  {
+    flag: "--steal",
+    env: "MIRRORD_AGENT_TCP_STEAL_TRAFFIC",
+    key: "feature.network.incoming.mode",
+    kind: "incomingMode",
+    sets: "steal",
+    doc: "Take the target's incoming connections away from it, instead of copying them",
+    default: "mirror",
     group: "What is the target's",
   },
   {

@@ -37,7 +37,6 @@ const AGENT = [
 
 const FEATURES = [
   later("feature.network.ipv6", true),
-  later("feature.network.incoming.mode", "off"),
   later("feature.network.incoming.http_filter"),
   later("feature.network.incoming.port_mapping"),
   later("feature.network.incoming.listen_ports"),

@@ -7,7 +7,7 @@ import { UserError } from "../base/errors.ts";
 import { type AgentConfig, formatAgent, resolveAgent } from "./agent_options.ts";
 import type { AddressFilter } from "./address_filter.ts";
 import { compilePattern } from "./pattern.ts";
-import { type ConfigKey, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
+import { type ConfigKey, type FsMode, type IncomingMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
 import { type PathRules, pathRulesTable, whyNoPathPattern } from "./path_rules.ts";
 import { formatTarget, parseTarget, type Target } from "./target.ts";
@@ -50,6 +50,8 @@ export interface Config {
     readonly keepsLoopback: boolean;
     readonly isDnsRemote: boolean;
   };
+  /** What becomes of connections to the ports that the program listens on. */
+  readonly incomingMode: IncomingMode;
   readonly skip: {
     readonly processes: readonly string[];
     readonly isSkippingBuildTools: boolean;
@@ -120,6 +122,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     network: networkOf(value, last),
+    incomingMode: incomingModeFor(target, value("feature.network.incoming.mode", "incomingMode"), last),
     skip: {
       processes: value("skip_processes", "list") ?? [],
       isSkippingBuildTools: value("skip_build_tools", "boolean") ?? true,
@@ -197,6 +200,23 @@ function fsModeFor(target: Target, mode: FsMode): FsMode {
   return target.kind === "targetless" && mode !== "local" ? "localwithoverrides" : mode;
 }
 
+/** Without a target nobody connects to it. */
+function incomingModeFor(
+  target: Target,
+  mode: IncomingMode | undefined,
+  last: ReadonlyMap<ConfigKey, Said>,
+): IncomingMode {
+  if (target.kind !== "targetless") return mode ?? "mirror";
+  if (mode === "steal") {
+    throw refuse(
+      last.get("feature.network.incoming.mode")!,
+      "without a target there is no traffic to steal",
+      "name a --target",
+    );
+  }
+  return "off";
+}
+
 /** As a configuration file would say it, every key that has a value. */
 export function formatConfig(config: Config): Record<string, unknown> {
   const { agent, kube, env } = config;
@@ -227,6 +247,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.network.outgoing.filter.local": rulesOf(config.network.outgoing, "local"),
     "feature.network.dns.filter.remote": rulesOf(config.network.dns, "remote"),
     "feature.network.dns.filter.local": rulesOf(config.network.dns, "local"),
+    "feature.network.incoming.mode": config.incomingMode,
     "skip_processes": config.skip.processes,
     "skip_build_tools": config.skip.isSkippingBuildTools,
     "skip_extra_build_tools": config.skip.extraBuildTools,

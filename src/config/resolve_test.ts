@@ -110,7 +110,11 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
     feature: {
       fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [], mapping: {} },
       env: { exclude: [], load_from_process: false, unset: [], mapping: {}, override: {} },
-      network: { dns: { enabled: true }, outgoing: { tcp: true, udp: true, ignore_localhost: false } },
+      network: {
+        incoming: { mode: "mirror" },
+        dns: { enabled: true },
+        outgoing: { tcp: true, udp: true, ignore_localhost: false },
+      },
       hostname: true,
     },
     skip_processes: [],

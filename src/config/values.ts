@@ -2,7 +2,7 @@
 import { UserError } from "../base/errors.ts";
 import { parseAddressRule } from "./address_filter.ts";
 import { PULL_POLICIES, type PullPolicy } from "./agent_options.ts";
-import { type ConfigKey, FS_MODES, type FsMode, type ValueKind } from "./options.ts";
+import { type ConfigKey, FS_MODES, type FsMode, INCOMING_MODES, type IncomingMode, type ValueKind } from "./options.ts";
 import { whyNoPathPattern } from "./path_rules.ts";
 
 /** One value somebody gave, and where they said it: as in messages. */
@@ -24,6 +24,7 @@ export interface Values {
   pullPolicy: PullPolicy;
   object: Readonly<Record<string, unknown>>;
   objects: readonly Readonly<Record<string, unknown>>[];
+  incomingMode: IncomingMode;
 }
 
 /** Throws `UserError` when it cannot be read. */
@@ -61,6 +62,7 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   pullPolicy: `one of ${PULL_POLICIES.map((it) => `"${it}"`).join(", ")}`,
   object: "an object",
   objects: "an array of objects",
+  incomingMode: `one of ${INCOMING_MODES.map((it) => `"${it}"`).join(", ")}`,
 };
 
 const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
@@ -77,6 +79,7 @@ const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
   pullPolicy: "string",
   object: "none",
   objects: "none",
+  incomingMode: "string",
 };
 
 function notAsText(kind: ValueKind): (text: string, said: Said) => never {
@@ -131,6 +134,7 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
   },
   object: notAsText("object"),
   objects: notAsText("objects"),
+  incomingMode: readIncomingMode,
 };
 
 const MAX_BUFFER_BYTES = 15 << 20;
@@ -161,6 +165,14 @@ function readImage(value: Record<string, unknown>, said: Said): Values["image"] 
     if (typeof inner !== "string" || inner === "") throw refuse(said, `"${name}" is ${typeName(inner)}`, ALLOWED.image);
   }
   return value;
+}
+
+function readIncomingMode(text: string, said: Said): IncomingMode {
+  // The variable of old says whether to steal.
+  const meant = "text" in said && text === "true" ? "steal" : "text" in said && text === "false" ? "mirror" : text;
+  const mode = INCOMING_MODES.find((it) => it === meant);
+  if (mode) return mode;
+  throw refuse(said, `there is no mode "${text}"`, `one of: ${INCOMING_MODES.join(", ")}`);
 }
 
 function readMap(value: unknown, said: Said): Values["map"] {

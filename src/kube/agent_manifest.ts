@@ -1,6 +1,6 @@
 /**
  * What runs the agent, as data: a Job, or an ephemeral container of the target's pod. It asks for as little as the agent
- * gets along with: without a target it has no rights at all, with one it has hostPID (as a Job) and five capabilities; it
+ * gets along with: without a target it has no rights at all, with one it has hostPID (as a Job) and six capabilities; it
  * mounts nothing of the node, and is privileged only when the user says so.
  */
 
@@ -59,6 +59,7 @@ const TARGETED_CAPABILITIES = [
   "DAC_READ_SEARCH", // files that only their owner may read, as root in the target may; and /proc/PID/environ
   "SETUID", // files as a target that is not root: setfsuid(2)
   "SETGID", // the same for its groups
+  "NET_ADMIN", // redirects of the target's ports: nftables in its network, SO_MARK
 ];
 
 export const AGENT_CONTAINER = "mirrord-agent";

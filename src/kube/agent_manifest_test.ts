@@ -82,7 +82,7 @@ Deno.test("agentJobManifest() with a target asks for the node's processes and fi
           runAsUser: 0,
           capabilities: {
             drop: ["ALL"],
-            add: ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID"],
+            add: ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID", "NET_ADMIN"],
           },
         }),
       ],
@@ -207,7 +207,10 @@ Deno.test("ephemeralPatch() adds one container that shares the target's processe
       seccompProfile: { type: "RuntimeDefault" },
       runAsUser: 0,
       runAsNonRoot: false,
-      capabilities: { drop: ["ALL"], add: ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID"] },
+      capabilities: {
+        drop: ["ALL"],
+        add: ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID", "NET_ADMIN"],
+      },
     },
   }]);
 });

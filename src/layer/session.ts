@@ -21,6 +21,7 @@ import { Datagrams } from "./intproxy/datagrams.ts";
 import { Destinations, type NetworkRules } from "./intproxy/destinations.ts";
 import { handlesOf } from "./intproxy/descriptors.ts";
 import { Files } from "./intproxy/files.ts";
+import { Incoming, type IncomingWishes } from "./intproxy/incoming.ts";
 import { Life } from "./intproxy/life.ts";
 import { Outgoing } from "./intproxy/outgoing.ts";
 import { Server } from "./intproxy/server.ts";
@@ -41,6 +42,8 @@ export interface IntproxyOptions {
   pathMapping?: PathMapping;
   /** All is remote without it. */
   network?: NetworkRules;
+  /** Off without it. */
+  incoming?: IncomingWishes;
   /** The process that is or becomes the program. */
   rootPid: number;
   log(line: string): void;
@@ -60,6 +63,7 @@ export interface Intproxy {
 }
 
 const ALL_REMOTE: NetworkRules = { keepsLoopback: false, isDnsRemote: true };
+const NO_INCOMING: IncomingWishes = { mode: "off", who: "" };
 const TERM_GRACE_MS = 2000;
 /** What programs have written is waited for this long while nothing of it moves; the far side's last word this long. */
 const UNSENT_MS = 10_000;
@@ -87,6 +91,8 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   undo.defer(() => outgoing.close());
   const writing = new Writing(directory, agent, log);
   undo.defer(() => writing.close());
+  const incoming = new Incoming(agent, options.incoming ?? NO_INCOMING, log);
+  undo.defer(() => incoming.close());
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
   const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody()), writing));
   undo.defer(() => life.close());
@@ -94,7 +100,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
   const datagrams = new Datagrams(agent, (address, port) => destinations.isLocal("udp", address, port));
   undo.defer(() => datagrams.close());
-  const parts = { agent, outgoing, datagrams, destinations, files, writing, life };
+  const parts = { agent, outgoing, datagrams, destinations, incoming, files, writing, life };
   const server = new Server(directory, { ...parts, mapper, build, log });
   undo.defer(() => server.close());
   await writeSettings(directory, {
@@ -102,6 +108,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     ...outgoing.ports,
     datagramRelay: datagrams.relayAddress,
     asksDestinations: destinations.hasFilter,
+    isIncomingRemote: incoming.isRemote,
     build,
     hostname: target.hostname,
   });
@@ -118,6 +125,7 @@ interface Parts {
   outgoing: Outgoing;
   datagrams: Datagrams;
   destinations: Destinations;
+  incoming: Incoming;
   files: Files;
   writing: Writing;
   life: Life;
@@ -158,7 +166,7 @@ class Session {
   }
 
   async #goDown(outcome: Outcome): Promise<void> {
-    const { agent, outgoing, datagrams, destinations, files, writing, life, server } = this.#parts;
+    const { agent, outgoing, datagrams, destinations, incoming, files, writing, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
@@ -177,6 +185,7 @@ class Session {
     await outgoing.close();
     await datagrams.close();
     await writing.close();
+    await incoming.close();
     // 6. The directory.
     await Deno.remove(this.#options.directory, { recursive: true }).catch(() => {});
   }

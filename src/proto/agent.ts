@@ -218,7 +218,41 @@ export const AGENT = {
     doc: "fallocate(2) of a handle that serves Write",
     fields: { handle: "u64", mode: "u32", offset: "u64", length: "u64" },
   },
+  Subscribe: {
+    id: 110,
+    doc: "incoming TCP connections to this port of the target: stolen, or mirrored. `who` is the run, for others to " +
+      "read. `filter` is JSON (src/proto/http_filter.ts) or empty: every connection. Answered by SubscribeReply",
+    fields: { port: "u16", isSteal: "bool", who: "str", filter: "str" },
+  },
+  SubscribeReply: {
+    id: 111,
+    doc: "EADDRINUSE: somebody else steals it, `error` says who. Any other errno: no redirect there, `error` says why",
+    fields: { errno: "i32", error: "str" },
+  },
+  Unsubscribe: {
+    id: 112,
+    doc: "no new connections; answered by Done when the target's own program gets them again",
+    fields: { port: "u16" },
+  },
+  NewConnection: {
+    id: 113,
+    doc:
+      "agent to client: somebody has connected to a subscribed port; bytes follow as the stream, whose number is 2^31 " +
+      "or more. The client resets it when it cannot take it. `isMirror`: what the client sends goes nowhere",
+    fields: {
+      stream: "u32",
+      port: "u16",
+      isMirror: "bool",
+      peerAddress: "bytes",
+      peerPort: "u16",
+      ownAddress: "bytes",
+      ownPort: "u16",
+    },
+  },
 } as const satisfies Schema;
+
+/** Streams from here on are the agent's to number (NewConnection), those below the client's (Connect). */
+export const FIRST_INCOMING_STREAM = 0x8000_0000;
 
 /** Bits of `then` in Write. */
 export const WRITE = { setSize: 1, sync: 2, syncData: 4, stat: 8, close: 16 } as const;

@@ -61,6 +61,8 @@ export const LAYER = {
       holePort6: "u16",
       /** IPv4 address on loopback, as a number, at which all UDP relays of the run for IPv4 sockets are. */
       datagramRelay: "u32",
+      /** TCP ports that the program listens on may be the target's. */
+      isIncomingRemote: "bool",
     },
   },
   Hello: {
@@ -240,6 +242,40 @@ export const LAYER = {
     id: 105,
     doc: "which path `path` stands for by `feature.fs.mapping`; answered by PathReply, ENOENT: it stands for itself",
     fields: { path: "bytes" },
+  },
+
+  Bind: {
+    id: 110,
+    doc: "bind(2) of a TCP socket (`inode`) to a port that is not 0, about to happen",
+    fields: { inode: "u64", address: "bytes", port: "u16" },
+  },
+  BindReply: {
+    id: 111,
+    doc: "`isIncoming` false: all local. `port` is where to bind really (listen_ports), `isFixed`: and nowhere else. " +
+      "`takenPort` is where another socket of the run is really bound that stands for this port, 0: none",
+    fields: { isIncoming: "bool", port: "u16", isFixed: "bool", takenPort: "u16" },
+  },
+  Listen: {
+    id: 112,
+    doc:
+      "the socket listens, really at this address; answered by Done when the target's port is subscribed, or is not to be",
+    fields: { inode: "u64", address: "bytes", port: "u16" },
+  },
+  ListenerClosed: {
+    id: 113,
+    doc: "the descriptor `fd` of a listening socket was closed: is the socket still there? Answered by " +
+      "Done, when the target's port is the target's again if it is not",
+    fields: { fd: "i32" },
+  },
+  BoundName: {
+    id: 114,
+    doc: "what getsockname tells of a bound socket; answered by SocketNamesReply, own* only",
+    fields: { inode: "u64" },
+  },
+  AcceptedNames: {
+    id: 115,
+    doc: "who is at the other end of an accepted connection that comes from this local address; SocketNamesReply",
+    fields: { peerAddress: "bytes", peerPort: "u16", localPort: "u16" },
   },
 } as const satisfies Schema;
 

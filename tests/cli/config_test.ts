@@ -26,7 +26,7 @@ const FILES = {
     "targte": "pod/web",
     "operator": true,
     "agent": { "ttl": "long" },
-    "feature": { "network": { "incoming": "steal" } }
+    "feature": { "network": { "outgoing": { "filter": { "local": ["x"] } } } }
   }`,
   "broken.toml": "[agent]\nttl = = 5\n",
   "conflict.json": '{ "feature": { "env": { "include": "A", "exclude": "B" } } }',

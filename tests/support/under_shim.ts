@@ -288,6 +288,7 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     holePort6: 0,
     datagramRelay: 0,
     asksDestinations: false,
+    isIncomingRemote: false,
     ...changes,
   };
 }

@@ -47,6 +47,8 @@ const ANSWERS = {
   OpenWriting: "WritingReply",
   Write: "Written",
   Allocate: "Done",
+  Subscribe: "SubscribeReply",
+  Unsubscribe: "Done",
 } as const;
 type Answers = typeof ANSWERS;
 
@@ -84,6 +86,8 @@ export class AgentClient {
   readonly #pending = new Map<number, Pending>();
   readonly #reading: Promise<void>;
   readonly #onLost: (reason: Error) => void;
+  /** Somebody has connected to a port that is subscribed; bytes of the message are good until it returns. */
+  onNewConnection: (message: MessageNamed<typeof AGENT, "NewConnection">) => void = () => {};
   #lastId = 0;
   #heardFromStreams = 0;
   #isLost = false;
@@ -193,6 +197,8 @@ export class AgentClient {
       case "Datagram":
       case "DatagramFailed":
         return this.onDatagram(message);
+      case "NewConnection":
+        return this.onNewConnection(message);
       case "Ping":
         return this.#link.send({ type: "Pong", id: message.id });
       case "Warning":
@@ -239,7 +245,14 @@ export class AgentClient {
 }
 
 /** Messages by which a program learns what happened at the target. */
-const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set(["Data", "End", "Reset", "ConnectReply", "Datagram"]);
+const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set([
+  "Data",
+  "End",
+  "Reset",
+  "ConnectReply",
+  "Datagram",
+  "NewConnection",
+]);
 
 const PING_MS = 10_000;
 const SILENCE_MS = 30_000;

@@ -15,12 +15,12 @@
  * Whoever reaches a relay from an address that no Connect has named is turned away.
  */
 import { Socket } from "node:net";
-import { toHex } from "../../base/bytes.ts";
 import { ERRNO } from "../../base/errors.ts";
 import { SocketEnd } from "../../base/socket_end.ts";
 import type { LAYER, LayerMessage } from "../../proto/layer.ts";
-import type { AGENT } from "../../proto/agent.ts";
+import { type AGENT, FIRST_INCOMING_STREAM } from "../../proto/agent.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
+import { canonical, keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
 import { Relays } from "./relays.ts";
@@ -239,7 +239,9 @@ export class Outgoing {
   }
 
   #newStream(): number {
-    do this.#lastStream = (this.#lastStream % 0xffff_ffff) + 1; while (this.#agent.streams.has(this.#lastStream));
+    do this.#lastStream = (this.#lastStream % (FIRST_INCOMING_STREAM - 1)) + 1; while (
+      this.#agent.streams.has(this.#lastStream)
+    );
     return this.#lastStream;
   }
 
@@ -247,21 +249,4 @@ export class Outgoing {
     this.#tasks.add(task);
     task.finally(() => this.#tasks.delete(task));
   }
-}
-
-/** ::ffff:a.b.c.d is a.b.c.d: what an IPv6 socket says of its IPv4 connection. A copy in any case. */
-function canonical(address: Uint8Array): Address {
-  const isMapped = address.length === 16 && address.subarray(0, 12).every((byte, at) => byte === (at < 10 ? 0 : 0xff));
-  return new Uint8Array(isMapped ? address.subarray(12) : address);
-}
-
-function keyOf(address: Uint8Array, port: number): string {
-  const bytes = canonical(address);
-  return `${bytes.length === 4 ? bytes.join(".") : text6(bytes)}:${port}`;
-}
-
-/** An IPv6 address as sockets print it. */
-function text6(bytes: Uint8Array): string {
-  const words = toHex(bytes).replace(/.{4}(?=.)/g, "$&:");
-  return new URL(`http://[${words}]`).hostname.slice(1, -1);
 }

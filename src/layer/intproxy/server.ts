@@ -12,6 +12,7 @@ import type { AgentClient } from "./agent_client.ts";
 import type { Datagrams } from "./datagrams.ts";
 import type { Destinations } from "./destinations.ts";
 import type { Files } from "./files.ts";
+import type { Incoming } from "./incoming.ts";
 import type { Life } from "./life.ts";
 import { onNameRequest } from "./names.ts";
 import { listenUnnamed } from "../session_directory.ts";
@@ -26,6 +27,7 @@ export interface ServerParts {
   readonly datagrams: Datagrams;
   readonly destinations: Destinations;
   readonly writing: Writing;
+  readonly incoming: Incoming;
   readonly life: Life;
   readonly mapper: PathMapper;
   readonly build: string;
@@ -77,7 +79,7 @@ export class Server {
   }
 
   async #serve(shim: ShimConnection): Promise<void> {
-    const { life, files, writing, build, log } = this.#parts;
+    const { life, files, incoming, writing, build, log } = this.#parts;
     let hello: Hello | undefined;
     const admit = (frame: Hello) => {
       if (frame.build !== build) return false;
@@ -99,6 +101,7 @@ export class Server {
         files.handles.connectionClosed(hello.pid);
         writing.connectionClosed();
         life.connectionClosed(hello);
+        if (hello.isLifeline) incoming.look();
       }
     }
   }
@@ -120,7 +123,7 @@ export class Server {
   }
 
   #onRequest(frame: LayerFrame, shim: ShimConnection): void {
-    const { agent, files, outgoing, datagrams, destinations, writing, log } = this.#parts;
+    const { agent, files, outgoing, datagrams, destinations, incoming, writing, log } = this.#parts;
     switch (frame.type) {
       case "Open":
       case "Fetch":
@@ -169,6 +172,12 @@ export class Server {
         return datagrams.onRequest(frame, frame.id, shim);
       case "Destination":
         return destinations.onRequest(frame, frame.id, shim);
+      case "Bind":
+      case "Listen":
+      case "ListenerClosed":
+      case "BoundName":
+      case "AcceptedNames":
+        return incoming.onRequest(frame, frame.id, shim);
       case "MapPath": {
         const path = this.#parts.mapper.map(frame.path);
         return shim.send({ type: "PathReply", errno: path ? 0 : ERRNO.ENOENT, path: path ?? NOTHING }, frame.id);

@@ -16,6 +16,7 @@ export type UserSettings = Omit<
   | "holePort6"
   | "datagramRelay"
   | "asksDestinations"
+  | "isIncomingRemote"
 >;
 
 /** In a directory that only the run knows. */

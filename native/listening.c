@@ -1,0 +1,248 @@
+/* listening.c - bind, listen and accept of TCP ports that may be the target's.
+ *
+ * The program's server really listens on this machine; connections come from the intproxy over loopback. Which socket
+ * stands for which port of the target is the intproxy's to know, by the socket's inode, which dup, fork and exec do not
+ * change: there is nothing to keep in step here but a hint, which descriptors listen, so that their end is told at once.
+ *
+ * A port that cannot be bound here (taken, privileged, of an address that only the target has) is bound elsewhere, and
+ * getsockname tells the program what it asked for. Refuses what the run itself has bound already.
+ */
+#include "listening.h"
+#include "real.h"
+#include "remote.h"
+#include "wire.h"
+
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+
+/* ---- descriptors that listen, as far as this process image knows ---- */
+
+enum { MARKED_FDS = 4096 };
+static _Atomic uint64_t listening[MARKED_FDS / 64];
+/* Until something listens, close() must not cost anything. */
+static _Atomic bool has_listened;
+
+static void mark_listening(int fd)
+{
+	if (fd >= MARKED_FDS)
+		return;
+	atomic_fetch_or_explicit(&listening[fd / 64], 1ull << fd % 64, memory_order_relaxed);
+	atomic_store_explicit(&has_listened, true, memory_order_relaxed);
+}
+
+bool listening_is_open(int fd)
+{
+	if (likely(!atomic_load_explicit(&has_listened, memory_order_relaxed)))
+		return false;
+	return fd >= 0 && fd < MARKED_FDS &&
+	       (atomic_load_explicit(&listening[fd / 64], memory_order_relaxed) >> fd % 64 & 1);
+}
+
+void listening_closed(int fd)
+{
+	struct wire_call call;
+	atomic_fetch_and_explicit(&listening[fd / 64], ~(1ull << fd % 64), memory_order_relaxed);
+	struct wire_listener_closed message = { .fd = fd };
+	size_t length = wire_put_listener_closed(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	struct wire_done reply;
+	if (wire_ask(&call, length, WIRE_DONE) == 0)
+		wire_finish(&call, wire_get_done(&call.in, &reply));
+}
+
+static uint64_t inode_of(int fd)
+{
+	struct stat st;
+	return kernel(SYS_fstat, fd, &st) == 0 ? st.st_ino : 0;
+}
+
+/* ---- bind ---- */
+
+static bool ask_about_bind(int fd, const struct endpoint *wanted, struct wire_bind_reply *reply)
+{
+	struct wire_call call;
+	struct wire_bind message = { .inode = inode_of(fd), .address = bytes_of(wanted), .port = wanted->port };
+	size_t length = wire_put_bind(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	if (wire_ask(&call, length, WIRE_BIND_REPLY))
+		return false;
+	return wire_finish(&call, wire_get_bind_reply(&call.in, reply)) == 0;
+}
+
+static long bind_to(int fd, struct endpoint where, uint16_t port, sa_family_t family)
+{
+	where.port = port;
+	struct any_address address = address_of(&where, family);
+	return kernel(SYS_bind, fd, &address.plain, address.length);
+}
+
+static bool is_elsewhere_better(long error)
+{
+	return error == -EADDRINUSE || error == -EACCES || error == -EADDRNOTAVAIL;
+}
+
+/* The same address with any port, then loopback with the port, then loopback with any. */
+static long bind_elsewhere(int fd, const struct endpoint *wanted, sa_family_t family, long first)
+{
+	struct endpoint near = loopback(family == AF_INET ? 4 : wanted->length, 0);
+	long result = first == -EADDRNOTAVAIL ? first : bind_to(fd, *wanted, 0, family);
+	if (is_elsewhere_better(result))
+		result = bind_to(fd, near, wanted->port, family);
+	if (is_elsewhere_better(result))
+		result = bind_to(fd, near, 0, family);
+	return is_elsewhere_better(result) ? first : result;
+}
+
+static long try_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct endpoint wanted;
+	struct wire_bind_reply reply = { 0 };
+	if (!shim.is_incoming_remote || !endpoint_of(address, length, &wanted) || wanted.port == 0)
+		return BYPASS;
+	if (tcp_state(fd) != TCP_CLOSE || option(fd, SOL_SOCKET, SO_DOMAIN) != address->sa_family)
+		return BYPASS;
+	if (!ask_about_bind(fd, &wanted, &reply) || !reply.is_incoming)
+		return BYPASS;
+	sa_family_t family = address->sa_family;
+	if (reply.taken_port != 0 && reply.taken_port != wanted.port) {
+		bool is_shared = option(fd, SOL_SOCKET, SO_REUSEPORT) > 0;
+		return is_shared ? bind_to(fd, wanted, reply.taken_port, family) : -EADDRINUSE;
+	}
+	if (reply.is_fixed)
+		return bind_to(fd, wanted, reply.port, family);
+	long result = kernel(SYS_bind, fd, address, length);
+	/* What the run has bound itself is taken, as it would be in the target. */
+	if (!is_elsewhere_better(result) || (result == -EADDRINUSE && reply.taken_port != 0))
+		return result;
+	return bind_elsewhere(fd, &wanted, family, result);
+}
+
+int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+	long result = try_bind(fd, address, length);
+	return result == BYPASS ? real.bind(fd, address, length) : edge(result);
+}
+
+/* ---- listen ---- */
+
+/* 0, or the errno that listen(2) shall give. */
+static int subscribe(int fd)
+{
+	struct endpoint own;
+	struct wire_call call;
+	if (!local_endpoint(fd, &own) || own.port == 0)
+		return 0;
+	struct wire_listen message = { .inode = inode_of(fd), .address = bytes_of(&own), .port = own.port };
+	size_t length = wire_put_listen(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	if (wire_ask(&call, length, WIRE_DONE))
+		return 0;
+	struct wire_done reply = { 0 };
+	if (wire_finish(&call, wire_get_done(&call.in, &reply)))
+		return 0;
+	return reply.error;
+}
+
+int hook_listen(int fd, int backlog)
+{
+	int result = real.listen(fd, backlog);
+	if (result != 0 || !shim.is_incoming_remote || tcp_state(fd) != TCP_LISTEN)
+		return result;
+	int error = subscribe(fd);
+	if (error) {
+		/* Not listening any more, but bound still: as if listen() had failed. */
+		kernel(SYS_shutdown, fd, SHUT_RD);
+		return edge(refused(error));
+	}
+	mark_listening(fd);
+	return 0;
+}
+
+/* ---- accept, and the names of what was accepted ---- */
+
+/* Connections of the intproxy come over loopback, or from the very address that the program has bound. */
+static bool may_be_ours(int fd, const struct endpoint *peer)
+{
+	struct endpoint own;
+	return is_loopback(peer) || (local_endpoint(fd, &own) && own.length == peer->length &&
+				     memcmp(own.bytes, peer->bytes, own.length) == 0);
+}
+
+static bool ask_names(int fd, const struct endpoint *peer, struct wire_socket_names_reply *reply,
+		      struct wire_call *call)
+{
+	struct endpoint own;
+	if (!may_be_ours(fd, peer) || !local_endpoint(fd, &own))
+		return false;
+	struct wire_accepted_names message = {
+		.peer_address = bytes_of(peer),
+		.peer_port = peer->port,
+		.local_port = own.port,
+	};
+	size_t length = wire_put_accepted_names(call->buffer, sizeof call->buffer, WIRE_ID, message);
+	if (wire_ask(call, length, WIRE_SOCKET_NAMES_REPLY))
+		return false;
+	return wire_finish(call, wire_get_socket_names_reply(&call->in, reply)) == 0 && reply->is_known;
+}
+
+void name_accepted_peer(int fd, const struct endpoint *peer, struct sockaddr *name, socklen_t *length, socklen_t room)
+{
+	struct wire_call call;
+	struct endpoint end;
+	struct wire_socket_names_reply reply = { 0 };
+	if (tcp_state(fd) >= 0 && ask_names(fd, peer, &reply, &call) && to_endpoint(reply.peer_address, reply.peer_port, &end))
+		put_name(fd, &end, name, length, room);
+}
+
+static bool ask_bound_name(int fd, struct endpoint *end)
+{
+	struct wire_call call;
+	struct wire_socket_names_reply reply = { 0 };
+	size_t length = wire_put_bound_name(call.buffer, sizeof call.buffer, WIRE_ID,
+					    (struct wire_bound_name){ .inode = inode_of(fd) });
+	if (wire_ask(&call, length, WIRE_SOCKET_NAMES_REPLY))
+		return false;
+	return wire_finish(&call, wire_get_socket_names_reply(&call.in, &reply)) == 0 && reply.is_known &&
+	       to_endpoint(reply.own_address, reply.own_port, end);
+}
+
+void name_own_end(int fd, const struct endpoint *own, struct sockaddr *name, socklen_t *length, socklen_t room)
+{
+	struct endpoint end, peer;
+	int state = tcp_state(fd);
+	if (state < 0 || own->port == 0)
+		return;
+	if (state == TCP_LISTEN || state == TCP_CLOSE) {
+		if (ask_bound_name(fd, &end))
+			put_name(fd, &end, name, length, room);
+		return;
+	}
+	struct wire_call call;
+	struct wire_socket_names_reply reply = { 0 };
+	if (peer_endpoint(fd, &peer) && ask_names(fd, &peer, &reply, &call) &&
+	    to_endpoint(reply.own_address, reply.own_port, &end))
+		put_name(fd, &end, name, length, room);
+}
+
+/* The accepted socket's peer, as the program asked to be told it. */
+static void name_accepted(int fd, struct sockaddr *name, socklen_t *length, socklen_t room)
+{
+	struct endpoint peer;
+	if (name && length && peer_endpoint(fd, &peer))
+		name_accepted_peer(fd, &peer, name, length, room);
+}
+
+int hook_accept(int fd, struct sockaddr *name, socklen_t *length)
+{
+	socklen_t room = name && length ? *length : 0;
+	int accepted = real.accept(fd, name, length);
+	if (accepted >= 0 && unlikely(shim.is_incoming_remote))
+		name_accepted(accepted, name, length, room);
+	return accepted;
+}
+
+int hook_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
+{
+	socklen_t room = name && length ? *length : 0;
+	int accepted = real.accept4(fd, name, length, flags);
+	if (accepted >= 0 && unlikely(shim.is_incoming_remote))
+		name_accepted(accepted, name, length, room);
+	return accepted;
+}

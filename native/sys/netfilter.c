@@ -1,0 +1,594 @@
+/* netfilter.c - the agent's redirect: one nftables table of its own, spoken to the kernel by netlink
+ *
+ * The table is made with NFT_TABLE_F_OWNER (Linux 5.12): it belongs to the netlink socket that made it, nobody else can
+ * change it, and the kernel removes it when that socket is closed, whatever way this process ends. An older kernel gets
+ * a table without an owner, and netfilter_guard() a process that removes it.
+ *
+ * Every change is one batch, which the kernel takes whole or not at all: all chains emptied, all rules written anew.
+ *
+ * Chains come in three classes (whose traffic is looked at first): mirrors, which pass all of it on; filtered, which pass
+ * some of it on; whole, which keep it. Each has a prerouting and an output chain; within a class the older agent is first.
+ * `position` says where a class of this agent stands among all agents of this network: it is its priority, and the mark
+ * of the connections that it passes on. Those are looked at only by chains that stand behind (a rule in front of each
+ * output chain), so nothing is caught twice and nothing by its own agent. All stand behind -100, where meshes have theirs:
+ * what a mesh's sidecar takes is taken here when the sidecar hands it to the application, over loopback.
+ */
+#include "sys.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BATCH_BYTES (1 << 20)
+#define CLASSES 3
+#define FIRST_PRIORITY (-99)
+#define LOOPBACK_INDEX 1 /* of "lo", in every network */
+#define LOCAL_ROUTE 2	 /* RTN_LOCAL of linux/rtnetlink.h */
+
+static const char *const class_names[CLASSES] = { "mirror", "filtered", "whole" };
+
+/* As src/sys/netfilter.ts writes it. */
+struct redirect_rule {
+	uint32_t class_index;
+	uint16_t port, to_port;
+	char comment[120]; /* terminated; for other agents, and for people who list the rules */
+};
+
+struct batch {
+	uint8_t *start, *at, *end;
+	bool is_full;
+	uint32_t sequence;
+	struct nlmsghdr *head;
+};
+
+/* ---- writing ---- */
+
+static void *take(struct batch *batch, size_t bytes)
+{
+	size_t padded = NLMSG_ALIGN(bytes);
+	if ((size_t)(batch->end - batch->at) < padded) {
+		batch->is_full = true;
+		return NULL;
+	}
+	void *room = batch->at;
+	memset(room, 0, padded);
+	batch->at += padded;
+	return room;
+}
+
+static void end_message(struct batch *batch)
+{
+	if (batch->head)
+		batch->head->nlmsg_len = (uint32_t)(batch->at - (uint8_t *)batch->head);
+	batch->head = NULL;
+}
+
+static void begin_message(struct batch *batch, uint16_t type, uint16_t flags, uint16_t resource)
+{
+	end_message(batch);
+	struct nlmsghdr *head = take(batch, sizeof *head);
+	struct nfgenmsg *body = take(batch, sizeof *body);
+	if (!head || !body)
+		return;
+	head->nlmsg_type = type;
+	head->nlmsg_flags = NLM_F_REQUEST | flags;
+	head->nlmsg_seq = batch->sequence++;
+	body->nfgen_family = resource ? AF_UNSPEC : NFPROTO_INET;
+	body->version = NFNETLINK_V0;
+	body->res_id = htons(resource);
+	batch->head = head;
+}
+
+static void begin_nft(struct batch *batch, uint16_t type, uint16_t flags)
+{
+	begin_message(batch, (NFNL_SUBSYS_NFTABLES << 8) | type, flags, 0);
+}
+
+static void put(struct batch *batch, uint16_t type, const void *value, size_t bytes)
+{
+	struct nlattr *attribute = take(batch, NLA_HDRLEN + bytes);
+	if (!attribute)
+		return;
+	attribute->nla_type = type;
+	attribute->nla_len = (uint16_t)(NLA_HDRLEN + bytes);
+	memcpy((uint8_t *)attribute + NLA_HDRLEN, value, bytes);
+}
+
+static void put_text(struct batch *batch, uint16_t type, const char *text)
+{
+	put(batch, type, text, strlen(text) + 1);
+}
+
+static void put_u32(struct batch *batch, uint16_t type, uint32_t value)
+{
+	uint32_t ordered = htonl(value);
+	put(batch, type, &ordered, sizeof ordered);
+}
+
+static struct nlattr *nest(struct batch *batch, uint16_t type)
+{
+	struct nlattr *attribute = take(batch, NLA_HDRLEN);
+	if (attribute)
+		attribute->nla_type = type | NLA_F_NESTED;
+	return attribute;
+}
+
+static void end_nest(struct batch *batch, struct nlattr *attribute)
+{
+	if (attribute)
+		attribute->nla_len = (uint16_t)(batch->at - (uint8_t *)attribute);
+}
+
+/* ---- the expressions of a rule; NFT_REG_1 carries from one to the next ---- */
+
+struct expression {
+	struct nlattr *element, *data;
+};
+
+static struct expression begin_expression(struct batch *batch, const char *name)
+{
+	struct expression it = { .element = nest(batch, NFTA_LIST_ELEM) };
+	put_text(batch, NFTA_EXPR_NAME, name);
+	it.data = nest(batch, NFTA_EXPR_DATA);
+	return it;
+}
+
+static void end_expression(struct batch *batch, struct expression it)
+{
+	end_nest(batch, it.data);
+	end_nest(batch, it.element);
+}
+
+static void put_value(struct batch *batch, uint16_t type, const void *value, size_t bytes)
+{
+	struct nlattr *data = nest(batch, type);
+	put(batch, NFTA_DATA_VALUE, value, bytes);
+	end_nest(batch, data);
+}
+
+static void load_meta(struct batch *batch, uint32_t key)
+{
+	struct expression it = begin_expression(batch, "meta");
+	put_u32(batch, NFTA_META_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_META_KEY, key);
+	end_expression(batch, it);
+}
+
+static void must_equal(struct batch *batch, const void *value, size_t bytes)
+{
+	struct expression it = begin_expression(batch, "cmp");
+	put_u32(batch, NFTA_CMP_SREG, NFT_REG_1);
+	put_u32(batch, NFTA_CMP_OP, NFT_CMP_EQ);
+	put_value(batch, NFTA_CMP_DATA, value, bytes);
+	end_expression(batch, it);
+}
+
+static void must_be_tcp_to(struct batch *batch, uint16_t port)
+{
+	uint8_t tcp = IPPROTO_TCP;
+	load_meta(batch, NFT_META_L4PROTO);
+	must_equal(batch, &tcp, sizeof tcp);
+	struct expression it = begin_expression(batch, "payload");
+	put_u32(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	put_u32(batch, NFTA_PAYLOAD_OFFSET, 2);
+	put_u32(batch, NFTA_PAYLOAD_LEN, 2);
+	end_expression(batch, it);
+	uint16_t ordered = htons(port);
+	must_equal(batch, &ordered, sizeof ordered);
+}
+
+/* Not what is only on its way through (a target may have the node's own network). */
+static void must_be_for_this_host(struct batch *batch)
+{
+	struct expression it = begin_expression(batch, "fib");
+	put_u32(batch, NFTA_FIB_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+	put_u32(batch, NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+	end_expression(batch, it);
+	uint32_t local = LOCAL_ROUTE;
+	must_equal(batch, &local, sizeof local);
+}
+
+static void must_leave_by_loopback(struct batch *batch)
+{
+	uint32_t index = LOOPBACK_INDEX;
+	load_meta(batch, NFT_META_OIF);
+	must_equal(batch, &index, sizeof index);
+}
+
+static void redirect_to(struct batch *batch, uint16_t port)
+{
+	uint16_t ordered = htons(port);
+	struct expression it = begin_expression(batch, "immediate");
+	put_u32(batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+	put_value(batch, NFTA_IMMEDIATE_DATA, &ordered, sizeof ordered);
+	end_expression(batch, it);
+	it = begin_expression(batch, "redir");
+	put_u32(batch, NFTA_REDIR_REG_PROTO_MIN, NFT_REG_1);
+	end_expression(batch, it);
+}
+
+/* Lets pass what carries a mark from `first` to `last`. */
+static void pass_marked(struct batch *batch, uint32_t first, uint32_t last)
+{
+	uint32_t from = htonl(first), to = htonl(last);
+	load_meta(batch, NFT_META_MARK);
+	struct expression it = begin_expression(batch, "byteorder");
+	put_u32(batch, NFTA_BYTEORDER_SREG, NFT_REG_1);
+	put_u32(batch, NFTA_BYTEORDER_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+	put_u32(batch, NFTA_BYTEORDER_LEN, 4);
+	put_u32(batch, NFTA_BYTEORDER_SIZE, 4);
+	end_expression(batch, it);
+	it = begin_expression(batch, "range");
+	put_u32(batch, NFTA_RANGE_SREG, NFT_REG_1);
+	put_u32(batch, NFTA_RANGE_OP, NFT_RANGE_EQ);
+	put_value(batch, NFTA_RANGE_FROM_DATA, &from, sizeof from);
+	put_value(batch, NFTA_RANGE_TO_DATA, &to, sizeof to);
+	end_expression(batch, it);
+	it = begin_expression(batch, "immediate");
+	put_u32(batch, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+	struct nlattr *data = nest(batch, NFTA_IMMEDIATE_DATA), *verdict = nest(batch, NFTA_DATA_VERDICT);
+	put_u32(batch, NFTA_VERDICT_CODE, (uint32_t)NFT_RETURN);
+	end_nest(batch, verdict);
+	end_nest(batch, data);
+	end_expression(batch, it);
+}
+
+/* ---- tables, chains, rules ---- */
+
+static void chain_name(char into[32], uint32_t class_index, bool is_output)
+{
+	snprintf(into, 32, "%s_%s", class_names[class_index], is_output ? "output" : "prerouting");
+}
+
+static void put_table(struct batch *batch, const char *name, bool is_owned)
+{
+	begin_nft(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
+	put_text(batch, NFTA_TABLE_NAME, name);
+	put_u32(batch, NFTA_TABLE_FLAGS, is_owned ? NFT_TABLE_F_OWNER : 0);
+}
+
+static void put_chain(struct batch *batch, const char *table, uint32_t class_index, bool is_output, int32_t priority)
+{
+	char name[32];
+	chain_name(name, class_index, is_output);
+	begin_nft(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+	put_text(batch, NFTA_CHAIN_TABLE, table);
+	put_text(batch, NFTA_CHAIN_NAME, name);
+	struct nlattr *hook = nest(batch, NFTA_CHAIN_HOOK);
+	put_u32(batch, NFTA_HOOK_HOOKNUM, is_output ? NF_INET_LOCAL_OUT : NF_INET_PRE_ROUTING);
+	put_u32(batch, NFTA_HOOK_PRIORITY, (uint32_t)priority);
+	end_nest(batch, hook);
+	put_text(batch, NFTA_CHAIN_TYPE, "nat");
+	put_u32(batch, NFTA_CHAIN_POLICY, NF_ACCEPT);
+}
+
+static struct nlattr *begin_rule(struct batch *batch, const char *table, const char *chain, const char *comment)
+{
+	begin_nft(batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+	put_text(batch, NFTA_RULE_TABLE, table);
+	put_text(batch, NFTA_RULE_CHAIN, chain);
+	if (comment)
+		put(batch, NFTA_RULE_USERDATA, comment, strlen(comment) + 1);
+	return nest(batch, NFTA_RULE_EXPRESSIONS);
+}
+
+static void empty_chain(struct batch *batch, const char *table, const char *chain)
+{
+	begin_nft(batch, NFT_MSG_DELRULE, 0);
+	put_text(batch, NFTA_RULE_TABLE, table);
+	put_text(batch, NFTA_RULE_CHAIN, chain);
+}
+
+static void put_redirect(struct batch *batch, const char *table, const struct redirect_rule *rule, bool is_output)
+{
+	char chain[32];
+	chain_name(chain, rule->class_index, is_output);
+	struct nlattr *expressions = begin_rule(batch, table, chain, rule->comment);
+	must_be_tcp_to(batch, rule->port);
+	if (is_output)
+		must_leave_by_loopback(batch);
+	else
+		must_be_for_this_host(batch);
+	redirect_to(batch, rule->to_port);
+	end_nest(batch, expressions);
+}
+
+/* ---- speaking with the kernel ---- */
+
+static int open_netlink(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	if (fd < 0)
+		return -errno;
+	struct sockaddr_nl self = { .nl_family = AF_NETLINK };
+	int bytes = BATCH_BYTES;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes);
+	if (bind(fd, (struct sockaddr *)&self, sizeof self) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	return -error;
+}
+
+static bool begin_batch(struct batch *batch)
+{
+	*batch = (struct batch){ .start = malloc(BATCH_BYTES) };
+	if (!batch->start)
+		return false;
+	batch->at = batch->start;
+	batch->end = batch->start + BATCH_BYTES;
+	begin_message(batch, NFNL_MSG_BATCH_BEGIN, 0, NFNL_SUBSYS_NFTABLES);
+	return true;
+}
+
+/* The kernel has judged when send() returns: what it says lies there, or nothing does. */
+static int hear_verdict(int fd)
+{
+	_Alignas(struct nlmsghdr) char buffer[32768];
+	int error = 0;
+	while (1) {
+		ssize_t length = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length < 0)
+			return error != 0 || errno == EAGAIN ? error : -errno;
+		for (struct nlmsghdr *head = (void *)buffer; NLMSG_OK(head, length); head = NLMSG_NEXT(head, length)) {
+			if (head->nlmsg_type == NLMSG_ERROR && error == 0)
+				error = ((struct nlmsgerr *)NLMSG_DATA(head))->error;
+		}
+	}
+}
+
+static int commit(int fd, struct batch *batch)
+{
+	begin_message(batch, NFNL_MSG_BATCH_END, 0, NFNL_SUBSYS_NFTABLES);
+	end_message(batch);
+	int error = batch->is_full ? -E2BIG : 0;
+	if (!error && send(fd, batch->start, (size_t)(batch->at - batch->start), 0) < 0)
+		error = -errno;
+	if (!error)
+		error = hear_verdict(fd);
+	free(batch->start);
+	return error;
+}
+
+static int create(int fd, const char *name, uint32_t level, bool is_owned)
+{
+	struct batch batch;
+	if (!begin_batch(&batch))
+		return -ENOMEM;
+	put_table(&batch, name, is_owned);
+	for (uint32_t class_index = 0; class_index < CLASSES; class_index++) {
+		int32_t priority = FIRST_PRIORITY + (int32_t)(class_index << 16 | level);
+		put_chain(&batch, name, class_index, false, priority);
+		put_chain(&batch, name, class_index, true, priority);
+	}
+	return commit(fd, &batch);
+}
+
+
+/* A dying process closes its descriptors last first (task_work_run): connections are reset while the table, made before
+ * them, still translates their packets. Makes the table, empty. The result is the descriptor that owns it, or -errno; `is_owned` says whether the kernel
+ * removes the table when it is closed. `wants_owner` is false in tests of older kernels' ways. */
+SYS int32_t netfilter_open(const char *name, uint32_t level, uint32_t wants_owner, uint32_t *is_owned)
+{
+	int fd = open_netlink();
+	if (fd < 0)
+		return fd;
+	*is_owned = wants_owner;
+	int error = create(fd, name, level, wants_owner);
+	if ((error == -EOPNOTSUPP || error == -EINVAL) && wants_owner) {
+		*is_owned = 0;
+		error = create(fd, name, level, false);
+	}
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
+}
+
+/* The rules of the table become these. `mark` is that of position 0. 0 or -errno. */
+SYS int32_t netfilter_commit(int32_t fd, const char *table, uint32_t level, uint32_t mark,
+			     const struct redirect_rule *rules, uint32_t count)
+{
+	struct batch batch;
+	if (!begin_batch(&batch))
+		return -ENOMEM;
+	for (uint32_t class_index = 0; class_index < CLASSES; class_index++) {
+		char name[32];
+		chain_name(name, class_index, false);
+		empty_chain(&batch, table, name);
+		chain_name(name, class_index, true);
+		empty_chain(&batch, table, name);
+		struct nlattr *expressions = begin_rule(&batch, table, name, NULL);
+		pass_marked(&batch, mark + (class_index << 16 | level), mark + 0xffffff);
+		end_nest(&batch, expressions);
+	}
+	for (uint32_t index = 0; index < count; index++) {
+		put_redirect(&batch, table, &rules[index], false);
+		put_redirect(&batch, table, &rules[index], true);
+	}
+	return commit(fd, &batch);
+}
+
+static int delete_table(int fd, const char *name)
+{
+	struct batch batch;
+	if (!begin_batch(&batch))
+		return -ENOMEM;
+	begin_nft(&batch, NFT_MSG_DELTABLE, 0);
+	put_text(&batch, NFTA_TABLE_NAME, name);
+	return commit(fd, &batch);
+}
+
+/* Removes a table that has no owner. 0 or -errno. */
+SYS int32_t netfilter_remove(const char *name)
+{
+	int fd = open_netlink();
+	if (fd < 0)
+		return fd;
+	int error = delete_table(fd, name);
+	close(fd);
+	return error;
+}
+
+/* Removes the table and closes its descriptor. 0 or -errno. */
+SYS int32_t netfilter_close(int32_t fd, const char *name)
+{
+	int error = delete_table(fd, name);
+	close(fd);
+	return error;
+}
+
+/* What a fork of a process with threads may do: system calls, and what delete_table() does with memory of its own. */
+static void guard(int pipe_end, const char *name)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGQUIT };
+	for (size_t index = 0; index < sizeof signals / sizeof *signals; index++)
+		sigaction(signals[index], &ignore, NULL);
+	setsid();
+	prctl(PR_SET_NAME, "mirrord-guard");
+	dup2(pipe_end, 0);
+	close_range(1, ~0U, 0);
+	char byte;
+	while (read(0, &byte, 1) < 0 && errno == EINTR)
+		continue;
+	netfilter_remove(name);
+	_exit(0);
+}
+
+/* Starts a process that removes the table when this one has ended, whatever way. Descriptor that it watches, or -errno. */
+SYS int32_t netfilter_guard(const char *name)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	pid_t pid = fork();
+	if (pid == 0)
+		guard(ends[0], name);
+	close(ends[0]);
+	if (pid > 0)
+		return ends[1];
+	int error = errno;
+	close(ends[1]);
+	return -error;
+}
+
+/* ---- what is there ---- */
+
+struct listing {
+	char *at, *end;
+	bool is_full;
+};
+
+static const void *attribute_of(const struct nlmsghdr *head, uint16_t type, size_t *bytes)
+{
+	const uint8_t *at = (const uint8_t *)NLMSG_DATA(head) + NLMSG_ALIGN(sizeof(struct nfgenmsg));
+	const uint8_t *end = (const uint8_t *)head + head->nlmsg_len;
+	while (at + NLA_HDRLEN <= end) {
+		const struct nlattr *attribute = (const void *)at;
+		if (attribute->nla_len < NLA_HDRLEN || at + attribute->nla_len > end)
+			return NULL;
+		if ((attribute->nla_type & NLA_TYPE_MASK) == type) {
+			*bytes = attribute->nla_len - NLA_HDRLEN;
+			return at + NLA_HDRLEN;
+		}
+		at += NLA_ALIGN(attribute->nla_len);
+	}
+	return NULL;
+}
+
+static void add_text(struct listing *into, const void *text, size_t bytes, char end)
+{
+	size_t length = text ? strnlen(text, bytes) : 0;
+	if ((size_t)(into->end - into->at) < length + 1) {
+		into->is_full = true;
+		return;
+	}
+	if (length)
+		memcpy(into->at, text, length);
+	into->at += length;
+	*into->at++ = end;
+}
+
+/* A line of a table: its name, and "owned" or nothing; of a rule: its table, its chain, its comment; tabs between. */
+static void list_one(struct listing *into, const struct nlmsghdr *head)
+{
+	size_t bytes;
+	const void *text;
+	switch (head->nlmsg_type & 0xff) {
+	case NFT_MSG_NEWTABLE:
+		if ((text = attribute_of(head, NFTA_TABLE_NAME, &bytes)) == NULL)
+			return;
+		add_text(into, text, bytes, '\t');
+		text = attribute_of(head, NFTA_TABLE_FLAGS, &bytes);
+		bool is_owned = text && bytes == 4 && (ntohl(*(const uint32_t *)text) & NFT_TABLE_F_OWNER);
+		add_text(into, is_owned ? "owned" : "", 6, '\n');
+		return;
+	case NFT_MSG_NEWRULE:
+		text = attribute_of(head, NFTA_RULE_TABLE, &bytes);
+		add_text(into, text, bytes, '\t');
+		text = attribute_of(head, NFTA_RULE_CHAIN, &bytes);
+		add_text(into, text, bytes, '\t');
+		text = attribute_of(head, NFTA_RULE_USERDATA, &bytes);
+		add_text(into, text, bytes, '\n');
+	}
+}
+
+static int hear_list(int fd, struct listing *into)
+{
+	_Alignas(struct nlmsghdr) char buffer[32768];
+	while (1) {
+		ssize_t length = recv(fd, buffer, sizeof buffer, 0);
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length <= 0)
+			return length < 0 ? -errno : -EPROTO;
+		for (struct nlmsghdr *head = (void *)buffer; NLMSG_OK(head, length); head = NLMSG_NEXT(head, length)) {
+			if (head->nlmsg_type == NLMSG_DONE)
+				return into->is_full ? -E2BIG : 0;
+			if (head->nlmsg_type == NLMSG_ERROR)
+				return ((struct nlmsgerr *)NLMSG_DATA(head))->error;
+			list_one(into, head);
+		}
+	}
+}
+
+/* The tables of the inet family (`wants_rules` 0) or their rules, a line each. The length of the text, or -errno. */
+SYS int32_t netfilter_list(uint32_t wants_rules, char *into, uint32_t room)
+{
+	struct {
+		struct nlmsghdr head;
+		struct nfgenmsg body;
+	} request = {
+		.head = { .nlmsg_len = sizeof request,
+			  .nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | (wants_rules ? NFT_MSG_GETRULE : NFT_MSG_GETTABLE),
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.body = { .nfgen_family = NFPROTO_INET },
+	};
+	struct listing listing = { into, into + room, false };
+	int fd = open_netlink();
+	if (fd < 0)
+		return fd;
+	int error = send(fd, &request, sizeof request, 0) < 0 ? -errno : hear_list(fd, &listing);
+	close(fd);
+	return error ? error : (int32_t)(listing.at - into);
+}

@@ -1,0 +1,280 @@
+/**
+ * Incoming connections of the target: who wants which port, and what becomes of each connection that is redirected to us.
+ *
+ * Subscribed by                     A connection goes to
+ * one who steals it whole           them; a second one is refused
+ * mirrors                           the target's own program, and a copy of what the peer says to each mirror
+ * nobody (any more)                 the target's own program
+ *
+ * Rules exist while there is a subscription. Connections outlive the subscription they came by, and the table has to
+ * outlive them: the kernel translates their packets only while somebody has a chain of type nat.
+ */
+import { Socket } from "node:net";
+import { ERRNO } from "../../base/errors.ts";
+import { SocketEnd, type StreamEnd } from "../../base/socket_end.ts";
+import type { RedirectClass } from "../../sys/netfilter.ts";
+import { type Arrival, dialMarked, type Endpoint, RedirectListener } from "../../sys/redirected.ts";
+import { MirrorEnd } from "./mirror_end.ts";
+import { pass } from "./passage.ts";
+import { type Neighbour, RedirectTable } from "./table.ts";
+
+/** One connection for a client. */
+export interface Delivery {
+  readonly port: number;
+  readonly isMirror: boolean;
+  readonly peer: Endpoint;
+  readonly own: Endpoint;
+}
+
+export interface IncomingClient {
+  /** Takes over `end`. False when it has no room: `end` is still the caller's. */
+  deliver(delivery: Delivery, end: StreamEnd): boolean;
+  warn(text: string): void;
+}
+
+export interface Wish {
+  readonly port: number;
+  readonly isSteal: boolean;
+  readonly who: string;
+  readonly filter: string;
+}
+
+interface Subscription extends Wish {
+  readonly client: IncomingClient;
+  readonly since: Date;
+}
+
+export interface Verdict {
+  readonly errno: number;
+  readonly error: string;
+}
+
+const WELCOME: Verdict = { errno: 0, error: "" };
+/** The target's own program may take this long to accept. */
+const DIAL_MS = 10_000;
+/** Ports of all clients; each is a rule in six chains. */
+const MOST_PORTS = 256;
+
+/** How long the table stays after the last connection, for its last packets; and when we leave, for resets. */
+const IDLE_MS = 500;
+const RESET_MS = 500;
+const LAST_TURNS_MS = 30;
+
+interface Redirect {
+  readonly table: RedirectTable;
+  readonly listener: RedirectListener;
+}
+
+export class Incoming {
+  readonly #log: (line: string) => void;
+  readonly #wantsOwner: boolean;
+  /** By age. */
+  readonly #subscriptions: Subscription[] = [];
+  readonly #tasks = new Set<Promise<void>>();
+  /** Of redirected connections, and of those to the target's own program. */
+  readonly #ends = new Set<StreamEnd>();
+  readonly #allClosed = Promise.withResolvers<void>();
+  #isClosing = false;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  #redirect: Redirect | undefined;
+
+  constructor(log: (line: string) => void, options: { wantsOwner?: boolean } = {}) {
+    this.#log = log;
+    this.#wantsOwner = options.wantsOwner ?? true;
+  }
+
+  subscribe(client: IncomingClient, wish: Wish): Verdict {
+    const { port } = wish;
+    if (this.#subscriptions.some((it) => it.client === client && it.port === port)) {
+      return { errno: ERRNO.EADDRINUSE, error: `port ${port} is subscribed already, by this same run` };
+    }
+    const opened = this.#open();
+    if (typeof opened === "number") return noRedirect(port, opened);
+    const subscription = { ...wish, client, since: new Date() };
+    const stealer = isWhole(subscription) ? this.#stealerOf(port, opened) : undefined;
+    if (stealer !== undefined) {
+      this.#closeIfIdle();
+      return stolen(port, stealer);
+    }
+    this.#subscriptions.push(subscription);
+    const status = this.#commit();
+    // Another may have asked for the same at the same moment: the older one keeps it.
+    const winner = isWhole(subscription) ? this.#stealerOf(port, opened, "older") : undefined;
+    if (status === 0 && winner === undefined) {
+      this.#log(`Port ${port} is ${wish.isSteal ? "stolen" : "mirrored"} by ${wish.who}`);
+      return WELCOME;
+    }
+    this.#remove((it) => it === subscription);
+    return winner === undefined ? noRedirect(port, status) : stolen(port, winner);
+  }
+
+  unsubscribe(client: IncomingClient, port: number): void {
+    this.#remove((it) => it.client === client && it.port === port);
+  }
+
+  /** The client has gone; what it had was its session's to end. */
+  leave(client: IncomingClient): void {
+    this.#remove((it) => it.client === client);
+  }
+
+  /** No redirect is left, connections that are passed on are broken off; resolves when nothing runs any more. */
+  async close(): Promise<void> {
+    this.#remove(() => true);
+    this.#isClosing = true;
+    for (const end of this.#ends) end.reset();
+    // For the resets to leave; a socket that does not go must not keep us.
+    const timer = setTimeout(() => this.#allClosed.resolve(), RESET_MS);
+    if (this.#ends.size > 0) await this.#allClosed.promise;
+    clearTimeout(timer);
+    // A socket says that it is closed a turn or two before its descriptor is.
+    if (this.#redirect) await new Promise((resolve) => setTimeout(resolve, LAST_TURNS_MS));
+    this.#dispose();
+    await Promise.all(this.#tasks);
+  }
+
+  #open(): Redirect | number {
+    clearTimeout(this.#idleTimer);
+    if (this.#redirect) return this.#redirect;
+    const table = RedirectTable.open(this.#log, this.#wantsOwner);
+    if (typeof table === "number") return table;
+    const listener = RedirectListener.open();
+    if (typeof listener === "number") {
+      table[Symbol.dispose]();
+      return listener;
+    }
+    this.#redirect = { table, listener };
+    this.#own(this.#accept(this.#redirect));
+    return this.#redirect;
+  }
+
+  #remove(isMeant: (it: Subscription) => boolean): void {
+    const left = this.#subscriptions.filter((it) => !isMeant(it));
+    if (left.length === this.#subscriptions.length) return;
+    this.#subscriptions.splice(0, Infinity, ...left);
+    this.#commit();
+    this.#closeIfIdle();
+  }
+
+  #closeIfIdle(): void {
+    clearTimeout(this.#idleTimer);
+    if (this.#subscriptions.length > 0 || this.#ends.size > 0 || !this.#redirect) return;
+    this.#idleTimer = setTimeout(() => this.#dispose(), IDLE_MS);
+  }
+
+  #dispose(): void {
+    clearTimeout(this.#idleTimer);
+    if (!this.#redirect) return;
+    const { table, listener } = this.#redirect;
+    this.#redirect = undefined;
+    table[Symbol.dispose]();
+    listener.stop();
+  }
+
+  #commit(): number {
+    const { table, listener } = this.#redirect!;
+    const ports = new Set(this.#subscriptions.map(({ port }) => port));
+    if (ports.size > MOST_PORTS) return -ERRNO.ENOSPC;
+    return table.commit([...ports].map((port) => {
+      const first = this.#first(port)!;
+      const comment = `${port} ${describe(first)}`;
+      return { redirectClass: this.#classOf(port), port, toPort: listener.port, comment };
+    }));
+  }
+
+  #classOf(port: number): RedirectClass {
+    const all = this.#subscriptions.filter((it) => it.port === port);
+    if (all.some((it) => !it.isSteal)) return "mirror";
+    return all.some((it) => it.filter !== "") ? "filtered" : "whole";
+  }
+
+  #first(port: number): Subscription | undefined {
+    const all = this.#subscriptions.filter((it) => it.port === port);
+    return all.find(isWhole) ?? all[0];
+  }
+
+  /** Who steals all of this port, here or by another agent. */
+  #stealerOf(port: number, { table }: Redirect, which: "any" | "older" = "any"): string | undefined {
+    const here = this.#subscriptions.find((it) => it.port === port && isWhole(it));
+    if (here && which === "any") return describe(here);
+    const isMeant = (it: Neighbour) => it.redirectClass === "whole" && (which === "any" || it.isOlder);
+    return table.neighbours(port).find(isMeant)?.who;
+  }
+
+  async #accept({ table, listener }: Redirect): Promise<void> {
+    for await (const arrivals of listener.arrivals()) {
+      if (typeof arrivals === "number") {
+        this.#log(`Cannot accept a redirected connection: error ${-arrivals}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      } else for (const arrival of arrivals) this.#own(this.#serve(arrival, table));
+    }
+  }
+
+  async #serve(arrival: Arrival, table: RedirectTable): Promise<void> {
+    const { port } = arrival.original;
+    const peer = this.#owned(arrival.fd);
+    const all = this.#subscriptions.filter((it) => it.port === port);
+    const mark = table.markOf(all.length > 0 ? this.#classOf(port) : "whole");
+    const stealer = all.find(isWhole);
+    if (stealer?.client.deliver({ port, isMirror: false, peer: arrival.peer, own: arrival.original }, peer)) return;
+    await this.#passOn(arrival, peer, mark, all.filter((it) => !it.isSteal));
+  }
+
+  async #passOn(arrival: Arrival, peer: StreamEnd, mark: number, mirrors: readonly Subscription[]): Promise<void> {
+    const fd = await dialMarked(arrival.original, mark, DIAL_MS);
+    if (fd < 0) {
+      peer.reset();
+      return peer.close();
+    }
+    await pass(peer, this.#owned(fd), mirrors.map((it) => copyFor(it, arrival)).filter((it) => it !== undefined));
+  }
+
+  /** An end that is known here until it is closed. */
+  #owned(fd: number): StreamEnd {
+    const socket = new Socket({ fd, allowHalfOpen: true });
+    const end = new SocketEnd(socket);
+    this.#ends.add(end);
+    socket.once("close", () => {
+      this.#ends.delete(end);
+      if (!this.#isClosing) this.#closeIfIdle();
+      else if (this.#ends.size === 0) this.#allClosed.resolve();
+    });
+    return end;
+  }
+
+  #own(task: Promise<void>): void {
+    this.#tasks.add(task);
+    task.catch((error) => this.#log(`A redirected connection failed: ${error instanceof Error ? error.stack : error}`))
+      .finally(() => this.#tasks.delete(task));
+  }
+}
+
+function copyFor({ client, port }: Subscription, { peer, original }: Arrival): MirrorEnd | undefined {
+  const copy = new MirrorEnd(() =>
+    client.warn(`A mirrored connection to port ${port} was cut off: the program does not keep up with it`)
+  );
+  return client.deliver({ port, isMirror: true, peer, own: original }, copy) ? copy : undefined;
+}
+
+function isWhole({ isSteal, filter }: Wish): boolean {
+  return isSteal && filter === "";
+}
+
+function describe({ who, since }: Subscription): string {
+  return `${who} since ${since.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+function stolen(port: number, who: string): Verdict {
+  return { errno: ERRNO.EADDRINUSE, error: `port ${port} of the target is stolen already, by ${who}` };
+}
+
+function noRedirect(port: number, status: number): Verdict {
+  const reasons: Readonly<Record<number, string>> = {
+    [ERRNO.EPERM]: "the agent needs the capability NET_ADMIN",
+    [ERRNO.EPROTONOSUPPORT]: "the kernel has no nftables (CONFIG_NF_TABLES)",
+    [ERRNO.EOPNOTSUPP]: "the kernel's nftables cannot redirect (CONFIG_NFT_REDIR, CONFIG_NFT_NAT, CONFIG_NFT_FIB_INET)",
+    [ERRNO.ENOENT]: "the kernel's nftables cannot redirect (CONFIG_NFT_REDIR, CONFIG_NFT_NAT, CONFIG_NFT_FIB_INET)",
+    [ERRNO.ENOSPC]: "too many ports are redirected",
+  };
+  const reason = reasons[-status] ?? `error ${-status} of the system`;
+  return { errno: -status, error: `port ${port} of the target cannot be redirected: ${reason}` };
+}

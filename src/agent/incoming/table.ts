@@ -1,0 +1,131 @@
+/**
+ * The agent's table of redirects, and those of other agents in the same network.
+ *
+ * A table is named `mirrord-PID-STARTED-LEVEL`: its process, when that was started (so a later process of the same number is
+ * not taken for it), and its rank: of two agents the one with the lower level sees connections first. Where the kernel does
+ * not remove the table of a dead agent (before Linux 5.12) a guard process does, and should that be killed too, the next agent.
+ * A table whose process lives, or that has an owner, is never touched.
+ */
+import { ERRNO } from "../../base/errors.ts";
+import {
+  closeTable,
+  commitRules,
+  guardTable,
+  listRules,
+  listTables,
+  openTable,
+  REDIRECT_CLASSES,
+  type RedirectClass,
+  type RedirectRule,
+  removeTable,
+} from "../../sys/netfilter.ts";
+import { closeDescriptor } from "../../sys/redirected.ts";
+import { readStat } from "../target.ts";
+
+/** "m" and room for a class and a level: connections passed on by the first agent that looked at them carry it. */
+const MARK = 0x6d00_0000;
+const NAME = /^mirrord-(\d+)-(\d+)-(\d+)$/;
+/** Levels are 16 bits of a mark. */
+const MOST_LEVELS = 0x1_0000;
+const ATTEMPTS = 8;
+
+/** A port that another agent redirects. */
+export interface Neighbour {
+  readonly redirectClass: RedirectClass;
+  readonly who: string;
+  /** It sees connections before us. */
+  readonly isOlder: boolean;
+}
+
+export class RedirectTable implements Disposable {
+  readonly #name: string;
+  readonly #level: number;
+  readonly #fd: number;
+  readonly #guard: number;
+
+  private constructor(name: string, level: number, fd: number, guard: number) {
+    this.#name = name;
+    this.#level = level;
+    this.#fd = fd;
+    this.#guard = guard;
+  }
+
+  /** Makes the table, after removing those of the dead. Or -errno. `wantsOwner` is false in tests of older kernels' ways. */
+  static open(log: (line: string) => void, wantsOwner = true): RedirectTable | number {
+    removeLeftovers(log);
+    const own = `mirrord-${Deno.pid}-${readStat(Deno.pid)?.startTicks ?? 0}`;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const level = nextLevel();
+      if (level >= MOST_LEVELS) return -ERRNO.ENOSPC;
+      const name = `${own}-${level}`;
+      const table = openTable(name, level, wantsOwner);
+      if (typeof table === "number") return table;
+      // Another may have chosen the same level at the same moment: the smaller name keeps it.
+      if (namesAt(level).some((other) => other < name)) {
+        closeTable(table.fd, name);
+        continue;
+      }
+      const guard = table.isOwned ? -1 : guardTable(name);
+      if (!table.isOwned) log(`The kernel is old: ${guard < 0 ? "nobody" : "a process"} guards table ${name}`);
+      return new RedirectTable(name, level, table.fd, guard);
+    }
+    return -ERRNO.EBUSY;
+  }
+
+  /** The table's rules become these. 0 or -errno. */
+  commit(rules: readonly RedirectRule[]): number {
+    return commitRules(this.#fd, this.#name, this.#level, MARK, rules);
+  }
+
+  /** What connections carry that chains of this class let pass on. */
+  markOf(redirectClass: RedirectClass): number {
+    return MARK + (REDIRECT_CLASSES.indexOf(redirectClass) << 16 | this.#level);
+  }
+
+  /** What other agents redirect of a port. */
+  neighbours(port: number): Neighbour[] {
+    const rules = listRules();
+    if (typeof rules === "number") return [];
+    return rules.flatMap(({ table, chain, comment }) => {
+      const level = levelOf(table);
+      const [redirectClass, hook] = chain.split("_");
+      const isOther = level !== undefined && level !== this.#level;
+      if (!isOther || hook !== "prerouting" || !comment.startsWith(`${port} `)) return [];
+      const who = comment.slice(`${port} `.length);
+      return [{ redirectClass: redirectClass as RedirectClass, who, isOlder: level < this.#level }];
+    });
+  }
+
+  [Symbol.dispose](): void {
+    closeTable(this.#fd, this.#name);
+    if (this.#guard >= 0) closeDescriptor(this.#guard);
+  }
+}
+
+function levelOf(table: string): number | undefined {
+  const match = NAME.exec(table);
+  return match ? Number(match[3]) : undefined;
+}
+
+function nextLevel(): number {
+  const tables = listTables();
+  if (typeof tables === "number") return 0;
+  return Math.max(-1, ...tables.map(({ name }) => levelOf(name) ?? -1)) + 1;
+}
+
+function namesAt(level: number): string[] {
+  const tables = listTables();
+  return typeof tables === "number" ? [] : tables.map(({ name }) => name).filter((name) => levelOf(name) === level);
+}
+
+function removeLeftovers(log: (line: string) => void): void {
+  const tables = listTables();
+  if (typeof tables === "number") return;
+  for (const { name, isOwned } of tables) {
+    const match = NAME.exec(name);
+    if (isOwned || !match) continue;
+    const stat = readStat(Number(match[1]));
+    if (stat && !stat.isDead && stat.startTicks === match[2]) continue;
+    log(`Removing table ${name}, left over from an agent that has ended: ${removeTable(name)}`);
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * Incoming connections: which ports of the target the run's programs stand in for, and who is at the other end of each
+ * connection that we make to a program's listener in place of the true peer.
+ *
+ * A subscription lives as long as one of its listening sockets does. The kernel says which those are (by the socket's inode),
+ * however they are shared: dup, fork, exec, SCM_RIGHTS. It is asked at once when a shim has closed one or a process has
+ * ended, and else every LOOK_MS.
+ */
+import { connect } from "node:net";
+import { utf8 } from "../../base/bytes.ts";
+import { ERRNO } from "../../base/errors.ts";
+import { SocketEnd } from "../../base/socket_end.ts";
+import type { AGENT } from "../../proto/agent.ts";
+import type { LAYER, LayerMessage } from "../../proto/layer.ts";
+import type { MessageNamed } from "../../proto/schema.ts";
+import { listenersOn, writeToStderrOf } from "../../sys/relay.ts";
+import { hostOf, keyOf } from "./addresses.ts";
+import type { AgentClient } from "./agent_client.ts";
+import { LateEnd } from "./late_end.ts";
+import { listenersByProc } from "./listeners.ts";
+import { MirrorListenerEnd } from "./mirror_listener_end.ts";
+import type { ShimConnection } from "./shim_connection.ts";
+
+/** What the user wants of incoming connections. */
+export interface IncomingWishes {
+  readonly mode: "mirror" | "steal" | "off";
+  /** The run, for others to read: user@host. */
+  readonly who: string;
+}
+
+export type IncomingRequest = Extract<
+  LayerMessage,
+  { type: "Bind" | "Listen" | "ListenerClosed" | "BoundName" | "AcceptedNames" }
+>;
+
+type Address = Uint8Array<ArrayBuffer>;
+
+/** A socket that a program has bound to a port that is not 0. */
+interface Bound {
+  readonly inode: number;
+  /** What the program asked for. */
+  readonly address: Address;
+  readonly port: number;
+}
+
+/** One that listens, and where it does so really. */
+interface Listener extends Bound {
+  readonly realAddress: Address;
+  readonly realPort: number;
+}
+
+interface Subscription {
+  /** At the target. */
+  readonly port: number;
+  readonly listeners: Listener[];
+  /** What Listen is answered: 0 or an errno. */
+  readonly verdict: Promise<number>;
+}
+
+interface Names {
+  /** Our own end; empty while we connect. */
+  key: string;
+  readonly peer: { address: Address; port: number };
+  readonly own: { address: Address; port: number };
+  /** In the clock of performance.now(); Infinity while the connection stands. */
+  forgetAt: number;
+}
+
+const LOOK_MS = 50;
+/** How long the names of an ended connection are remembered, and for how many. */
+const RECORD_MS = 60_000;
+const MOST_RECORDS = 4096;
+/** Bound sockets whose end nobody tells; a program that binds again and again does not grow us. */
+const MOST_BOUND = 4096;
+const NO_NAME = { address: new Uint8Array(0), port: 0 };
+
+export class Incoming {
+  readonly #agent: AgentClient;
+  readonly #wishes: IncomingWishes;
+  readonly #log: (line: string) => void;
+  readonly #bound = new Map<number, Bound>();
+  readonly #subscriptions = new Map<number, Subscription>();
+  /** By our own end of the connection. */
+  readonly #names = new Map<string, Names>();
+  readonly #past: Names[] = [];
+  /** Connects under way, by the program's port. */
+  readonly #connecting = new Map<number, Set<Promise<void>>>();
+  /** Subscriptions that the agent is just ending. */
+  readonly #leaving = new Set<Promise<void>>();
+  readonly #tasks = new Set<Promise<void>>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #isClosed = false;
+
+  constructor(agent: AgentClient, wishes: IncomingWishes, log: (line: string) => void) {
+    this.#agent = agent;
+    this.#wishes = wishes;
+    this.#log = log;
+    agent.onNewConnection = (message) => this.#onNewConnection(message);
+  }
+
+  /** For Settings. */
+  get isRemote(): boolean {
+    return this.#wishes.mode !== "off";
+  }
+
+  onRequest(message: IncomingRequest, id: number, shim: ShimConnection): void {
+    switch (message.type) {
+      case "Bind":
+        return shim.send(this.#bind(message), id);
+      case "Listen":
+        return this.#own(this.#listen(message, shim).then((errno) => shim.send({ type: "Done", errno }, id)));
+      case "ListenerClosed":
+        this.look();
+        return this.#own(Promise.all(this.#leaving).then(() => shim.send({ type: "Done", errno: 0 }, id)));
+      case "BoundName":
+        return shim.send(namesReply(this.#bound.get(Number(message.inode))), id);
+      case "AcceptedNames":
+        return this.#own(this.#tellNames(message, id, shim));
+    }
+  }
+
+  /** Ends the subscriptions that nobody listens for any more. */
+  look(): void {
+    for (const { port, listeners } of [...this.#subscriptions.values()]) {
+      const living = listeners.filter(isListening);
+      if (living.length === listeners.length) continue;
+      for (const gone of listeners) if (!living.includes(gone)) this.#bound.delete(gone.inode);
+      listeners.splice(0, Infinity, ...living);
+      if (living.length === 0) this.#unsubscribe(port);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    this.#subscriptions.clear();
+    await Promise.all(this.#tasks);
+  }
+
+  #bind({ inode, address, port }: MessageNamed<typeof LAYER, "Bind">): LayerMessage {
+    const bound = { inode: Number(inode), address: address.slice(), port };
+    const taken = [...this.#subscriptions.values()].flatMap(({ listeners }) => listeners)
+      .find((it) => it.port === port && it.inode !== bound.inode && isListening(it));
+    if (this.#bound.size >= MOST_BOUND) this.#bound.delete(this.#bound.keys().next().value!);
+    this.#bound.set(bound.inode, bound);
+    return { type: "BindReply", isIncoming: true, port, isFixed: false, takenPort: taken?.realPort ?? 0 };
+  }
+
+  async #listen({ inode, address, port }: MessageNamed<typeof LAYER, "Listen">, shim: ShimConnection): Promise<number> {
+    const bound = this.#bound.get(Number(inode));
+    if (!bound) return 0;
+    const listener = { ...bound, realAddress: address.slice(), realPort: port };
+    const targetPort = bound.port;
+    const known = this.#subscriptions.get(targetPort);
+    if (known) {
+      const verdict = await known.verdict;
+      if (verdict === 0 && !known.listeners.some((it) => it.inode === listener.inode)) known.listeners.push(listener);
+      return verdict;
+    }
+    const subscription: Subscription = {
+      port: targetPort,
+      listeners: [listener],
+      verdict: this.#subscribe(targetPort, shim.pid),
+    };
+    this.#subscriptions.set(targetPort, subscription);
+    return await subscription.verdict;
+  }
+
+  /** 0 or the errno of listen(2). What cannot be redirected is served locally, and said. */
+  async #subscribe(port: number, pid: number): Promise<number> {
+    const isSteal = this.#wishes.mode === "steal";
+    const wish = { type: "Subscribe", port, isSteal, who: this.#wishes.who, filter: "" } as const;
+    const verdict = await this.#agent.ask(wish, (it) => it ? { errno: it.errno, error: it.error } : undefined);
+    if (verdict?.errno === 0) {
+      this.#log(`port ${port} of the target is ${isSteal ? "stolen" : "mirrored"}`);
+      this.#timer ??= setInterval(() => this.look(), LOOK_MS);
+      return 0;
+    }
+    this.#subscriptions.delete(port);
+    if (!verdict) return 0; // the agent is lost, and so is the program
+    this.#log(verdict.error);
+    const isStolen = verdict.errno === ERRNO.EADDRINUSE;
+    writeToStderrOf(pid, utf8(`mirrord: ${verdict.error}${isStolen ? "" : "; it is served on this machine only"}\n`));
+    return isStolen ? ERRNO.EADDRINUSE : 0;
+  }
+
+  #unsubscribe(port: number): void {
+    this.#subscriptions.delete(port);
+    const leaving = this.#agent.ask({ type: "Unsubscribe", port }, () => {}).finally(() =>
+      this.#leaving.delete(leaving)
+    );
+    this.#leaving.add(leaving);
+    this.#log(`port ${port} is the target's again`);
+    if (this.#subscriptions.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #onNewConnection(message: MessageNamed<typeof AGENT, "NewConnection">): void {
+    const { stream, port, isMirror } = message;
+    const listeners = this.#subscriptions.get(port)?.listeners.filter(isListening) ?? [];
+    // Of several, the last is the one the user means: a reloaded server beside the one that is about to end.
+    const listener = listeners.at(-1);
+    const names: Names = {
+      key: "",
+      peer: { address: message.peerAddress.slice(), port: message.peerPort },
+      own: { address: message.ownAddress.slice(), port: message.ownPort },
+      forgetAt: Infinity,
+    };
+    const end = new LateEnd(() => this.#retire(names));
+    this.#agent.streams.add(stream, end);
+    if (!listener || this.#isClosed) return this.#agent.streams.reset(stream);
+    const connecting = this.#connect(listener, stream, isMirror, end, names);
+    const others = this.#connecting.get(listener.realPort) ?? new Set();
+    this.#connecting.set(listener.realPort, others.add(connecting));
+    this.#own(connecting.finally(() => {
+      others.delete(connecting);
+      if (others.size === 0) this.#connecting.delete(listener.realPort);
+    }));
+  }
+
+  async #connect(listener: Listener, stream: number, isMirror: boolean, end: LateEnd, names: Names): Promise<void> {
+    const socket = connect({
+      host: reachableHost(listener.realAddress),
+      port: listener.realPort,
+      noDelay: true,
+      allowHalfOpen: true,
+      autoSelectFamily: false,
+    });
+    const { promise, resolve } = Promise.withResolvers<Error | undefined>();
+    socket.once("connect", () => resolve(undefined));
+    socket.on("error", resolve);
+    const error = await promise;
+    if (error) {
+      this.#log(`cannot connect to the program's port ${listener.realPort}: ${error.message}`);
+      return this.#agent.streams.reset(stream);
+    }
+    names.key = `${socket.localAddress}:${socket.localPort}`;
+    this.#names.set(names.key, names);
+    const local = new SocketEnd(socket);
+    end.arrive(isMirror ? new MirrorListenerEnd(local) : local);
+  }
+
+  async #tellNames(message: MessageNamed<typeof LAYER, "AcceptedNames">, id: number, shim: ShimConnection) {
+    const key = keyOf(message.peerAddress, message.peerPort);
+    // The program may have accepted it before we know that it has.
+    const connecting = this.#connecting.get(message.localPort);
+    if (!this.#names.has(key) && connecting) await Promise.all(connecting);
+    shim.send(namesReply(this.#names.get(key)?.own, this.#names.get(key)?.peer), id);
+  }
+
+  /** The record stays for those who ask late. */
+  #retire(names: Names): void {
+    if (names.key === "") return;
+    names.forgetAt = performance.now() + RECORD_MS;
+    this.#past.push(names);
+    while (this.#past.length > MOST_RECORDS || this.#past[0]!.forgetAt < performance.now()) {
+      const oldest = this.#past.shift()!;
+      if (this.#names.get(oldest.key) === oldest) this.#names.delete(oldest.key);
+    }
+  }
+
+  #own(task: Promise<void>): void {
+    this.#tasks.add(task);
+    task.catch((error) => this.#log(`incoming: ${error instanceof Error ? error.stack : error}`))
+      .finally(() => this.#tasks.delete(task));
+  }
+}
+
+function isListening({ inode, realPort }: Listener): boolean {
+  const told = listenersOn(realPort);
+  return (typeof told === "number" ? listenersByProc(realPort) : told).some((it) => it.inode === inode);
+}
+
+/** Where to connect to reach a socket bound to this address. */
+function reachableHost(address: Uint8Array): string {
+  if (!address.every((byte) => byte === 0)) return hostOf(address);
+  return address.length === 4 ? "127.0.0.1" : "::1";
+}
+
+function namesReply(own: { address: Address; port: number } | undefined, peer = NO_NAME): LayerMessage {
+  return {
+    type: "SocketNamesReply",
+    isKnown: own !== undefined,
+    peerAddress: peer.address,
+    peerPort: peer.port,
+    ownAddress: own?.address ?? NO_NAME.address,
+    ownPort: own?.port ?? 0,
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * The agent's nftables table: native/sys/netfilter.c for TypeScript. To be called on the main thread, in the network that
+ * it is about. What fails is a negative errno.
+ */
+import { utf8 } from "../base/bytes.ts";
+import { cString, loadSys } from "./load.ts";
+
+const sys = loadSys({
+  netfilter_open: { parameters: ["buffer", "u32", "u32", "buffer"], result: "i32" },
+  netfilter_commit: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32"], result: "i32" },
+  netfilter_remove: { parameters: ["buffer"], result: "i32" },
+  netfilter_close: { parameters: ["i32", "buffer"], result: "i32" },
+  netfilter_guard: { parameters: ["buffer"], result: "i32" },
+  netfilter_list: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+});
+
+/** Whose rules are looked at first: mirrors pass everything on, filtered some of it, whole nothing. */
+export const REDIRECT_CLASSES = ["mirror", "filtered", "whole"] as const;
+export type RedirectClass = typeof REDIRECT_CLASSES[number];
+
+export interface RedirectRule {
+  readonly redirectClass: RedirectClass;
+  readonly port: number;
+  /** Where our listener is. */
+  readonly toPort: number;
+  /** For other agents and for people; cut where it is too long. */
+  readonly comment: string;
+}
+
+/** C's struct redirect_rule. */
+const RULE_BYTES = 128;
+const COMMENT_BYTES = 119;
+const LISTING_BYTES = 1 << 20;
+
+export interface OpenTable {
+  readonly fd: number;
+  /** The kernel removes the table when the descriptor is closed. */
+  readonly isOwned: boolean;
+}
+
+/** An empty table whose chains stand at `level` of their classes; or -errno. */
+export function openTable(name: string, level: number, wantsOwner: boolean): OpenTable | number {
+  const isOwned = new Uint32Array(1);
+  const fd = sys.netfilter_open(cString(name), level, wantsOwner ? 1 : 0, isOwned);
+  return fd < 0 ? fd : { fd, isOwned: isOwned[0] === 1 };
+}
+
+/** The rules of the table become these; connections marked for `mark` and what stands behind pass. 0 or -errno. */
+export function commitRules(
+  fd: number,
+  name: string,
+  level: number,
+  mark: number,
+  rules: readonly RedirectRule[],
+): number {
+  const bytes = new Uint8Array(Math.max(1, rules.length) * RULE_BYTES);
+  const view = new DataView(bytes.buffer);
+  rules.forEach(({ redirectClass, port, toPort, comment }, index) => {
+    const at = index * RULE_BYTES;
+    view.setUint32(at, REDIRECT_CLASSES.indexOf(redirectClass), true);
+    view.setUint16(at + 4, port, true);
+    view.setUint16(at + 6, toPort, true);
+    bytes.set(utf8(comment).subarray(0, COMMENT_BYTES), at + 8);
+  });
+  return sys.netfilter_commit(fd, cString(name), level, mark, bytes, rules.length);
+}
+
+/** Removes a table without an owner. 0 or -errno. */
+export function removeTable(name: string): number {
+  return sys.netfilter_remove(cString(name));
+}
+
+/** Removes our table and gives back its descriptor. 0 or -errno. */
+export function closeTable(fd: number, name: string): number {
+  return sys.netfilter_close(fd, cString(name));
+}
+
+/** Starts a process that removes the table when this one has ended. Descriptor that it watches, or -errno. */
+export function guardTable(name: string): number {
+  return sys.netfilter_guard(cString(name));
+}
+
+export interface ListedTable {
+  readonly name: string;
+  readonly isOwned: boolean;
+}
+
+/** The tables of family inet, or -errno. */
+export function listTables(): ListedTable[] | number {
+  const lines = list(false);
+  if (typeof lines === "number") return lines;
+  return lines.map(([name, owned]) => ({ name: name!, isOwned: owned === "owned" }));
+}
+
+export interface ListedRule {
+  readonly table: string;
+  readonly chain: string;
+  readonly comment: string;
+}
+
+/** The rules of all tables of family inet, or -errno. */
+export function listRules(): ListedRule[] | number {
+  const lines = list(true);
+  if (typeof lines === "number") return lines;
+  return lines.map(([table, chain, comment]) => ({ table: table!, chain: chain!, comment: comment ?? "" }));
+}
+
+function list(wantsRules: boolean): string[][] | number {
+  const text = new Uint8Array(LISTING_BYTES);
+  const length = sys.netfilter_list(wantsRules ? 1 : 0, text, text.length);
+  if (length < 0) return length;
+  const lines = new TextDecoder().decode(text.subarray(0, length)).split("\n");
+  return lines.filter((line) => line !== "").map((line) => line.split("\t"));
+}

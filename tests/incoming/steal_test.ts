@@ -1,0 +1,159 @@
+/** Incoming connections stolen for a program of this machine, and given back whatever way it ends. */
+import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
+import { askThere, LocalServer, SERVER, startServer, tablesOf, whoAnswers } from "../support/incoming.ts";
+import { testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
+
+const REASON = whyNotBuilt() ?? whyNoSandbox();
+const STEAL = { flags: ["--steal"] };
+
+function test(name: string, body: (sandbox: Sandbox) => Promise<void>): void {
+  testUnless(REASON, name, async () => {
+    await using sandbox = await startSandbox();
+    await body(sandbox);
+  });
+}
+
+async function isGivenBack(sandbox: Sandbox): Promise<void> {
+  await eventually(async () => (await whoAnswers(sandbox, "http://127.0.0.1/")) === "target");
+  await eventually(async () => (await tablesOf(sandbox)).length === 0);
+}
+
+test("a stolen port is answered by the local program, and by the target's own once that has ended", async (sandbox) => {
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "target");
+  await using server = await startServer(sandbox, STEAL);
+  for (const host of ["127.0.0.1", sandbox.address]) {
+    assert.equal(await whoAnswers(sandbox, `http://${host}/`), "local");
+  }
+  const posted = await askThere(sandbox, "-d", "hello", "http://127.0.0.1/path?query");
+  assert.deepEqual([posted["method"], posted["path"], posted["body"]], ["POST", "/path?query", "hello"]);
+  server.kill("SIGTERM");
+  await isGivenBack(sandbox);
+});
+
+test("accept, getpeername and getsockname tell the true peer and the target's address", async (sandbox) => {
+  await using _server = await startServer(sandbox, STEAL);
+  const told = await askThere(sandbox, "--local-port", "45678", `http://${sandbox.address}/`);
+  assert.deepEqual(told["peer"], [sandbox.address, 45678]);
+  assert.deepEqual(told["getpeername"], [sandbox.address, 45678]);
+  assert.deepEqual(told["getsockname"], [sandbox.address, 80]);
+});
+
+test("an IPv6 port is stolen too", async (sandbox) => {
+  await using _server = await startServer(sandbox, { ...STEAL, host: "::" });
+  const told = await askThere(sandbox, "http://[::1]/six");
+  assert.deepEqual([told["by"], told["path"], told["getsockname"]], ["local", "/six", ["::1", 80]]);
+  const mapped = await askThere(sandbox, `http://${sandbox.address}/four`);
+  assert.deepEqual([mapped["by"], mapped["getsockname"]], ["local", [`::ffff:${sandbox.address}`, 80]]);
+});
+
+for (const who of ["program", "intproxy", "agent"] as const) {
+  test(`when the ${who} is killed, the target's own program answers and no table is left`, async (sandbox) => {
+    await using server = await startServer(sandbox, STEAL);
+    assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "local");
+    assert.equal((await tablesOf(sandbox)).length, 1);
+    const pid = who === "program" ? server.pid : server.processes()[who];
+    Deno.kill(pid, "SIGKILL");
+    await isGivenBack(sandbox);
+  });
+}
+
+test("the port is given back when the listener is closed, though the program goes on", async (sandbox) => {
+  const script = `
+import socket, sys
+listener = socket.create_server(("0.0.0.0", 80))
+twin = listener.dup()
+print("listening", flush=True)
+sys.stdin.readline()
+listener.close()
+print("one closed", flush=True)
+sys.stdin.readline()
+twin.close()
+print("both closed", flush=True)
+sys.stdin.readline()`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", script], STEAL);
+  assert.equal(await server.line(), "listening");
+  assert.equal((await tablesOf(sandbox)).length, 1);
+  await server.say("\n");
+  assert.equal(await server.line(), "one closed");
+  assert.equal((await tablesOf(sandbox)).length, 1);
+  await server.say("\n");
+  assert.equal(await server.line(), "both closed");
+  await isGivenBack(sandbox);
+});
+
+test("a second run that steals the same port is refused, and told by whom it is stolen", async (sandbox) => {
+  await using _first = await startServer(sandbox, { ...STEAL, env: { USER: "alice" } });
+  await using second = await LocalServer.start(sandbox, ["python3", SERVER, "0.0.0.0", "80", "second"], {
+    ...STEAL,
+    env: { USER: "bob" },
+  });
+  await assert.rejects(second.line(), /Address already in use/);
+  assert.match(
+    await second.complaint(),
+    /mirrord: port 80 of the target is stolen already, by alice@\S+ since 20.* UTC/,
+  );
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "local");
+});
+
+test("forked and executed children keep the port until the last of them has ended", async (sandbox) => {
+  const script = `
+import os, socket, sys
+listener = socket.create_server(("0.0.0.0", 80))
+os.set_inheritable(listener.fileno(), True)
+serve = '''
+import socket, sys
+listener = socket.socket(fileno=%d)
+print("child", flush=True)
+while True:
+    connection, peer = listener.accept()
+    connection.recv(1000)
+    connection.sendall(b'HTTP/1.1 200 OK\\\\r\\\\nContent-Length: 14\\\\r\\\\nConnection: close\\\\r\\\\n\\\\r\\\\n{"by":"child"}')
+    connection.close()
+''' % listener.fileno()
+if os.fork() == 0:
+    os.execvp("python3", ["python3", "-c", serve])
+listener.close()
+sys.stdin.readline()`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", script], STEAL);
+  assert.equal(await server.line(), "child");
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "child");
+  const { directory } = server;
+  server.kill("SIGKILL");
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "child");
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (isChildOf(name, directory)) Deno.kill(Number(name), "SIGKILL");
+  }
+  await isGivenBack(sandbox);
+});
+
+function isChildOf(pid: string, directory: string): boolean {
+  try {
+    return /^\d+$/.test(pid) && Deno.readTextFileSync(`/proc/${pid}/environ`).includes(directory) &&
+      Deno.readTextFileSync(`/proc/${pid}/cmdline`).startsWith("python3");
+  } catch {
+    return false;
+  }
+}
+
+for (const who of ["program", "intproxy", "agent"] as const) {
+  test(`a client that waits for an answer sees its connection break when the ${who} is killed`, async (sandbox) => {
+    const script = `
+import socket
+listener = socket.create_server(("0.0.0.0", 80))
+print("listening", flush=True)
+connection, peer = listener.accept()
+connection.recv(1000)
+print("asked", flush=True)
+connection.recv(1000)`;
+    await using server = await LocalServer.start(sandbox, ["python3", "-c", script], STEAL);
+    assert.equal(await server.line(), "listening");
+    const answer = askThere(sandbox, "-o", "/dev/null", "-w", '{"code": "%{exitcode}"}', "http://127.0.0.1/");
+    assert.equal(await server.line(), "asked");
+    Deno.kill(who === "program" ? server.pid : server.processes()[who], "SIGKILL");
+    const CURLE_OPERATION_TIMEDOUT = "28";
+    assert.notEqual((await answer)["code"], CURLE_OPERATION_TIMEDOUT);
+    await isGivenBack(sandbox);
+  });
+}

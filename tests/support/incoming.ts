@@ -1,0 +1,180 @@
+/** Servers of the user's under `mirrord exec`, standing in for a port of a sandbox; and who answers there. */
+import { type Ended, endOf, spawnMirrord } from "./mirrord.ts";
+import type { Sandbox } from "./sandbox.ts";
+
+export const SERVER: string = new URL("../incoming/programs/server.py", import.meta.url).pathname;
+const TABLES = new URL("../incoming/programs/tables.ts", import.meta.url).pathname;
+const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+
+export interface RunOptions {
+  readonly flags?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly configuration?: unknown;
+}
+
+/** A program under `mirrord exec`, until it is disposed. */
+export class LocalServer implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #files: string[];
+  readonly #lines: AsyncIterator<string>;
+  readonly #errors: Promise<string>;
+  #directory: string | undefined;
+  #isGone = false;
+
+  private constructor(child: Deno.ChildProcess, files: string[]) {
+    this.#child = child;
+    this.#files = files;
+    this.#lines = linesOf(child.stdout);
+    this.#errors = new Response(child.stderr).text();
+  }
+
+  static async start(sandbox: Sandbox, command: readonly string[], options: RunOptions = {}): Promise<LocalServer> {
+    const files: string[] = [];
+    const flags = [...options.flags ?? []];
+    if (options.configuration !== undefined) {
+      const file = await Deno.makeTempFile({ suffix: ".json" });
+      await Deno.writeTextFile(file, JSON.stringify(options.configuration));
+      files.push(file);
+      flags.push("--config-file", file);
+    }
+    const args = ["exec", "--target", `process/${sandbox.pid}`, ...flags, "--", ...command];
+    return new LocalServer(
+      spawnMirrord(args, {
+        env: {
+          MIRRORD_PROGRESS_MODE: "off",
+          ...(Deno.env.has("MIRRORD_LOG") && { MIRRORD_LOG: Deno.env.get("MIRRORD_LOG")! }),
+          ...options.env,
+        },
+      }),
+      files,
+    );
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** The next line it prints; fails with what it complained of, when it has ended. */
+  async line(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error(`The program has ended: ${await this.#errors}`);
+    return value;
+  }
+
+  /** What it wrote to standard error; it has to have ended. */
+  async complaint(): Promise<string> {
+    await this.#child.status;
+    return await this.#errors;
+  }
+
+  async exitCode(): Promise<number> {
+    return (await this.#child.status).code;
+  }
+
+  /** Writes to its standard input. */
+  async say(text: string): Promise<void> {
+    const writer = this.#child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode(text));
+    writer.releaseLock();
+  }
+
+  /** The directory of its session; while it lives. */
+  get directory(): string {
+    return this.#directory ??= Deno.readTextFileSync(`/proc/${this.pid}/environ`).split("\0")
+      .find((it) => it.startsWith("MIRRORD_SESSION_DIR="))!.split("=")[1]!;
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // It has ended by itself.
+    }
+    await this.#child.status;
+    await this.#errors;
+    await this.#lines.return?.();
+    await this.#child.stdin.abort().catch(() => {});
+    for (const file of this.#files) await Deno.remove(file);
+  }
+
+  /** The intproxy of its run, and the agent that it started. */
+  processes(): { intproxy: number; agent: number } {
+    const { directory } = this;
+    const pids = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(Number.isInteger);
+    const commandOf = (pid: number) => readText(`/proc/${pid}/cmdline`).split("\0");
+    const intproxy = pids.find((pid) => commandOf(pid).includes("intproxy") && commandOf(pid).includes(directory))!;
+    const parentOf = (pid: number) => Number(readText(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ")[1]);
+    const agent = pids.find((pid) => parentOf(pid) === intproxy)!;
+    return { intproxy, agent };
+  }
+}
+
+/** The user's Python server, when it listens. */
+export async function startServer(
+  sandbox: Sandbox,
+  options: RunOptions & { host?: string; port?: number; label?: string } = {},
+): Promise<LocalServer> {
+  const { host = "0.0.0.0", port = 80, label = "local" } = options;
+  const server = await LocalServer.start(sandbox, ["python3", SERVER, host, String(port), label], options);
+  try {
+    const line = await server.line();
+    if (line !== `listening ${host} ${port}`) throw new Error(`It says "${line}"`);
+    return server;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** What curl gets inside the sandbox; the answer of either server. */
+export async function askThere(sandbox: Sandbox, ...args: string[]): Promise<Record<string, unknown>> {
+  const text = await sandbox.inNetwork(["curl", "-sS", "--max-time", "10", ...args]);
+  try {
+    return JSON.parse(text);
+  } catch {
+    return { by: "nobody", text };
+  }
+}
+
+/** "local", or "target" for the sandbox's own server. */
+export async function whoAnswers(sandbox: Sandbox, ...args: string[]): Promise<string> {
+  const answer = await askThere(sandbox, ...args);
+  return "by" in answer ? String(answer["by"]) : "target";
+}
+
+/** Our tables in the sandbox's network. */
+export async function tablesOf(sandbox: Sandbox): Promise<string[]> {
+  const text = await sandbox.inNetwork([Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, TABLES]);
+  return text.split("\n").filter((line) => line !== "");
+}
+
+/** Runs a program under `mirrord exec` to its end. */
+export async function runThere(sandbox: Sandbox, command: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const args = ["exec", "--target", `process/${sandbox.pid}`, ...options.flags ?? [], "--", ...command];
+  const child = spawnMirrord(args, { env: { MIRRORD_PROGRESS_MODE: "off", ...options.env } });
+  await child.stdin.close();
+  return await endOf(child);
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
+}
