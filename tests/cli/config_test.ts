@@ -26,7 +26,7 @@ const FILES = {
     "targte": "pod/web",
     "operator": true,
     "agent": { "ttl": "long" },
-    "feature": { "network": { "outgoing": { "filter": { "local": ["x"] } } } }
+    "feature": { "network": { "outgoing": { "unix_streams": "x" } } }
   }`,
   "broken.toml": "[agent]\nttl = = 5\n",
   "conflict.json": '{ "feature": { "env": { "include": "A", "exclude": "B" } } }',

@@ -23,7 +23,7 @@ for (const mode of ["standard", "dumb", "simple", ""]) {
       `* mirrord will run with target ${target}, no configuration file was loaded`,
       "* env: all environment variables will be fetched",
       "* fs: file operations will default to read only from the remote",
-      "* incoming: incoming traffic stays local",
+      "* incoming: incoming traffic will be mirrored to the ports that the program listens on",
       "* outgoing: forwarding is enabled on TCP and UDP",
       "* dns: DNS will be resolved remotely",
       "✓ agent ready (N s)",

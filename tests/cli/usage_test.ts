@@ -9,7 +9,7 @@ const MISUSES: readonly { args: string[]; says: RegExp; env?: Record<string, str
   { args: ["--verbose"], says: /Cannot understand "--verbose": no such option/ },
   { args: ["exec"], says: /no program was named/ },
   { args: ["exec", "--targte", "x", "true"], says: /no such option\n hint: did you mean --target\?/ },
-  { args: ["exec", "--steal", "true"], says: /Cannot understand "--steal": no such option/ },
+  { args: ["exec", "--steal", "true"], says: /Cannot use the value of --steal: without a target/ },
   { args: ["exec", "--target"], says: /"--target": it needs PATH/ },
   { args: ["exec", "--no-outgoing=1", "true"], says: /--no-outgoing takes no value/ },
   { args: ["exec", "-t", "pod", "true"], says: /Cannot use target "pod": "" is not a name/ },

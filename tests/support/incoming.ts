@@ -14,6 +14,7 @@ export interface RunOptions {
 
 /** A program under `mirrord exec`, until it is disposed. */
 export class LocalServer implements AsyncDisposable {
+  readonly #target: number;
   readonly #child: Deno.ChildProcess;
   readonly #files: string[];
   readonly #lines: AsyncIterator<string>;
@@ -21,7 +22,8 @@ export class LocalServer implements AsyncDisposable {
   #directory: string | undefined;
   #isGone = false;
 
-  private constructor(child: Deno.ChildProcess, files: string[]) {
+  private constructor(target: number, child: Deno.ChildProcess, files: string[]) {
+    this.#target = target;
     this.#child = child;
     this.#files = files;
     this.#lines = linesOf(child.stdout);
@@ -38,16 +40,8 @@ export class LocalServer implements AsyncDisposable {
       flags.push("--config-file", file);
     }
     const args = ["exec", "--target", `process/${sandbox.pid}`, ...flags, "--", ...command];
-    return new LocalServer(
-      spawnMirrord(args, {
-        env: {
-          MIRRORD_PROGRESS_MODE: "off",
-          ...(Deno.env.has("MIRRORD_LOG") && { MIRRORD_LOG: Deno.env.get("MIRRORD_LOG")! }),
-          ...options.env,
-        },
-      }),
-      files,
-    );
+    const child = spawnMirrord(args, { env: { MIRRORD_PROGRESS_MODE: "off", ...options.env } });
+    return new LocalServer(sandbox.pid, child, files);
   }
 
   get pid(): number {
@@ -103,14 +97,13 @@ export class LocalServer implements AsyncDisposable {
     for (const file of this.#files) await Deno.remove(file);
   }
 
-  /** The intproxy of its run, and the agent that it started. */
+  /** The intproxy of its run, and the agent that it started: of the only run with this target. */
   processes(): { intproxy: number; agent: number } {
-    const { directory } = this;
     const pids = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(Number.isInteger);
-    const commandOf = (pid: number) => readText(`/proc/${pid}/cmdline`).split("\0");
-    const intproxy = pids.find((pid) => commandOf(pid).includes("intproxy") && commandOf(pid).includes(directory))!;
-    const parentOf = (pid: number) => Number(readText(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ")[1]);
-    const agent = pids.find((pid) => parentOf(pid) === intproxy)!;
+    const agent = pids.find((pid) =>
+      readText(`/proc/${pid}/cmdline`).includes(`\0agent\0--stdio\0--pid\0${this.#target}\0`)
+    )!;
+    const intproxy = Number(readText(`/proc/${agent}/stat`).split(") ").at(-1)?.split(" ")[1]);
     return { intproxy, agent };
   }
 }
