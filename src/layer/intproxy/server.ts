@@ -123,7 +123,7 @@ export class Server {
   }
 
   #onRequest(frame: LayerFrame, shim: ShimConnection): void {
-    const { agent, files, outgoing, datagrams, destinations, incoming, writing, log } = this.#parts;
+    const { agent, files, writing, log } = this.#parts;
     switch (frame.type) {
       case "Open":
       case "Fetch":
@@ -163,6 +163,20 @@ export class Server {
       case "Resolve":
       case "ReverseName":
         return onNameRequest(agent, destinations, frame, frame.id, shim);
+      case "MapPath": {
+        const path = this.#parts.mapper.map(frame.path);
+        return shim.send({ type: "PathReply", errno: path ? 0 : ERRNO.ENOENT, path: path ?? NOTHING }, frame.id);
+      }
+      case "Note":
+        return log(`process ${shim.pid}: ${frame.text}`);
+      default:
+        return this.#onNetworkRequest(frame, shim);
+    }
+  }
+
+  #onNetworkRequest(frame: LayerFrame, shim: ShimConnection): void {
+    const { outgoing, datagrams, destinations, incoming } = this.#parts;
+    switch (frame.type) {
       case "Connect":
       case "ConnectStatus":
       case "SocketNames":
@@ -178,12 +192,6 @@ export class Server {
       case "BoundName":
       case "AcceptedNames":
         return incoming.onRequest(frame, frame.id, shim);
-      case "MapPath": {
-        const path = this.#parts.mapper.map(frame.path);
-        return shim.send({ type: "PathReply", errno: path ? 0 : ERRNO.ENOENT, path: path ?? NOTHING }, frame.id);
-      }
-      case "Note":
-        return log(`process ${shim.pid}: ${frame.text}`);
       default:
         throw new WireError(`"${frame.type}" is not a request`);
     }
