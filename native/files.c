@@ -208,7 +208,7 @@ static long try_readlink(int dirfd, const char *path, char *into, size_t room)
 	if (path && !*path && dirfd != AT_FDCWD) { /* readlinkat(2): the descriptor is that of a link */
 		struct subject subject;
 		told = path_of(dirfd, &place, &subject);
-		return told ? told : remote_readlink(subject.path, into, room);
+		return told ? told : subject.is_following ? BYPASS : remote_readlink(subject.path, into, room);
 	}
 	switch (locate(dirfd, path, false, &place)) {
 	case LOCAL:

@@ -70,22 +70,22 @@ int remote_set_owner(const struct subject *subject, uid_t uid, gid_t gid)
 	DONE(set_owner, subject->path, SUBJECT(subject), .uid = uid, .gid = gid);
 }
 
+/* What is out of range stays so on the wire: EINVAL is the kernel's to say, when the path was found. */
+static uint32_t nsec_of(struct timespec time)
+{
+	return time.tv_nsec < 0 || time.tv_nsec > INT32_MAX ? INT32_MAX : (uint32_t)time.tv_nsec;
+}
+
 int remote_set_times(const struct subject *subject, const struct timespec times[2])
 {
 	static const struct timespec now[] = { { .tv_nsec = UTIME_NOW }, { .tv_nsec = UTIME_NOW } };
 	if (!times)
 		times = now;
-	for (int at = 0; at < 2; at++) {
-		long nsec = times[at].tv_nsec;
-		if (nsec != UTIME_NOW && nsec != UTIME_OMIT && (nsec < 0 || nsec > 999999999))
-			return -EINVAL;
-	}
 	/* utimensat(2): with both omitted nothing is looked at, not even the path. */
 	if (times[0].tv_nsec == UTIME_OMIT && times[1].tv_nsec == UTIME_OMIT)
 		return 0;
 	DONE(set_times, subject->path, SUBJECT(subject), .atime_sec = times[0].tv_sec,
-	     .atime_nsec = (uint32_t)times[0].tv_nsec, .mtime_sec = times[1].tv_sec,
-	     .mtime_nsec = (uint32_t)times[1].tv_nsec);
+	     .atime_nsec = nsec_of(times[0]), .mtime_sec = times[1].tv_sec, .mtime_nsec = nsec_of(times[1]));
 }
 
 int remote_truncate(struct wire_bytes path, off_t size)
@@ -242,6 +242,10 @@ static long locate_both(int from_fd, const char *from, struct place *a, int to_f
 static long try_rename(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
 {
 	struct place a, b;
+	/* The kernel looks at the flags before it looks at the paths. */
+	bool is_exchange = flags & RENAME_EXCHANGE;
+	if (unlikely(flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)) || (is_exchange && flags != RENAME_EXCHANGE))
+		return BYPASS;
 	long result = locate_both(from_fd, from, &a, to_fd, to, &b);
 	if (result == 0 && (result = remote_rename(a.path, b.path, flags)) == 0 && !(flags & RENAME_EXCHANGE))
 		cwd_renamed(a.path, b.path);
@@ -289,7 +293,7 @@ static long try_symlink(const char *text, int dirfd, const char *path)
 	case ABSENT:
 		return -ENOENT;
 	default:
-		return text ? remote_symlink(wire_text(text), place.path) : -EFAULT;
+		return !text ? -EFAULT : !*text ? -ENOENT : remote_symlink(wire_text(text), place.path);
 	}
 }
 
@@ -404,10 +408,20 @@ int hook_remove(const char *path)
 	return result == BYPASS ? real.remove(path) : edge(result);
 }
 
-/* mknod(2): a directory is not made by it. */
+/* mknod(2) refuses directories, and what is no type, before it looks at the path. */
 static long try_node(int dirfd, const char *path, mode_t mode, dev_t device)
 {
-	return S_ISDIR(mode) ? BYPASS : try_make(dirfd, path, mode, device);
+	switch (mode & S_IFMT) {
+	case 0:
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFSOCK:
+	case S_IFCHR:
+	case S_IFBLK:
+		return try_make(dirfd, path, mode, device);
+	default:
+		return BYPASS;
+	}
 }
 
 int hook_mknod(const char *path, mode_t mode, dev_t device)
