@@ -16,8 +16,9 @@ export interface LoadedConfig {
 /** The flags in `input` are rows of the table of options. Throws `UserError` for the first thing that is wrong. */
 export async function loadConfig(input: CommandInput): Promise<LoadedConfig> {
   const file = await configFile(input);
-  const fromFile = file === undefined ? [] : await saidByFileAt(file);
-  return { config: resolveConfig([...fromFile, ...saidByVariables(), ...saidByFlags(input)]), file };
+  const typed = [...saidByVariables(), ...saidByFlags(input)];
+  const fromFile = file === undefined ? [] : await saidByFileAt(file, keyOf(typed));
+  return { config: resolveConfig([...fromFile, ...typed]), file };
 }
 
 export function saidByVariables(): Said[] {
@@ -42,9 +43,15 @@ function isThere(path: string): boolean {
   }
 }
 
-async function saidByFileAt(path: string): Promise<readonly Said[]> {
+/** The session's key, which the file's template may speak of. */
+export function keyOf(said: readonly Said[]): string | undefined {
+  const it = said.findLast(({ key }) => key === "key");
+  return it && "text" in it ? it.text : undefined;
+}
+
+async function saidByFileAt(path: string, key: string | undefined): Promise<readonly Said[]> {
   const { readConfigFile } = await import("../config/file.ts");
-  const { said, errors } = await readConfigFile(path);
+  const { said, errors } = await readConfigFile(path, key);
   if (errors[0]) throw errors[0];
   return said;
 }

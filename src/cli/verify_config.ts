@@ -49,12 +49,13 @@ interface Success {
 async function verify(path: string, isResolved: boolean): Promise<Success | { type: "Fail"; errors: string[] }> {
   const { readConfigFile } = await import("../config/file.ts");
   const { formatConfig, resolveConfig } = await import("../config/resolve.ts");
-  const { saidByVariables } = await import("./configuration.ts");
+  const { keyOf, saidByVariables } = await import("./configuration.ts");
   const errors: UserError[] = [];
   try {
-    const file = await readConfigFile(path);
+    const typed = saidByVariables();
+    const file = await readConfigFile(path, keyOf(typed));
     errors.push(...file.errors);
-    const config = resolveConfig([...file.said, ...saidByVariables()]);
+    const config = resolveConfig([...file.said, ...typed]);
     if (errors.length === 0) {
       return {
         type: "Success",

@@ -1,6 +1,6 @@
 /**
  * Reads a configuration file: JSON, TOML or YAML by its ending, JSON where there is none. The readers of TOML and YAML are
- * loaded for such a file only. Templates ("{{ … }}") are refused: what they would become is not known here.
+ * loaded for such a file only. Templates ("{{ … }}") are rendered first, once: programs of the run see what came of it.
  */
 import { errnoOf, UserError } from "../base/errors.ts";
 import { type FileSays, saidByFile } from "./keys.ts";
@@ -34,14 +34,51 @@ export function nameOf(path: string): string {
   return path === "-" ? "standard input" : path;
 }
 
-/** What the file says ("-": what standard input does). Throws `UserError` when it cannot be read at all. */
-export async function readConfigFile(path: string): Promise<FileSays> {
+/**
+ * What the file says ("-": what standard input does); `key` is the session's, when somebody has said it already. Throws
+ * `UserError` when it cannot be read at all.
+ */
+export async function readConfigFile(path: string, key?: string): Promise<FileSays & { readonly key: string }> {
   const format = formatOf(path);
-  const text = textOf(path, await readBytes(path));
-  if (/\{\{|\{%/.test(text)) throw invalid(path, "templates are not supported yet");
-  const content = await parse(path, format, text);
+  const given = textOf(path, await readBytes(path));
+  let { text, key: used } = await rendered(path, given, key);
+  let content = await parse(path, format, text);
+  const own = isObject(content) && typeof content["key"] === "string" ? content["key"] : undefined;
+  if (key === undefined && own !== used && isTemplate(given)) {
+    // It was the key of something else that stands before, as of a toleration.
+    ({ text, key: used } = await rendered(path, given, own ?? randomKey()));
+    content = await parse(path, format, text);
+  }
   if (!isObject(content)) throw invalid(path, "it is not an object of keys");
-  return saidByFile(content, nameOf(path));
+  return { ...saidByFile(content, nameOf(path)), key: used };
+}
+
+function isTemplate(text: string): boolean {
+  return /\{\{|\{%|\{#/.test(text);
+}
+
+/** `key` of the file comes first: the rest may use it. */
+async function rendered(path: string, given: string, key: string | undefined): Promise<{ text: string; key: string }> {
+  const written = /^[ \t,{]*["']?key["']?[ \t]*[:=][ \t]*["']((?:[^"'\\\n{]|\{\{[^}]*\}\})*)["']/m.exec(given)?.[1];
+  if (!isTemplate(given)) return { text: given, key: key ?? written ?? randomKey() };
+  const { renderTemplate, TemplateError } = await import("./template.ts");
+  const { gitBranch } = await import("./git_branch.ts");
+  const branch = Deno.env.get("MIRRORD_BRANCH_NAME") || gitBranch(Deno.cwd());
+  const variables = branch === undefined ? {} : { git_branch: branch };
+  const getEnv = (name: string) => Deno.env.get(name);
+  try {
+    const used = key ?? (written === undefined ? undefined : renderTemplate(written, { variables, getEnv })) ??
+      randomKey();
+    return { text: renderTemplate(given, { variables: { ...variables, key: used }, getEnv }), key: used };
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    throw invalid(path, `the template cannot be rendered: line ${error.line}: ${error.message}`);
+  }
+}
+
+/** For who names none: five digits, as the reference tool makes them. */
+export function randomKey(): string {
+  return crypto.getRandomValues(new Uint8Array(3)).toHex().slice(0, 5);
 }
 
 function formatOf(path: string): Format {

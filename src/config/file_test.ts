@@ -51,8 +51,13 @@ for (
     { name: "a.ini", content: "{}", says: /files that end with "\.ini" are not read$/ },
     {
       name: "a.json",
-      content: '{ "target": "{{ get_env(name=\\"T\\") }}" }',
-      says: /templates are not supported yet$/,
+      content: '{ "target": "{{ get_env(name=`MIRRORD_TEST_NO_SUCH`) }}" }',
+      says: /the template cannot be rendered: line 1: there is no variable "MIRRORD_TEST_NO_SUCH" in the environment/,
+    },
+    {
+      name: "a.json",
+      content: "{\n{% for i in range(end=9) %}1{% endfor %}",
+      says: /line 2: loops cannot be used/,
     },
   ]
 ) {
@@ -77,3 +82,20 @@ for (const [path, says] of [["/no/such.json", /there is no such file/], ["/tmp",
     });
   });
 }
+
+Deno.test("readConfigFile() renders templates, the key of the file first", async () => {
+  const content = `{ "key": "dev-{{ get_env(name='MIRRORD_TEST_NO_SUCH', default='ada') }}",
+    {# whose #} "target": { "namespace": "{{ key }}", "path": {% if key == "x" %}"pod/x"{% else %}"pod/a"{% endif %} } }`;
+  const written = resolveConfig((await withFile("a.json", content, readConfigFile)).said);
+  assert.equal(written.targetNamespace, "dev-ada");
+  assert.equal(written.key, "dev-ada");
+  const typed = await withFile("a.json", content, (path) => readConfigFile(path, "x"));
+  assert.deepEqual(resolveConfig(typed.said).targetNamespace, "x");
+  assert.deepEqual(resolveConfig(typed.said).target, { kind: "pod", name: "x", container: undefined });
+  const toml = await withFile("a.toml", 'key = "k1"\n[target]\nnamespace = "{{ key }}"\n', readConfigFile);
+  assert.equal(resolveConfig(toml.said).targetNamespace, "k1");
+  const nested = '{ "agent": { "labels": { "key": "other" } }, "target": { "namespace": "{{ key }}" }, "key": "k2" }';
+  assert.equal(resolveConfig((await withFile("a.json", nested, readConfigFile)).said).targetNamespace, "k2");
+  const random = await withFile("a.yaml", "target: { namespace: '{{ key }}' }\n", readConfigFile);
+  assert.match(resolveConfig(random.said).targetNamespace!, /^[0-9a-f]{5}$/);
+});

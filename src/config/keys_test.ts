@@ -120,9 +120,9 @@ for (
 }
 
 Deno.test("saidByFile() tells all that is wrong, and what has no effect", () => {
-  const { errors, warnings } = saidByFile({ a: 1, operator: true, agent: { ttl: [] }, key: "k" }, "x.json");
+  const { errors, warnings } = saidByFile({ a: 1, operator: true, agent: { ttl: [] }, api: true }, "x.json");
   assert.equal(errors.length, 3);
-  assert.deepEqual(warnings, ['"key" in x.json has no effect here']);
+  assert.deepEqual(warnings, ['"api" in x.json has no effect here']);
 });
 
 Deno.test("saidByFile() accepts no other key in silence, but for a value that is what happens anyway", () => {

@@ -79,6 +79,7 @@ export type ConfigKey =
   | "feature.network.outgoing.udp"
   | NetworkKey
   | "feature.network.incoming.mode"
+  | "key"
   | "skip_processes"
   | "skip_build_tools"
   | "skip_extra_build_tools"
@@ -218,6 +219,17 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     value: "NAMES",
     doc: 'Names of child processes that are left alone; separated by ";"',
     group: "What is the target's",
+  },
+  {
+    flag: "--key",
+    short: "-k",
+    env: "MIRRORD_KEY",
+    key: "key",
+    kind: "text",
+    value: "KEY",
+    doc: "Key of the session, for templates in the configuration file: {{ key }}",
+    default: "five random digits",
+    group: "Configuration",
   },
   {
     flag: "--context",

@@ -59,7 +59,6 @@ const FEATURES = [
 export const OTHER_KEYS: readonly OtherKey[] = [
   harmless("$schema"),
   harmless("api"),
-  harmless("key"),
   harmless("sip_binaries"),
   harmless("skip_sip"),
   harmless("baggage"),

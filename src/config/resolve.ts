@@ -52,6 +52,8 @@ export interface Config {
   };
   /** What becomes of connections to the ports that the program listens on. */
   readonly incomingMode: IncomingMode;
+  /** Of the session; undefined: nobody named one. */
+  readonly key: string | undefined;
   readonly skip: {
     readonly processes: readonly string[];
     readonly isSkippingBuildTools: boolean;
@@ -123,6 +125,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     network: networkOf(value, last),
     incomingMode: incomingModeFor(target, value("feature.network.incoming.mode", "incomingMode"), last),
+    key: value("key", "text"),
     skip: {
       processes: value("skip_processes", "list") ?? [],
       isSkippingBuildTools: value("skip_build_tools", "boolean") ?? true,
@@ -248,6 +251,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.network.dns.filter.remote": rulesOf(config.network.dns, "remote"),
     "feature.network.dns.filter.local": rulesOf(config.network.dns, "local"),
     "feature.network.incoming.mode": config.incomingMode,
+    "key": config.key,
     "skip_processes": config.skip.processes,
     "skip_build_tools": config.skip.isSkippingBuildTools,
     "skip_extra_build_tools": config.skip.extraBuildTools,

@@ -23,10 +23,6 @@ export interface TemplateContext {
 /** What is rendered may be much longer than what was written, but not this much. */
 const MAX_CHARACTERS = 10 << 20;
 
-export function isTemplate(text: string): boolean {
-  return /\{\{|\{%|\{#/.test(text);
-}
-
 /** Throws `TemplateError`. */
 export function renderTemplate(text: string, context: TemplateContext): string {
   const pieces = split(text);
@@ -209,7 +205,10 @@ class Expression {
 
   #joined(): Value {
     let value = this.#filtered();
-    while (this.#take("~")) value = `${value}${this.#filtered()}`;
+    while (this.#take("~")) {
+      value = `${value}${this.#filtered()}`;
+      if (value.length > MAX_CHARACTERS) throw new SyntaxError("it becomes too long");
+    }
     return value;
   }
 

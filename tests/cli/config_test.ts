@@ -147,3 +147,17 @@ testUnless(
     });
   },
 );
+
+testUnless(REASON, "a configuration file may be a template, on standard input too", async () => {
+  const file = '{ "key": "k-{{ git_branch }}", "target": { "namespace": "{{ get_env(name=`TEAM`) }}-{{ key }}" } }';
+  await withFiles({ "template.json": file }, async (cwd) => {
+    const env = { TEAM: "shop", MIRRORD_BRANCH_NAME: "main" };
+    const found = JSON.parse((await mirrord(["verify-config", "template.json"], { cwd, env })).stdout);
+    assert.equal(found.config.namespace, "shop-k-main");
+    const keyed = await mirrord(["verify-config", "-"], { cwd, env: { ...env, MIRRORD_KEY: "typed" }, stdin: file });
+    assert.equal(JSON.parse(keyed.stdout).config.namespace, "shop-typed");
+    const refused = await exec(["-f", "-", "true"], { cwd, stdin: "{% for x in y %}{% endfor %}" });
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /"standard input": the template cannot be rendered: line 1: loops cannot be used/);
+  });
+});
