@@ -57,7 +57,7 @@ export async function forgetAgent(key: string): Promise<void> {
 
 async function pathOf(key: string): Promise<string> {
   const places = [...placesFromEnvironment("XDG_STATE_HOME", ""), ...placesFromEnvironment("HOME", "/.local/state")];
-  return `${await firstUsable(places, () => true)}/agent-${key}`;
+  return `${await firstUsable(places, () => true, 0o700)}/agent-${key}`;
 }
 
 async function forgetOld(directory: string): Promise<void> {

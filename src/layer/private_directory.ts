@@ -13,14 +13,18 @@ export function placesFromEnvironment(name: string, below: string): string[] {
  */
 export const DIRECTORY_MODE = Deno.uid() === 0 ? 0o711 : 0o700;
 
-/** The first of these places that fits and is, or can be made, a private directory of this user's. */
-export async function firstUsable(places: readonly string[], fits: (place: string) => boolean): Promise<string> {
+/** The first of these places that fits and is, or can be made, a directory of this user's with this mode. */
+export async function firstUsable(
+  places: readonly string[],
+  fits: (place: string) => boolean,
+  mode: number = DIRECTORY_MODE,
+): Promise<string> {
   let reason: unknown = "no place is fit for it";
   for (const place of places) {
     if (!fits(place)) continue;
     try {
-      await Deno.mkdir(place, { recursive: true, mode: DIRECTORY_MODE });
-      await refuseForeign(place);
+      await Deno.mkdir(place, { recursive: true, mode });
+      await refuseForeign(place, mode);
       return place;
     } catch (error) {
       reason = error;
@@ -36,8 +40,8 @@ export function cannotMake(where: string, reason: unknown): UserError {
   });
 }
 
-async function refuseForeign(directory: string): Promise<void> {
+async function refuseForeign(directory: string, mode: number): Promise<void> {
   const info = await Deno.lstat(directory);
   if (!info.isDirectory || info.uid !== Deno.uid()) throw new Error(`"${directory}" is not a directory of this user`);
-  if (((info.mode ?? 0) & 0o777) !== DIRECTORY_MODE) await Deno.chmod(directory, DIRECTORY_MODE);
+  if (((info.mode ?? 0) & 0o777) !== mode) await Deno.chmod(directory, mode);
 }
