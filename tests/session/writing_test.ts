@@ -231,3 +231,82 @@ db.close()
   }).output();
   assert.equal(new TextDecoder().decode(check.stdout), "[('changed',), (500,)]\n");
 });
+
+const whyNoMount = Deno.uid() === 0 ? undefined : "needs root";
+
+Deno.test({
+  name: "a full disk is told by close, fsync and exit's last chance, once, and what did fit is there",
+  ignore: whyNoMount !== undefined,
+  fn: async () => {
+    await using whole = await start({ "/full/.keep": "" });
+    const mount = (...args: string[]) => new Deno.Command("mount", { args }).output();
+    await mount("-t", "tmpfs", "-o", "size=256k", "tmpfs", `${whole.tree}/full`);
+    try {
+      const { stdout } = await python(
+        whole,
+        `import os, errno
+def say(what, *a):
+    try: what(*a); print("fine")
+    except OSError as e: print(errno.errorcode[e.errno])
+fd = os.open("/full/a", os.O_WRONLY | os.O_CREAT)
+os.write(fd, b"x" * 1_000_000)
+say(os.fsync, fd)
+os.ftruncate(fd, 1000)
+say(os.fsync, fd)
+os.write(fd, b"x" * 1_000_000)
+say(os.close, fd)
+say(os.unlink, "/full/a")
+fd = os.open("/full/b", os.O_WRONLY | os.O_CREAT)
+say(os.posix_fallocate, fd, 0, 1_000_000)
+say(os.posix_fallocate, fd, 0, 100_000)
+print(os.fstat(fd).st_size)
+say(os.close, fd)
+log = open("/full/c", "a")
+log.write("y" * 200_000)
+say(log.close)
+`,
+      );
+      assert.deepEqual(stdout.trimEnd().split("\n"), [
+        "ENOSPC",
+        "fine",
+        "ENOSPC",
+        "fine",
+        "ENOSPC",
+        "fine",
+        "100000",
+        "fine",
+        "ENOSPC",
+      ]);
+      const { code, stderr } = await whole.run(["dd", "if=/dev/zero", "of=/full/zeros", "bs=1M", "count=1"]);
+      assert.equal(code, 1);
+      assert.match(stderr, /No space left on device/);
+    } finally {
+      await new Deno.Command("umount", { args: ["-l", `${whole.tree}/full`] }).output();
+    }
+  },
+});
+
+Deno.test("when the agent is gone, what waits for it fails with EIO and nothing hangs", async () => {
+  await using whole = await start();
+  const program = whole.run([
+    "python3",
+    "-c",
+    `import os, errno, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+fd = os.open("/data/file", os.O_WRONLY | os.O_CREAT)
+os.write(fd, b"before"); os.fsync(fd)
+os.write(fd, b"after")
+while True:
+    try: os.fsync(fd)
+    except OSError as e: print(errno.errorcode[e.errno]); break
+    time.sleep(0.01)
+    os.write(fd, b".")
+try: os.close(fd)
+except OSError as e: print(errno.errorcode[e.errno])
+`,
+  ]);
+  await eventually(() => at(whole, "/data/file").startsWith("beforeafter"));
+  whole.near.close();
+  const { stdout } = await program;
+  assert.deepEqual(stdout.trimEnd().split("\n"), ["EIO", "EIO"]);
+});
