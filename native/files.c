@@ -113,6 +113,8 @@ FILE *hook_fopen(const char *path, const char *mode)
 		return NULL;
 	FILE *stream;
 	struct directory_footer footer;
+	if ((flags_of(mode) & (O_ACCMODE | O_APPEND)) == (O_WRONLY | O_APPEND))
+		kernel(SYS_lseek, fd, 0, SEEK_END); /* as fopen(3) does, and fdopen(3) does not */
 	if (strstr(mode, ",ccs=") && fds_directory((int)fd, &footer) < 0) { /* which fdopen(3) does not know */
 		char link[32], room[MODE_BYTES];
 		snprintf(link, sizeof link, "/proc/self/fd/%d", (int)fd);

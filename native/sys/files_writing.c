@@ -52,6 +52,8 @@ static int is_strange(int root, const char *path, uint32_t flags)
 	struct file_stat stat;
 	if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
 		return 0; /* whatever is there makes it EEXIST */
+	if (flags & O_DIRECTORY)
+		return 0; /* nothing but a directory is opened then */
 	int found = find_object(root, path, flags & O_NOFOLLOW);
 	if (found < 0)
 		return 0;

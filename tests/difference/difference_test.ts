@@ -66,7 +66,8 @@ async function startJudge(): Promise<Judge> {
     differences: async (topic, command, isNobody = false) => {
       const inside = await runInside(sandbox, scratch, [...isNobody ? NOBODY : [], ...command]);
       const target = `process/${isNobody ? nobody.pid : sandbox.pid}`;
-      const env = { PYTHONDONTWRITEBYTECODE: "1" };
+      const mode = topic === "writing" ? "write" : "read";
+      const env = { PYTHONDONTWRITEBYTECODE: "1", MIRRORD_FILE_MODE: mode };
       const outside = await exec(["-t", target, "--", ...command], { cwd: scratch, env });
       if (inside.split("\n").length < 10) throw new Error(`Inside it said only ${inside}`);
       return await compare(topic, inside, outside.stdout + outside.stderr);
@@ -78,7 +79,7 @@ async function startJudge(): Promise<Judge> {
 /** The programs at both places, the tree at the target; reading it leaves no trace in its times. */
 async function furnish(sandbox: Sandbox, scratch: string): Promise<void> {
   const { root, pid } = sandbox;
-  for (const name of ["libc", "walks"]) {
+  for (const name of ["libc", "walks", "streams"]) {
     await run("gcc", ["-O1", "-w", "-o", `${scratch}/${name}`, `${PROGRAMS}/${name}.c`]);
   }
   await run("sh", ["-c", `cp ${PROGRAMS}/* ${scratch}; chmod 755 ${scratch}; cp -r ${scratch} ${root}${scratch}`]);
@@ -174,6 +175,15 @@ const TOPICS: readonly [topic: string, title: string, command: readonly string[]
   ["tools", "everyday tools over a tree", ["sh", "tools.sh"]],
   ["cwd", "working directories", [PYTHON, "cwd.py"]],
   ["cwd", "working directories as a user without rights has them", [PYTHON, "cwd.py"], true],
+  ["writing", "files opened for writing in every way", [PYTHON, "writing.py", "/data/writing"]],
+  [
+    "writing",
+    "files opened for writing as a user without rights may",
+    [PYTHON, "writing.py", "/data/own/writing"],
+    true,
+  ],
+  ["writing", "streams that write", ["./streams"]],
+  ["writing", "everyday tools that write", ["bash", "writing.sh"]],
   ["names", "names", [PYTHON, "names.py"]],
   ["sockets", "connections", [PYTHON, "sockets.py"]],
   ["processes", "children", [PYTHON, "processes.py"]],

@@ -19,7 +19,7 @@ printf m >modes && chmod 6755 modes
 mkdir names && cd names && printf 1 >"$(printf 'caf\351')"; printf 2 >"new
 line"; printf 3 >' space'; printf 4 >"$(printf '%0255d' 0)"; printf 5 >'*star[1]'; printf 6 >ünïcode; cd ..
 mkdir many && (cd many && seq -f 'entry-%04g' 1 1200 | xargs touch)
-mkdir emptydir
+mkdir emptydir own && chown 4241:4241 own
 touch -h -d '2001-02-03 04:05:06.123456789 UTC' small.txt relative; touch -d '1969-12-31 23:59:58.5 UTC' empty
 touch -d '2100-01-01 00:00:00.000000001 UTC' sub
 mkdir made && /usr/bin/python3 - <<'PYTHON'
