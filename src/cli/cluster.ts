@@ -1,5 +1,6 @@
 /** An agent in the cluster, for `mirrord exec`: kubeconfig, target, Job; each a step the user sees. */
 import { toHex } from "../base/bytes.ts";
+import { UserError } from "../base/errors.ts";
 import type { Config } from "../config/resolve.ts";
 import { formatTarget, type Target } from "../config/target.ts";
 import { type AgentOptions, attachAgent, type ClusterAgent, createAgent } from "../kube/agent_pod.ts";
@@ -30,7 +31,7 @@ export async function agentInCluster(
   undo: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<ReachableAgent> {
-  const kube = await openCluster(config);
+  const kube = await progress.aside(() => openCluster(config)); // a plugin may ask for a password
   const client = undo.use(kube.client);
   const namespace = config.targetNamespace ?? kube.namespace;
   const agentNamespace = config.agent.namespace ?? namespace;
@@ -81,8 +82,16 @@ async function agentFor(
   return {
     source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret), job },
     mounts: target?.mounts ?? [],
-    explained: (work) => agent.explained(work),
+    explained: (work) => agent.explained(work).catch((error) => Promise.reject(withFittingImage(error))),
   };
+}
+
+/** Where the agent is of another version, the hint names the image to use. */
+export function withFittingImage(error: unknown): unknown {
+  if (!(error instanceof UserError) || error.code !== "AGENT_VERSION") return error;
+  return new UserError(error.code, error.message, {
+    hint: `--agent-image ${agentImage({}, VERSION)} fits, or mirrord of the agent's version`,
+  });
 }
 
 type Wanted = AgentOptions & { readonly signal: AbortSignal };

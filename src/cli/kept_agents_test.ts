@@ -33,7 +33,7 @@ Deno.test("an agent that is kept is found again by its key, until it is forgotte
     assert.deepEqual(await recallAgent(key), AGENT);
     const { mode } = await Deno.stat(`${directory}/mirrord/agent-${key}`);
     assert.equal(mode! & 0o777, 0o600);
-    assert.equal((await Deno.stat(`${directory}/mirrord`)).mode! & 0o777, 0o700);
+    assert.equal((await Deno.stat(`${directory}/mirrord`)).mode! & 0o066, 0, "nobody else can look into it");
     await forgetAgent(key);
     assert.equal(await recallAgent(key), undefined);
   });

@@ -10,7 +10,8 @@ export interface OpenCluster {
 }
 
 export async function openCluster(config: Config): Promise<OpenCluster> {
-  const { kubeconfig: path, context, acceptInvalidCertificates: isInsecure } = config.kube;
-  const { server, namespace } = await loadKubeconfig({ path, context, isInsecure });
+  const { kubeconfig: path, context, acceptInvalidCertificates: isInsecure, usesProxy } = config.kube;
+  const env = (name: string) => !usesProxy && /_proxy$/i.test(name) ? undefined : Deno.env.get(name);
+  const { server, namespace } = await loadKubeconfig({ path, context, isInsecure, env });
   return { client: new KubeClient(server), namespace };
 }

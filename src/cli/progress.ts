@@ -14,6 +14,8 @@ export interface Progress extends Disposable {
   warning(text: string): void;
   /** A step that takes time: `text` while it runs; `done` (or `text`) with its time once the function's promise resolves. */
   step<T>(text: string, run: (step: Step) => Promise<T>): Promise<T>;
+  /** Runs what may want the terminal for itself: nothing moves meanwhile. */
+  aside<T>(run: () => Promise<T>): Promise<T>;
   /** Takes away what moves; nothing may be shown after it. */
   finish(text: string): void;
 }
@@ -60,6 +62,9 @@ class Silent implements Progress {
   step<T>(text: string, run: (step: Step) => Promise<T>): Promise<T> {
     return run({ done: text, update: () => {} });
   }
+  aside<T>(run: () => Promise<T>): Promise<T> {
+    return run();
+  }
   finish(): void {}
   [Symbol.dispose](): void {}
 }
@@ -78,6 +83,10 @@ class PlainLines implements Progress {
     const { value, time } = await timed(() => run(step));
     complain(`✓ ${step.done} (${time})\n`);
     return value;
+  }
+
+  aside<T>(run: () => Promise<T>): Promise<T> {
+    return run();
   }
 
   finish(text: string): void {
@@ -116,6 +125,10 @@ class JsonLines implements Progress {
     }
   }
 
+  aside<T>(run: () => Promise<T>): Promise<T> {
+    return run();
+  }
+
   finish(text: string): void {
     this.#put({ type: "FinishedTask", name: this.#title, success: true, message: text });
   }
@@ -135,9 +148,10 @@ const ERASE = "\r\x1b[K";
 /** One line that moves at the bottom, finished steps above it. Leaves no terminal mode changed, however it ends. */
 class Spinner implements Progress {
   readonly #title: string;
-  readonly #timer: ReturnType<typeof setInterval>;
+  #timer: ReturnType<typeof setInterval>;
   #text = "";
   #frame = 0;
+  #isStill = false;
 
   constructor(title: string) {
     this.#title = title;
@@ -167,6 +181,17 @@ class Spinner implements Progress {
     return value;
   }
 
+  async aside<T>(run: () => Promise<T>): Promise<T> {
+    this[Symbol.dispose]();
+    this.#isStill = true;
+    try {
+      return await run();
+    } finally {
+      this.#isStill = false;
+      this.#timer = setInterval(() => this.#draw(), FRAME_MS);
+    }
+  }
+
   finish(text: string): void {
     this[Symbol.dispose]();
     complain(`${ERASE}✓ ${this.#title}: ${text}\n`);
@@ -183,6 +208,7 @@ class Spinner implements Progress {
   }
 
   #draw(): void {
+    if (this.#isStill) return;
     const { columns } = consoleSize();
     const line = `${FRAMES[this.#frame++ % FRAMES.length]} ${this.#title}${this.#text && `: ${this.#text}`}`;
     complain(`${ERASE}${line.slice(0, columns - 1)}`);

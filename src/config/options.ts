@@ -84,6 +84,7 @@ export type ConfigKey =
   | "skip_build_tools"
   | "skip_extra_build_tools"
   | "accept_invalid_certificates"
+  | "use_proxy"
   | "kubeconfig"
   | "kube_context"
   | "telemetry";
@@ -278,6 +279,14 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
 /** Options without a flag: a configuration file says them, some a variable too. */
 export const FILE_OPTIONS: readonly KeyDecl[] = [
   ...AGENT_FILE_OPTIONS,
+  {
+    key: "use_proxy",
+    env: "MIRRORD_PROXY",
+    kind: "boolean",
+    doc: "Whether HTTPS_PROXY and the like lead to the API server; proxy-url of the kubeconfig always does",
+    default: "true",
+    group: "Kubernetes",
+  },
   {
     key: "feature.fs.read_write",
     kind: "patterns",

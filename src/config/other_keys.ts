@@ -67,7 +67,6 @@ export const OTHER_KEYS: readonly OtherKey[] = [
   operator("multi_cluster", false),
   operator("profile"),
   operator("ci"),
-  later("use_proxy", false),
   later("startup_retry"),
   ...AGENT,
   ...FEATURES,

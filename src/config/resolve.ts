@@ -23,6 +23,8 @@ export interface Config {
     readonly kubeconfig: string | undefined;
     readonly context: string | undefined;
     readonly acceptInvalidCertificates: boolean | undefined;
+    /** Whether the environment's proxies count. */
+    readonly usesProxy: boolean;
   };
   readonly env: {
     readonly include: readonly string[] | undefined;
@@ -107,6 +109,7 @@ export function resolveConfig(said: readonly Said[]): Config {
       kubeconfig: value("kubeconfig", "text"),
       context: value("kube_context", "text"),
       acceptInvalidCertificates: value("accept_invalid_certificates", "boolean"),
+      usesProxy: value("use_proxy", "boolean") ?? true,
     },
     env: {
       include,
@@ -256,6 +259,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "skip_build_tools": config.skip.isSkippingBuildTools,
     "skip_extra_build_tools": config.skip.extraBuildTools,
     "accept_invalid_certificates": kube.acceptInvalidCertificates,
+    "use_proxy": kube.usesProxy,
     "kubeconfig": kube.kubeconfig,
     "kube_context": kube.context,
     "telemetry": false,

@@ -121,6 +121,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
     skip_build_tools: true,
     skip_extra_build_tools: [],
     telemetry: false,
+    use_proxy: true,
   });
 });
 

@@ -14,6 +14,8 @@ export interface ApiServer {
   readonly serverName?: string;
   /** Its certificate is not verified. */
   readonly isInsecure?: boolean;
+  /** URL of the proxy that leads there. */
+  readonly proxy?: string;
 }
 
 /** The server as messages name it. */

@@ -9,7 +9,7 @@ import { WireError } from "../base/errors.ts";
 import type { ApiServer } from "./api_server.ts";
 import { delay, withDeadline } from "./deadline.ts";
 import type { KubeObject } from "./objects.ts";
-import { type Asked, connectionFailure, refusalOf, RefusedError } from "./refusals.ts";
+import { type Asked, connectionFailure, garbled, refusalOf, RefusedError } from "./refusals.ts";
 import { openTransport, type Transport } from "./transport.ts";
 
 /** A kind of object: where it lies and what access rules call it. */
@@ -58,6 +58,8 @@ interface Request extends Asked {
 
 const ANSWER_MS = 8_000;
 const PAGE_ITEMS = 500;
+/** However long a busy server wants to be left alone: somebody waits. */
+const MAX_PAUSE_MS = 5_000;
 /** Asked again this often at most, after growing pauses. */
 const TRIES = 4;
 /** The server ends a watch after so long, and a new one begins. */
@@ -211,12 +213,16 @@ export class KubeClient implements Disposable {
       const asked = { kind, verb: "watch", resource: kind.resource, namespace, query, signal: both } as const;
       const response = await this.#send(asked);
       for await (const line of linesOf(response)) {
-        const event = JSON.parse(line) as WatchEvent<T> | { type: "ERROR" };
+        const event = parsed(line) as WatchEvent<T> | { type: "ERROR" } | undefined;
+        if (!event) throw garbled(this.server, asked);
         yield event.type === "ERROR" ? "expired" : event; // mostly 410 Gone: the list says how things are now
       }
     } catch (error) {
       if (error instanceof RefusedError && error.status === 410) yield "expired";
-      else throw signal.aborted ? signal.reason : connectionFailure(this.server, error);
+      else if (error instanceof RefusedError && error.status === 429) {
+        await delay(pauseAfter(error, TRIES), signal);
+        yield "expired";
+      } else throw signal.aborted ? signal.reason : connectionFailure(this.server, error);
     } finally {
       stop.abort();
     }
@@ -227,12 +233,12 @@ export class KubeClient implements Disposable {
       try {
         return await withDeadline(async (signal) => {
           const response = await this.#send({ ...request, signal });
-          return await response.json() as T;
+          return parsed(await response.text()) as T ?? Promise.reject(garbled(this.server, request));
         }, { ms: this.#answerMs, signal: request.signal });
       } catch (error) {
         if (request.signal?.aborted) throw request.signal.reason;
         if (tried < TRIES && mayTryAgain(request, error)) {
-          await delay(100 * 2 ** tried, request.signal);
+          await delay(pauseAfter(error, tried), request.signal);
           continue;
         }
         throw connectionFailure(this.server, error);
@@ -259,8 +265,25 @@ export class KubeClient implements Disposable {
       return this.#transport.fetch(path, { method: METHODS[request.verb], headers, body, signal: answer.signal });
     }, { ms: this.#answerMs, signal: request.signal });
     if (response.ok) return response;
-    throw refusalOf(this.server, request, response.status, await response.text());
+    const { status, headers: answered } = response;
+    throw refusalOf(this.server, request, status, await response.text(), answered.get("retry-after"));
   }
+}
+
+/** Undefined: it is no object of JSON. */
+function parsed(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** As long as the server says, within reason, else longer each time. */
+function pauseAfter(error: unknown, tried: number): number {
+  const wanted = error instanceof RefusedError ? error.retryAfterMs : undefined;
+  return Math.min(wanted ?? 100 * 2 ** tried, MAX_PAUSE_MS);
 }
 
 function mayTryAgain(request: Request, error: unknown): boolean {

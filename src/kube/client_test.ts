@@ -57,6 +57,46 @@ Deno.test("KubeClient asks again when the server is busy, and when reading faile
   }
 });
 
+Deno.test("KubeClient leaves a busy server alone for as long as it says", async () => {
+  const answers = [refuse(429, "later", "", { "retry-after": "1" }), listOf([])];
+  await using api = startApiServer(() => answers.shift()!);
+  using client = new KubeClient(api.server);
+  const began = performance.now();
+  await client.list(KINDS.pods, "shop");
+  assert.ok(performance.now() - began > 900);
+});
+
+Deno.test("KubeClient says when something else answers in the server's place", async (test) => {
+  for (const body of ["<html>Please log in</html>", "", "null", '"text"', "{", "\u0000\u0001"]) {
+    await test.step(JSON.stringify(body), async () => {
+      await using api = startApiServer(() => new Response(body));
+      using client = new KubeClient(api.server);
+      const words =
+        /Cannot list pods in namespace "shop": the API server http\S+ \(context "scripted"\) does not answer as/;
+      await assertRefused(client.list(KINDS.pods, "shop"), "KUBE_GARBLED", words, /proxy or a login page/);
+    });
+  }
+  await test.step("in a watch", async () => {
+    await using api = startApiServer(({ query }) => query.has("watch") ? new Response("nonsense\n") : listOf([]));
+    using client = new KubeClient(api.server);
+    const stop = new AbortController();
+    await assertRefused(
+      client.observe(KINDS.pods, "shop", {}, stop.signal).next(),
+      "KUBE_GARBLED",
+      /Cannot watch pods in namespace "shop"/,
+    );
+  });
+});
+
+Deno.test("KubeClient gives up on an answer that begins and never ends", async () => {
+  await using api = startApiServer(() => {
+    const begun = new TextEncoder().encode('{"items":');
+    return new Response(new ReadableStream<Uint8Array<ArrayBuffer>>({ start: (it) => it.enqueue(begun) }));
+  });
+  using client = new KubeClient(api.server, { answerMs: 300 });
+  await assertRefused(client.list(KINDS.pods, "shop"), "KUBE_UNREACHABLE", /no answer within 0\.3 s/);
+});
+
 Deno.test("KubeClient does not create twice when the server failed", async () => {
   await using api = startApiServer(() => refuse(500, "etcd is gone"));
   using client = new KubeClient(api.server);

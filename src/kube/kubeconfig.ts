@@ -9,6 +9,8 @@ import type { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import type { Cluster, Context, User } from "@kubernetes/client-node/dist/config_types.js";
 import { UserError } from "../base/errors.ts";
 import type { ApiServer } from "./api_server.ts";
+import { type ExecPlugin, runExecPlugin } from "./exec_plugin.ts";
+import { proxyFor } from "./proxy.ts";
 
 export interface Kubeconfig {
   readonly server: ApiServer;
@@ -24,6 +26,8 @@ export interface KubeconfigOptions {
   readonly isInsecure?: boolean | undefined;
   /** Where variables come from. */
   readonly env?: (name: string) => string | undefined;
+  /** Whether an exec plugin may ask something there; by default whether there is one. */
+  readonly isTerminal?: boolean;
 }
 
 const IN_CLUSTER_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -45,7 +49,9 @@ export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<K
   } else throw missing(env);
   const context = chooseContext(config, options.context, from);
   config.setCurrentContext(context.name);
-  const server = await serverOf(config, context, from);
+  const isTerminal = options.isTerminal ?? Deno.stdin.isTerminal();
+  const directory = directoryOf(sources?.[0]?.path ?? "/");
+  const server = await serverOf(config, context, { from, env, isTerminal, directory });
   return {
     server: options.isInsecure === undefined ? server : { ...server, isInsecure: options.isInsecure },
     namespace: context.namespace || "default",
@@ -99,7 +105,7 @@ function parse(config: KubeConfig, { path, text }: Source): KubeConfig {
   } catch (error) {
     throw invalid(path, firstLine(error), error);
   }
-  config.makePathsAbsolute(path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".");
+  config.makePathsAbsolute(directoryOf(path));
   return config;
 }
 
@@ -128,21 +134,38 @@ function chooseContext(config: KubeConfig, wanted: string | undefined, from: str
   return context;
 }
 
-async function serverOf(config: KubeConfig, context: Context, from: string): Promise<ApiServer> {
+function directoryOf(path: string): string {
+  return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".";
+}
+
+interface Surroundings {
+  readonly from: string;
+  readonly env: (name: string) => string | undefined;
+  readonly isTerminal: boolean;
+  /** Of the kubeconfig. */
+  readonly directory: string;
+}
+
+async function serverOf(config: KubeConfig, context: Context, around: Surroundings): Promise<ApiServer> {
+  const { from, env } = around;
   const cluster: Cluster | undefined = config.clusters.find((it) => it.name === context.cluster);
   const user: User | undefined = config.users.find((it) => it.name === context.user);
   if (!cluster?.server) throw invalid(from, `context "${context.name}" names cluster "${context.cluster}", not there`);
   if (!user && context.user) throw invalid(from, `context "${context.name}" names user "${context.user}", not there`);
   if (!/^https?:\/\/./.test(cluster.server)) throw invalid(from, `"${cluster.server}" is no address of an API server`);
-  if (cluster.server.startsWith("http:")) {
-    // The library has a rule of its own against plain HTTP; `kubectl proxy` is reached that way.
-    config.clusters = config.clusters.map((it) => it === cluster ? { ...cluster, skipTLSVerify: true } : it);
-  }
+  const { proxyUrl, ...direct } = cluster;
+  // The library has rules of its own against plain HTTP (`kubectl proxy` is reached that way) and about proxies.
+  const isPlain = cluster.server.startsWith("http:");
+  config.clusters = config.clusters.map((it) =>
+    it === cluster ? { ...direct, skipTLSVerify: isPlain || direct.skipTLSVerify } : it
+  );
+  if (user?.exec) await logIn(config, user, cluster, around);
+  const proxy = proxyFor(cluster.server, proxyUrl, env);
   const applied: Applied = { headers: {} };
   try {
     await config.applyToHTTPSOptions(applied);
   } catch (error) {
-    throw authenticationFailure(error, user, from);
+    throw authenticationFailure(error, from);
   }
   const headers = { ...applied.headers, ...(applied.auth ? { Authorization: `Basic ${btoa(applied.auth)}` } : {}) };
   return {
@@ -154,7 +177,31 @@ async function serverOf(config: KubeConfig, context: Context, from: string): Pro
     ...pem("key", applied.key),
     ...(applied.servername ? { serverName: applied.servername } : {}),
     ...(applied.rejectUnauthorized === false ? { isInsecure: true } : {}),
+    ...(proxy === undefined ? {} : { proxy }),
   };
+}
+
+/** Puts in place of the plugin what it answers. */
+async function logIn(config: KubeConfig, user: User, cluster: Cluster, around: Surroundings): Promise<void> {
+  const { isTerminal, directory } = around;
+  const credentials = await runExecPlugin(user.exec as ExecPlugin, {
+    ...{ user: user.name, isTerminal, directory },
+    cluster: {
+      server: cluster.server,
+      "tls-server-name": cluster.tlsServerName,
+      "insecure-skip-tls-verify": cluster.skipTLSVerify,
+      "certificate-authority-data": cluster.caData,
+    },
+  });
+  const { exec: _, ...rest } = user;
+  const { token, clientCertificateData: cert, clientKeyData: key } = credentials;
+  const known: User = {
+    ...rest,
+    ...(token === undefined ? {} : { token }),
+    ...(cert === undefined ? {} : { certData: btoa(cert) }),
+    ...(key === undefined ? {} : { keyData: btoa(key) }),
+  };
+  config.users = config.users.map((it) => it === user ? known : it);
 }
 
 /** What the library puts in, of node's many options. */
@@ -174,22 +221,7 @@ function pem<K extends string>(name: K, value: string | Uint8Array | undefined):
   return { [name]: text } as { [P in K]?: string };
 }
 
-function authenticationFailure(error: unknown, user: User | undefined, from: string): unknown {
-  const command: unknown = user?.exec?.command;
-  if (typeof command === "string") {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
-      return new UserError(
-        "KUBE_AUTH_PLUGIN_MISSING",
-        `Cannot authenticate as user "${user!.name}": the kubeconfig's plugin "${command}" is not in PATH`,
-        { hint: user!.exec?.installHint ?? "install it, or start mirrord where PATH has it" },
-      );
-    }
-    return new UserError(
-      "KUBE_AUTH_FAILED",
-      `Cannot authenticate as user "${user!.name}": the kubeconfig's plugin "${command}" failed: ${firstLine(error)}`,
-      { hint: `run \`${command}\` by hand, or any kubectl command` },
-    );
-  }
+function authenticationFailure(error: unknown, from: string): unknown {
   if (error instanceof Deno.errors.NotFound || error instanceof Error && "code" in error && error.code === "ENOENT") {
     return invalid(from, `a file that it names is missing (${firstLine(error)})`, error);
   }

@@ -186,3 +186,63 @@ Deno.test("loadKubeconfig() says which file is wrong and how", async (test) => {
       /"\/none\/1"/,
     ));
 });
+
+/** A user whose plugin runs this script. */
+function pluginUser(script: string, more = ""): string {
+  const api = "client.authentication.k8s.io/v1";
+  return `{exec: {apiVersion: ${api}, command: sh, args: ["-c", ${JSON.stringify(script)}]${more}}}`;
+}
+
+Deno.test("loadKubeconfig() tells an exec plugin what it may and where, and takes token or certificate", async (test) => {
+  await using folder = await makeFolder();
+  const load = async (user: string, isTerminal = false) =>
+    await loadKubeconfig({ path: await folder.write("config", kubeconfig("a", user)), env: NO_ENV, isTerminal });
+  const answer = (status: string) => `echo '{"kind":"ExecCredential","status":${status}}'`;
+  await test.step("a token, and the plugin's own variables", async () => {
+    const env = ', env: [{name: WHO, value: "me"}]';
+    const { server } = await load(pluginUser(`echo '{"status":{"token":"'$WHO'"}}'`, env));
+    assert.deepEqual(server.headers, { Authorization: "Bearer me" });
+  });
+  await test.step("a certificate", async () => {
+    const { server } = await load(pluginUser(answer('{"clientCertificateData":"CERT","clientKeyData":"KEY"}')));
+    assert.deepEqual([server.cert, server.key], ["CERT", "KEY"]);
+  });
+  await test.step("the cluster, when it wants to know", async () => {
+    const script = `printf %s "$KUBERNETES_EXEC_INFO" > ${folder.path}/info; ${answer('{"token":"t"}')}`;
+    await load(pluginUser(script, ", provideClusterInfo: true, interactiveMode: Never"), true);
+    const info = JSON.parse(await Deno.readTextFile(`${folder.path}/info`));
+    assert.equal(info.apiVersion, "client.authentication.k8s.io/v1");
+    assert.deepEqual(info.spec, {
+      interactive: false,
+      cluster: { server: "https://a.example:6443", "insecure-skip-tls-verify": false },
+    });
+  });
+  await test.step("a command beside the kubeconfig", async () => {
+    await Deno.writeTextFile(`${folder.path}/login`, `#!/bin/sh\n${answer('{"token":"beside"}')}\n`, { mode: 0o755 });
+    const { server } = await load("{exec: {apiVersion: client.authentication.k8s.io/v1, command: ./login}}");
+    assert.deepEqual(server.headers, { Authorization: "Bearer beside" });
+  });
+  await test.step("no terminal for one that needs it", async () => {
+    await assertRefused(
+      load(pluginUser(answer("{}"), ", interactiveMode: Always")),
+      "KUBE_AUTH_FAILED",
+      /plugin "sh" wants to ask something, and there is no terminal/,
+      /log in with kubectl/,
+    );
+  });
+  await test.step("nonsense for an answer", async () => {
+    for (const text of ["echo hello", "echo '{}'", answer("{}"), answer('{"token":5}')]) {
+      await assertRefused(load(pluginUser(text)), "KUBE_AUTH_FAILED", /plugin "sh" gave no ExecCredential/);
+    }
+  });
+});
+
+Deno.test("loadKubeconfig() finds the proxy that leads to the server", async () => {
+  await using folder = await makeFolder();
+  const env = (name: string) => name === "HTTPS_PROXY" ? "http://e:3128" : undefined;
+  const load = async (cluster: string) =>
+    (await loadKubeconfig({ path: await folder.write("config", kubeconfig("a", undefined, cluster)), env })).server
+      .proxy;
+  assert.equal(await load(""), "http://e:3128");
+  assert.equal(await load(', proxy-url: "socks5://k:1080"'), "socks5://k:1080");
+});

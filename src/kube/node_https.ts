@@ -1,9 +1,9 @@
-/** HTTP by node:https, in the cases that need its TLS: see transport.ts. */
-import { Agent, request as send } from "node:https";
-import type { IncomingMessage } from "node:http";
+/** HTTP by node:https, in the cases that need its TLS, and by node:http through a proxy: see transport.ts. */
+import { Agent as HttpAgent, type IncomingMessage, request as sendPlain } from "node:http";
+import { Agent as HttpsAgent, request as sendOverTls } from "node:https";
 import { Readable } from "node:stream";
 import type { ApiServer } from "./api_server.ts";
-import { nodeTlsOptions } from "./node_tls.ts";
+import { connectNodeTls, nodeTlsOptions } from "./node_tls.ts";
 import type { Sent } from "./transport.ts";
 
 export interface Https {
@@ -12,7 +12,12 @@ export interface Https {
 }
 
 export function openHttps(server: ApiServer): Https {
-  const agent = new Agent({ keepAlive: true, ...nodeTlsOptions(server) });
+  const isTls = server.url.startsWith("https:");
+  const agent = isTls
+    ? new HttpsAgent({ keepAlive: true, ...nodeTlsOptions(server) })
+    : new HttpAgent({ keepAlive: true });
+  if (server.proxy) agent.createConnection = through(server, server.proxy);
+  const send = isTls ? sendOverTls : sendPlain;
   return {
     async fetch(url, { method, headers, body, signal }) {
       const { promise: answered, resolve, reject } = Promise.withResolvers<IncomingMessage>();
@@ -25,6 +30,21 @@ export function openHttps(server: ApiServer): Https {
       return new Response(stream, { status: message.statusCode ?? 500 });
     },
     close: () => agent.destroy(),
+  };
+}
+
+type CreateConnection = HttpAgent["createConnection"];
+
+/** The connection comes by the callback. */
+function through(server: ApiServer, proxy: string): CreateConnection {
+  const { hostname, port, protocol } = new URL(server.url);
+  const host = hostname.replace(/^\[|\]$/g, "");
+  return (_options, callback) => {
+    const connecting = protocol === "https:"
+      ? connectNodeTls(server, host, Number(port) || 443)
+      : import("./tunnel.ts").then((it) => it.openTunnel(proxy, host, Number(port) || 80));
+    connecting.then((socket) => callback?.(null, socket), (error: Error) => callback?.(error, undefined as never));
+    return undefined;
   };
 }
 

@@ -1,5 +1,6 @@
 /** What only Node's TLS offers, in the cases where a kubeconfig asks for it: see dial.ts and transport.ts. */
-import { connect } from "node:tls";
+import type { Socket } from "node:net";
+import { connect, type TLSSocket } from "node:tls";
 import type { Duplex } from "../base/duplex.ts";
 import type { ApiServer } from "./api_server.ts";
 
@@ -20,8 +21,12 @@ export function nodeTlsOptions(server: ApiServer): NodeTlsOptions {
   };
 }
 
-export async function dialNodeTls(server: ApiServer, host: string, port: number): Promise<Duplex> {
-  const socket = connect({ host, port, ...nodeTlsOptions(server), ALPNProtocols: ["http/1.1"] });
+/** Through the server's proxy, if it has one. */
+export async function connectNodeTls(server: ApiServer, host: string, port: number): Promise<TLSSocket> {
+  const way = server.proxy
+    ? { socket: await (await import("./tunnel.ts")).openTunnel(server.proxy, host, port), host }
+    : { host, port };
+  const socket = connect({ ...way, ...nodeTlsOptions(server), ALPNProtocols: ["http/1.1"] });
   const { promise: connected, resolve, reject } = Promise.withResolvers<void>();
   socket.once("secureConnect", resolve);
   socket.once("error", reject);
@@ -33,10 +38,20 @@ export async function dialNodeTls(server: ApiServer, host: string, port: number)
   }
   socket.off("error", reject);
   socket.setNoDelay(true);
-  return duplexOfSocket(socket);
+  return socket;
 }
 
-function duplexOfSocket(socket: ReturnType<typeof connect>): Duplex {
+export async function dialNodeTls(server: ApiServer, host: string, port: number): Promise<Duplex> {
+  return duplexOfSocket(await connectNodeTls(server, host, port));
+}
+
+/** Plain HTTP through a proxy. */
+export async function dialTunnel(proxy: string, host: string, port: number): Promise<Duplex> {
+  const { openTunnel } = await import("./tunnel.ts");
+  return duplexOfSocket(await openTunnel(proxy, host, port));
+}
+
+function duplexOfSocket(socket: Socket): Duplex {
   let failure: Error | undefined;
   let hasEnded = false;
   let wake = () => {};

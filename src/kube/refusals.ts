@@ -21,6 +21,8 @@ export class RefusedError extends UserError {
     /** Kubernetes' own word for it: "AlreadyExists", "Expired". */
     readonly reason: string,
     hint: string | undefined,
+    /** How long the server wants to be left alone. */
+    readonly retryAfterMs?: number,
   ) {
     super(code, message, hint === undefined ? {} : { hint });
   }
@@ -59,12 +61,29 @@ const REFUSALS: Readonly<Record<number, Refusal>> = {
 const SERVER_FAILED: Refusal = { code: "KUBE_SERVER_ERROR", hint: () => "the API server's own log says more" };
 const OTHERWISE_REFUSED: Refusal = { code: "KUBE_REFUSED", hint: () => undefined };
 
-export function refusalOf(server: ApiServer, asked: Asked, status: number, body: string): RefusedError {
+export function refusalOf(
+  server: ApiServer,
+  asked: Asked,
+  status: number,
+  body: string,
+  retryAfter: string | null = null,
+): RefusedError {
   const { message, reason } = parseStatus(body);
   const refusal = REFUSALS[status] ?? (status >= 500 ? SERVER_FAILED : OTHERWISE_REFUSED);
   const because = refusal.because?.(asked) ?? message ?? `${describeServer(server)} answered ${status}`;
   const hint = refusal.hint(asked, server);
-  return new RefusedError(refusal.code, `Cannot ${describeAsked(asked)}: ${because}`, status, reason ?? "", hint);
+  const pause = retryAfter && /^\d{1,6}$/.test(retryAfter) ? [Number(retryAfter) * 1000] : [];
+  const sentence = `Cannot ${describeAsked(asked)}: ${because}`;
+  return new RefusedError(refusal.code, sentence, status, reason ?? "", hint, ...pause);
+}
+
+/** An answer of success that is none of Kubernetes: a login page, a proxy's. */
+export function garbled(server: ApiServer, asked: Asked): UserError {
+  return new UserError(
+    "KUBE_GARBLED",
+    `Cannot ${describeAsked(asked)}: ${describeServer(server)} does not answer as an API server does`,
+    { hint: "is the address right, and does a proxy or a login page answer in its place? `kubectl version` must work" },
+  );
 }
 
 /**

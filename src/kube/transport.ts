@@ -1,8 +1,9 @@
 /**
  * HTTP to one API server: `fetch` where it can do what the kubeconfig asks for, node:https where the certificate is not
- * to be verified or carries another name.
+ * to be verified or carries another name, or where a proxy leads there.
  */
 import type { ApiServer } from "./api_server.ts";
+import { withoutProxyVariables } from "./proxy.ts";
 
 export interface Sent {
   readonly method: string;
@@ -19,11 +20,14 @@ export interface Transport {
 
 export function openTransport(server: ApiServer): Transport {
   const base = server.url.replace(/\/+$/, "");
-  if (base.startsWith("https:") && (server.isInsecure || server.serverName)) return openNodeTransport(server, base);
-  const client = Deno.createHttpClient({
-    ...(server.ca ? { caCerts: [server.ca] } : {}),
-    ...(server.cert && server.key ? { cert: server.cert, key: server.key } : {}),
-  });
+  const { isInsecure, serverName, proxy } = server;
+  if (proxy || base.startsWith("https:") && (isInsecure || serverName)) return openNodeTransport(server, base);
+  const client = withoutProxyVariables(() =>
+    Deno.createHttpClient({
+      ...(server.ca ? { caCerts: [server.ca] } : {}),
+      ...(server.cert && server.key ? { cert: server.cert, key: server.key } : {}),
+    })
+  );
   return {
     fetch: (path, { method, headers, body, signal }) =>
       fetch(base + path, {

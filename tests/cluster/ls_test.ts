@@ -1,13 +1,6 @@
 import assert from "node:assert/strict";
-import { clusterTest, eventually } from "./namespace.ts";
+import { clusterTest } from "./namespace.ts";
 import { deployment, endingPod, pod } from "./objects.ts";
-
-const TOKEN = {
-  apiVersion: "v1",
-  kind: "Secret",
-  type: "kubernetes.io/service-account-token",
-  metadata: { name: "token", annotations: { "kubernetes.io/service-account.name": "nobody" } },
-};
 
 clusterTest("mirrord ls lists what can be a target", async (namespace, test) => {
   const script = "exec sleep 1000";
@@ -17,8 +10,6 @@ clusterTest("mirrord ls lists what can be a target", async (namespace, test) => 
     pod({ name: "db", script, others: ["beside"] }),
     pod({ name: "agent", script, labels: { app: "mirrord" } }),
     endingPod("ended", 1),
-    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "nobody" } },
-    TOKEN,
   );
   await namespace.kubectl("rollout", "status", "deployment/web", "--timeout", "60s");
   await namespace.kubectl("wait", "--for=condition=Ready", "pod/db", "pod/agent", "--timeout", "60s");
@@ -53,13 +44,7 @@ clusterTest("mirrord ls lists what can be a target", async (namespace, test) => 
     assert.match(stdout, /^web-/, stderr);
   });
   await test.step("who may not list is told so", async () => {
-    const kubeconfig = `${namespace.folder}/nobody`;
-    await Deno.copyFile(namespace.kubeconfig, kubeconfig);
-    const config = (...args: string[]) => namespace.kubectl("config", "--kubeconfig", kubeconfig, ...args);
-    const read = () => namespace.kubectl("get", "secret", "token", "--output", "jsonpath={.data.token}");
-    await eventually(async () => await read() !== "");
-    await config("set-credentials", "nobody", "--token", atob(await read()));
-    await config("set-context", "--current", "--user", "nobody");
+    const kubeconfig = await namespace.user("nobody");
     const { code, stdout, stderr } = await namespace.mirrord(["ls", "--kubeconfig", kubeconfig, "-t", "pod"]);
     assert.match(stderr, /^error: Cannot list pods in namespace .*cannot list resource "pods"/);
     assert.match(stderr, /can-i list pods .*KUBE_FORBIDDEN/);

@@ -41,6 +41,11 @@ export class Namespace implements AsyncDisposable {
     return namespace;
   }
 
+  /** What our runs have in their environment beside the usual. */
+  get environment(): Record<string, string> {
+    return { KUBECONFIG: this.kubeconfig, ...OWN_IMAGE };
+  }
+
   async kubectl(...args: string[]): Promise<string> {
     return await kubectl(this.kubeconfig, args);
   }
