@@ -6,6 +6,7 @@
  * says why, for the reference tool's).
  */
 
+import { KUBE_FILE_OPTIONS, KUBE_OPTIONS } from "./kube_options.ts";
 import { AGENT_FILE_OPTIONS, AGENT_OPTIONS, type AgentKey } from "./agent_options.ts";
 import { NETWORK_FILE_OPTIONS, type NetworkKey } from "./network_options.ts";
 
@@ -232,39 +233,7 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     default: "five random digits",
     group: "Configuration",
   },
-  {
-    flag: "--context",
-    env: "MIRRORD_KUBE_CONTEXT",
-    key: "kube_context",
-    kind: "text",
-    value: "NAME",
-    doc: "Context of the kubeconfig to use",
-    default: "its current one",
-    group: "Kubernetes",
-  },
-  {
-    flag: "--kubeconfig",
-    env: "MIRRORD_KUBECONFIG",
-    key: "kubeconfig",
-    kind: "text",
-    value: "FILE",
-    doc: "Kubeconfig file",
-    default: "$KUBECONFIG, then ~/.kube/config",
-    group: "Kubernetes",
-  },
-  {
-    flag: "--accept-invalid-certificates",
-    short: "-c",
-    env: "MIRRORD_ACCEPT_INVALID_CERTIFICATES",
-    key: "accept_invalid_certificates",
-    kind: "boolean",
-    value: "BOOL",
-    isValueOptional: true,
-    sets: "true",
-    doc: "Do not verify the API server's certificate",
-    default: "what the kubeconfig says",
-    group: "Kubernetes",
-  },
+  ...KUBE_OPTIONS,
   {
     flag: "--no-telemetry",
     env: "MIRRORD_TELEMETRY",
@@ -279,14 +248,7 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
 /** Options without a flag: a configuration file says them, some a variable too. */
 export const FILE_OPTIONS: readonly KeyDecl[] = [
   ...AGENT_FILE_OPTIONS,
-  {
-    key: "use_proxy",
-    env: "MIRRORD_PROXY",
-    kind: "boolean",
-    doc: "Whether HTTPS_PROXY and the like lead to the API server; proxy-url of the kubeconfig always does",
-    default: "true",
-    group: "Kubernetes",
-  },
+  ...KUBE_FILE_OPTIONS,
   {
     key: "feature.fs.read_write",
     kind: "patterns",
