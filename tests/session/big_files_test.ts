@@ -198,3 +198,127 @@ while os.read(fd, 65536): pass`,
   );
   assert.equal(reads(all.messages), Math.ceil((SIZE - (1 << 20)) / (256 << 10)));
 });
+
+const NODE = `const fs = require("fs"), crypto = require("crypto"), { pipeline } = require("stream/promises");
+const path = "/data/big", out = process.argv[1];
+const hash = (bytes) => crypto.createHash("sha256").update(bytes).digest("hex");
+(async () => {
+  console.log(hash(fs.readFileSync(path)));
+  console.log(hash(await fs.promises.readFile(path)));
+  const h = crypto.createHash("sha256");
+  for await (const part of fs.createReadStream(path)) h.update(part);
+  console.log(h.digest("hex"));
+  fs.copyFileSync(path, out);
+  console.log(hash(fs.readFileSync(out)));
+  await fs.promises.copyFile(path, out);
+  console.log(hash(fs.readFileSync(out)));
+  const handle = await fs.promises.open(path);
+  const parts = await Promise.all(Array.from({ length: 20 }, async (_, at) => {
+    const part = Buffer.alloc(500000);
+    return part.subarray(0, (await handle.read(part, 0, part.length, at * 500000)).bytesRead);
+  }));
+  await handle.close();
+  console.log(hash(Buffer.concat(parts)));
+})();`;
+
+const JAVA =
+  `import java.io.*; import java.nio.*; import java.nio.channels.*; import java.nio.file.*; import java.security.*;
+public class Big {
+  static MessageDigest d;
+  static void say() { System.out.println(java.util.HexFormat.of().formatHex(d.digest())); }
+  public static void main(String[] a) throws Exception {
+    Path p = Path.of("/data/big"), out = Path.of(a[0]);
+    d = MessageDigest.getInstance("SHA-256");
+    d.update(Files.readAllBytes(p)); say();
+    try (FileChannel c = FileChannel.open(p)) {
+      d.update(c.map(FileChannel.MapMode.READ_ONLY, 0, c.size())); say();
+      try (FileOutputStream o = new FileOutputStream(out.toFile())) {
+        for (long at = 0; at < c.size();) at += c.transferTo(at, c.size() - at, o.getChannel());
+      }
+      d.update(Files.readAllBytes(out)); say();
+    }
+    try (RandomAccessFile r = new RandomAccessFile(p.toFile(), "r")) {
+      byte[] b = new byte[1000003];
+      r.seek(r.length() - 3); r.readFully(b, 0, 3);
+      r.seek(0);
+      for (int n; (n = r.read(b)) > 0;) d.update(b, 0, n);
+      say();
+    }
+    Files.copy(p, out, StandardCopyOption.REPLACE_EXISTING);
+    d.update(Files.readAllBytes(out)); say();
+  }
+}`;
+
+async function hasProgram(name: string): Promise<boolean> {
+  return await new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" }).output()
+    .then(() => true, () => false);
+}
+
+for (
+  const [name, lines, command] of [
+    ["node", 6, (directory: string) => ["node", "-e", NODE, `${directory}/out`]],
+    ["java", 5, (directory: string) => ["java", "-XX:+UseSerialGC", `${directory}/Big.java`, `${directory}/out`]],
+  ] as const
+) {
+  const ignore = !await hasProgram(name);
+  const reason = ignore ? ` (needs ${name})` : "";
+  Deno.test({ name: `a big file is read right by every way that ${name} has${reason}`, ignore }, async () => {
+    await using whole = await started();
+    const directory = await Deno.makeTempDir();
+    try {
+      await Deno.writeTextFile(`${directory}/Big.java`, JAVA);
+      const { stdout, stderr } = await whole.run(command(directory));
+      assert.deepEqual([stdout.trim().split("\n"), stderr], [Array(lines).fill(DIGEST), ""]);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+}
+
+const hasSqlite = await hasProgram("sqlite3");
+Deno.test(
+  { name: "SQLite reads a big database of the target, and no more of it than it needs", ignore: !hasSqlite },
+  async () => {
+    const local = await Deno.makeTempFile();
+    const make = "create table t (a integer primary key, b text);" +
+      "with recursive n(i) as (select 1 union all select i + 1 from n where i < 60000) " +
+      "insert into t select i, hex(randomblob(60)) from n;";
+    await new Deno.Command("sqlite3", { args: [local, make] }).output();
+    const bytes = await Deno.readFile(local);
+    await Deno.remove(local);
+    assert.ok(bytes.length > 6_000_000);
+    await using whole = await Whole.start({ "/data/base.db": bytes });
+    // Not by its own program, which looks at the file by stdio first.
+    const query = `import sqlite3
+base = sqlite3.connect("file:/data/base.db?mode=ro", uri=True)
+print(base.execute("select length(b) from t where a = 31415").fetchone())`;
+    const one = await whole.run(["/usr/bin/python3", "-c", query]);
+    assert.deepEqual([one.stdout, one.stderr], ["(120,)\n", ""]);
+    assert.ok(one.messages.filter((type) => type === "ReadAt").length < 8, one.messages.join());
+    const all = await whole.run([
+      "sqlite3",
+      "/data/base.db",
+      "select count(*), sum(length(b)) from t; pragma integrity_check",
+    ]);
+    assert.deepEqual([all.stdout, all.stderr], ["60000|7200000\nok\n", ""]);
+  },
+);
+
+Deno.test("ten thousand files can be open at once", async () => {
+  const files = Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`/many/${at}`, `file ${at}`]));
+  await using whole = await Whole.start(files);
+  const { stdout, stderr } = await whole.run([
+    "/usr/bin/python3",
+    "-c",
+    `
+import os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (12000, 12000))
+fds = [os.open("/many/%d" % (i % 100), os.O_RDONLY) for i in range(10000)]
+print(len(fds), all(os.read(fd, 100) == b"file %d" % (i % 100) for i, fd in enumerate(fds)))
+resource.setrlimit(resource.RLIMIT_NOFILE, (10010, 12000))
+try:
+    while True: os.open("/many/1", os.O_RDONLY)
+except OSError as e: print(e.errno)`,
+  ]);
+  assert.deepEqual([stdout, stderr], ["10000 True\n24\n", ""]);
+});

@@ -48,7 +48,19 @@ const ON_DEMAND = [
 ];
 /** What libc, or somebody else, reads where nobody sees it. */
 const WHOLE = [
-  ...["fdopen", "fopen", "fopen64", "aio_read", "aio_read64", "lio_listio", "lio_listio64", "dup2", "dup3"],
+  ...[
+    "fdopen",
+    "fopen",
+    "fopen64",
+    "freopen",
+    "freopen64",
+    "aio_read",
+    "aio_read64",
+    "lio_listio",
+    "lio_listio64",
+    "dup2",
+    "dup3",
+  ],
   ...["chroot", "sendmsg", "stdin", "name-fopen"],
 ];
 

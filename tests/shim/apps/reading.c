@@ -155,6 +155,16 @@ static int run_fopen(const char *symbol, char **a)
 	return show((long)fread(room, 1, (size_t)atol(a[2]), stream));
 }
 
+static int run_freopen(const char *symbol, char **a)
+{
+	FILE *(*it)(const char *, const char *, FILE *) = function(symbol);
+	if (!it(a[0], "r", stdin))
+		return fail();
+	fd = fileno(stdin);
+	fseek(stdin, atol(a[1]), SEEK_SET);
+	return show((long)fread(room, 1, (size_t)atol(a[2]), stdin));
+}
+
 static int run_aio(const char *symbol, char **a)
 {
 	open_it(a);
@@ -261,6 +271,7 @@ static const struct command commands[] = {
 	{ "sendfile", run_sendfile }, { "sendfile64", run_sendfile },
 	{ "copy_file_range", run_copy_file_range }, { "splice", run_splice },
 	{ "fdopen", run_fdopen }, { "fopen", run_fopen }, { "fopen64", run_fopen },
+	{ "freopen", run_freopen }, { "freopen64", run_freopen },
 	{ "aio_read", run_aio }, { "aio_read64", run_aio }, { "lio_listio", run_aio }, { "lio_listio64", run_aio },
 	{ "dup", run_dup }, { "dup2", run_dup }, { "dup3", run_dup }, { "fcntl", run_dup }, { "fcntl64", run_dup },
 	{ "chroot", run_chroot }, { "sendmsg", run_sendmsg }, { "stdin", run_stdin },
