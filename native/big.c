@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -236,13 +237,18 @@ long big_ask(struct big *it, uint64_t offset, size_t length, size_t most, char *
 
 long big_write(int fd, const char *from, size_t length, uint64_t offset)
 {
-	for (size_t done = 0; done < length;) {
+	struct rlimit before;
+	int lifted = fds_lift_limit(&before, offset + length);
+	long error = lifted < 0 ? lifted : 0;
+	for (size_t done = 0; !error && done < length;) {
 		long count = kernel(SYS_pwrite64, fd, from + done, length - done, offset + done);
 		if (count <= 0 && count != -EINTR)
-			return count < 0 ? count : -EIO;
+			error = count < 0 ? count : -EIO;
 		done += count > 0 ? (size_t)count : 0;
 	}
-	return 0;
+	if (lifted > 0)
+		fds_lower_limit(&before);
+	return error;
 }
 
 /* What was received becomes part of the file, in whole pages; a short answer is the file's end by now. */
@@ -287,6 +293,9 @@ static long fill_hole(struct big *it, uint64_t offset, size_t length)
 	long count = big_ask(it, from, needed, most, scratch->memory);
 	long error = count < 0 ? count : keep(it, from, scratch->memory, (size_t)count, (uint64_t)count < needed);
 	put_scratch(scratch, &spare);
+	/* No room for more in memory, or not allowed: read past it. */
+	if ((error == -EFBIG || error == -ENOSPC || error == -ENOMEM) && !it->is_unlimited)
+		return 0;
 	return error ? error : 1;
 }
 
@@ -568,10 +577,10 @@ int big_make_all_whole(bool is_every)
 
 /* ---- descriptors ---- */
 
-void big_mark_whole(int fd)
+void big_mark_as(int fd, int mark)
 {
-	if ((unsigned)fd < BIG_MARKS && !big_marks[fd])
-		big_marks[fd] = WHOLE_MARK;
+	if ((unsigned)fd < BIG_MARKS && big_marks[fd] != BIG_MARK)
+		big_marks[fd] = (uint8_t)mark;
 }
 
 void big_mark(int fd)
@@ -594,8 +603,9 @@ int big_met(int fd)
 	struct big it;
 	if (!big_look(&it, fd, true))
 		return 0;
+	struct directory_footer footer;
 	if (it.is_whole) {
-		big_mark_whole(fd);
+		big_mark_as(fd, fds_directory(fd, &footer) == 0 ? DIRECTORY_MARK : WHOLE_MARK);
 		return 0;
 	}
 	big_mark(fd);

@@ -27,8 +27,8 @@
 #include <sys/uio.h>
 
 enum { BIG_MARKS = 1 << 20 };
-/* Perhaps a remote file that is not all there; or one that is, and may have grown at the target (fresh.h). */
-enum { BIG_MARK = 1, WHOLE_MARK = 2 };
+/* Perhaps a remote file that is not all there; one that is, and may have grown at the target (fresh.h); a directory. */
+enum { BIG_MARK = 1, WHOLE_MARK = 2, DIRECTORY_MARK = 3 };
 extern uint8_t big_marks[BIG_MARKS];
 
 static inline int big_mark_of(int fd)
@@ -47,7 +47,7 @@ bool big_begin(int fd, uint64_t there, uint64_t size);
 
 /* Has fd's number looked at closer from now on. */
 void big_mark(int fd);
-void big_mark_whole(int fd);
+void big_mark_as(int fd, int mark);
 /* Has this process ever had such a file? */
 bool big_has_any(void);
 /* A descriptor that came from the kernel, and may be any: looks, and marks it. 0; or -errno: it must not be used. */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #define FILE_PREFIX "mirrord-f-"
 #define BIG_PREFIX "mirrord-b-" /* src/layer/intproxy/descriptors.ts knows it, too */
@@ -91,6 +92,22 @@ long fds_link(int fd, char *into, size_t room)
 {
 	char link[32];
 	return kernel(SYS_readlink, link_of(fd, link), into, room);
+}
+
+int fds_lift_limit(struct rlimit *before, uint64_t end)
+{
+	if (kernel(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, before) < 0 || before->rlim_cur >= end)
+		return 0;
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit hard = { before->rlim_max, before->rlim_max };
+	if (before->rlim_max >= end)
+		return kernel(SYS_prlimit64, 0, RLIMIT_FSIZE, &hard, NULL) == 0 ? 1 : -EFBIG;
+	return kernel(SYS_prlimit64, 0, RLIMIT_FSIZE, &all, NULL) == 0 ? 1 : -EFBIG;
+}
+
+void fds_lower_limit(const struct rlimit *before)
+{
+	kernel(SYS_prlimit64, 0, RLIMIT_FSIZE, before, NULL);
 }
 
 int fds_open_again(int fd, int flags)

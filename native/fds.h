@@ -43,6 +43,12 @@ int64_t fds_handle(int fd, int64_t *opened_ms);
  * above. 0 or -errno. */
 int fds_seal(int fd, int flags, uint32_t mode);
 
+/* Memory that we fill is not what RLIMIT_FSIZE is about: lifts it for a file that ends at `end`. 0; 1: lifted, give it back;
+ * -EFBIG: it cannot be, and writing would end the program (SIGXFSZ). */
+struct rlimit;
+int fds_lift_limit(struct rlimit *before, uint64_t end);
+void fds_lower_limit(const struct rlimit *before);
+
 /* The same file opened once more, with a position of its own. Close-on-exec. Or -errno. */
 int fds_open_again(int fd, int flags);
 

@@ -52,6 +52,13 @@ static size_t room_of(const struct request *it)
 	return room;
 }
 
+/* A directory of the target: to the kernel it is a file. */
+static bool is_directory(int fd)
+{
+	struct directory_footer footer;
+	return unlikely(big_mark_of(fd) == DIRECTORY_MARK) && fds_directory(fd, &footer) == 0;
+}
+
 static long or_errno(ssize_t result)
 {
 	return result < 0 ? -errno : result;
@@ -84,6 +91,8 @@ static long attempt(const struct request *it)
  * more. */
 static ssize_t read_marked(struct request it)
 {
+	if (is_directory(it.fd))
+		return edge_size(-EISDIR);
 	fresh_before(it.fd, it.offset);
 	long result = attempt(&it);
 	if (result == 0 && fresh_at_end(it.fd, it.offset, room_of(&it)))
@@ -156,6 +165,8 @@ off_t hook_lseek(int fd, off_t offset, int whence)
 void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
 {
 	bool is_marked = big_mark_of(fd) && !(flags & MAP_ANONYMOUS);
+	if (is_marked && is_directory(fd))
+		return (void *)edge_size(-ENODEV);
 	if (is_marked)
 		fresh_reach(fd, (uint64_t)offset + length);
 	long result = is_marked && big_may_be(fd) ? big_map(fd, offset, length) : BYPASS;
@@ -172,6 +183,8 @@ void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_
 
 ssize_t hook_sendfile(int to, int from, off_t *offset, size_t count)
 {
+	if (is_directory(from))
+		return edge_size(-EINVAL);
 	struct big_loan loan;
 	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
 	if (lent == BYPASS)
@@ -185,6 +198,8 @@ ssize_t hook_sendfile(int to, int from, off_t *offset, size_t count)
 
 ssize_t hook_copy_file_range(int from, off64_t *offset, int to, off64_t *to_offset, size_t count, unsigned flags)
 {
+	if (is_directory(from))
+		return edge_size(-EISDIR);
 	struct big_loan loan;
 	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
 	if (lent == BYPASS)
@@ -198,6 +213,8 @@ ssize_t hook_copy_file_range(int from, off64_t *offset, int to, off64_t *to_offs
 
 ssize_t hook_splice(int from, off64_t *offset, int to, off64_t *to_offset, size_t count, unsigned flags)
 {
+	if (is_directory(from))
+		return edge_size(-EINVAL);
 	struct big_loan loan;
 	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
 	if (lent == BYPASS)

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* What open(2) knows beyond the access mode and what the agent has to know of it. */
@@ -134,13 +135,23 @@ int remote_open(struct wire_bytes path, int flags)
 		return fd;
 	}
 	bool is_big = false;
-	error = fill(&call, &reply, path, fd, &is_big);
+	enum { MOST_ENTRIES = 1 << 30 };
+	struct rlimit before;
+	uint64_t end = reply.stat.size > reply.data.length ? (uint64_t)reply.stat.size : reply.data.length;
+	int lifted = fds_lift_limit(&before, S_ISREG(reply.stat.mode) ? end : MOST_ENTRIES);
+	if (lifted < 0)
+		wire_finish(&call, call.in.missing == 0);
+	error = lifted < 0 ? lifted : fill(&call, &reply, path, fd, &is_big);
+	if (lifted > 0)
+		fds_lower_limit(&before);
 	if (!error)
 		error = fds_seal(fd, flags, is_big ? BIG_MODE : WHOLE_MODE);
 	if (!error && S_ISDIR(reply.stat.mode))
 		kernel(SYS_lseek, fd, DIRECTORY_BASE, SEEK_SET);
 	if (!error && is_file && !is_big && reply.handle)
-		big_mark_whole(fd);
+		big_mark_as(fd, WHOLE_MARK);
+	if (!error && S_ISDIR(reply.stat.mode) && !(flags & O_PATH))
+		big_mark_as(fd, DIRECTORY_MARK);
 	/* The standard streams are read within libc. */
 	if (!error && is_big && fd <= STDERR_FILENO)
 		error = big_make_whole(fd);

@@ -13,7 +13,6 @@ const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
     line: /^(f?open|openat)[ \w]* b'null'/,
     why: "device files are not opened: they are no bytes to fetch",
   },
-  { topic: "descriptors", line: /^sendfile directory/, why: "a directory is a memfd: it can only be read" },
   {
     topic: "libc",
     line: /^fgets [^:]*: (-1 EISDIR|1 $)|^ \|(0|1099511627776)\|/,
@@ -26,7 +25,6 @@ const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
     why: "writable a moment before it fails",
   },
   { topic: "descriptors", line: /^lseek [34] \d+ sparse/, why: "holes arrive as zeros" },
-  { topic: "descriptors", line: /^p?readv? .*sub: |^preadv sub: /, why: "only read(2) is looked at for directories" },
   { topic: "names", line: /^(getaddrinfo|gethost\w+|flag|mapped all) '?[\w.]*localhost/i, why: "RFC 6761" },
   {
     topic: "names",

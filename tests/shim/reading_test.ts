@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../src/base/errors.ts";
 import type { LayerFrame } from "../../src/proto/layer.ts";
-import { file, statOf } from "../support/remote_tree.ts";
+import { answerFrom, directory, file, statOf } from "../support/remote_tree.ts";
 import { type Answer, startUnderShim } from "../support/under_shim.ts";
 
 const SIZE = 3_000_001;
@@ -137,6 +137,26 @@ Deno.test("inotify_add_watch() of a path of the target is ENOSPC: its events are
   using local = await localFile();
   assert.equal((await call(["inotify_add_watch", "/data/big"])).output, "ENOSPC");
   assert.equal((await call(["inotify_add_watch", local.path])).output, "1");
+});
+
+Deno.test("RLIMIT_FSIZE is about what a program writes, not about what it reads", async () => {
+  using local = await localFile();
+  const args = [String(OFFSET), String(LENGTH)];
+  const { output } = await call(["limit", "/data/big", ...args]);
+  assert.equal(output, (await call(["limit", local.path, ...args])).output);
+});
+
+Deno.test("a limit that cannot be lifted is EFBIG, not the end of the program", async () => {
+  const args = ["limit-nobody", "/data/small", "0", "10"];
+  await using app = await startUnderShim("reading", args, { answer: answerFrom({ "/data/small": file("text") }) });
+  assert.equal(await app.output(), "EFBIG\n");
+});
+
+Deno.test("a directory's bytes are refused by every function as the kernel refuses them", async () => {
+  await using app = await startUnderShim("reading", ["directory", "/data"], {
+    answer: answerFrom({ "/data": directory("a", "b") }),
+  });
+  assert.equal((await app.output()).trimEnd(), (await call(["directory", "/usr"])).output);
 });
 
 Deno.test("wrong arguments are refused as the kernel refuses them", async () => {

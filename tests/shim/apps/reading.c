@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -249,6 +250,42 @@ static int run_watch(const char *symbol, char **a)
 	return say(it(inotify_init(), a[0], IN_MODIFY));
 }
 
+/* With no right to write anything: by setrlimit(2), and as somebody who cannot lift that. */
+static int run_limit(const char *symbol, char **a)
+{
+	bool is_nobody = !strcmp(symbol, "limit-nobody");
+	struct rlimit none = { 0, is_nobody ? 0 : RLIM_INFINITY };
+	setrlimit(RLIMIT_FSIZE, &none);
+	if (is_nobody && setuid(65534) < 0)
+		return fail();
+	open_it(a);
+	struct rlimit after;
+	getrlimit(RLIMIT_FSIZE, &after);
+	if (after.rlim_cur != none.rlim_cur || after.rlim_max != none.rlim_max)
+		return say((long)after.rlim_cur);
+	return show(pread(fd, room, (size_t)length, offset));
+}
+
+static int run_directory(const char *symbol, char **a)
+{
+	(void)symbol;
+	int ends[2];
+	struct iovec part = { room, 100 };
+	off_t at = 0;
+	fd = open(a[0], O_RDONLY);
+	if (pipe(ends) < 0)
+		return fail();
+	say(read(fd, room, 100));
+	say(pread(fd, room, 100, 0));
+	say(readv(fd, &part, 1));
+	say(preadv(fd, &part, 1, 0));
+	say(preadv2(fd, &part, 1, 0, 0));
+	say(sendfile(ends[1], fd, &at, 100));
+	say(splice(fd, NULL, ends[1], NULL, 100, 0));
+	say(copy_file_range(fd, NULL, memfd_create("to", 0), NULL, 100, 0));
+	return say((long)mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0));
+}
+
 static int run_bad(const char *symbol, char **a)
 {
 	(void)symbol;
@@ -276,6 +313,7 @@ static const struct command commands[] = {
 	{ "dup", run_dup }, { "dup2", run_dup }, { "dup3", run_dup }, { "fcntl", run_dup }, { "fcntl64", run_dup },
 	{ "chroot", run_chroot }, { "sendmsg", run_sendmsg }, { "stdin", run_stdin },
 	{ "name-open", run_name }, { "name-fopen", run_name }, { "bad", run_bad },
+	{ "limit", run_limit }, { "limit-nobody", run_limit }, { "directory", run_directory },
 	{ "inotify_add_watch", run_watch },
 	{ NULL, NULL },
 };
