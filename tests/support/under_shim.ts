@@ -301,10 +301,23 @@ let shimPath: Promise<string> | undefined;
  */
 export function builtShim(): Promise<string> {
   const output = new URL("shim-tests.so", OUT).pathname;
-  return shimPath ??= compile("shim.so", { output, extra: SANITIZE ? [`-fsanitize=${SANITIZE}`, "-g"] : [] });
+  return shimPath ??= compile("shim.so", { output, extra: SANITIZE ? sanitizing(SANITIZE) : [] });
 }
 
 const SANITIZE = Deno.env.get("SHIM_SANITIZE");
+
+const SUPPRESSIONS = new URL("thread_sanitizer.txt", APPS).pathname;
+
+/** The library that a sanitizer wants to come first. */
+function runtimeOf(kinds = ""): string[] {
+  if (kinds.includes("thread")) return ["libtsan.so.2"];
+  return kinds.includes("address") ? ["libasan.so.8"] : [];
+}
+
+function sanitizing(kinds: string): string[] {
+  const options = new URL("sanitizer_options.c", APPS).pathname;
+  return [`-fsanitize=${kinds}`, "-g", ...kinds.includes("address") ? [options] : []];
+}
 
 const apps = new Map<string, Promise<string>>();
 
@@ -346,8 +359,8 @@ export async function startUnderShim(app: string, args: string[], options: Optio
   const command = new Deno.Command(program, {
     args,
     env: {
-      LD_PRELOAD: SANITIZE?.includes("address") ? `libasan.so.8:${shim}` : shim,
-      ...(SANITIZE ? { ASAN_OPTIONS: "detect_leaks=0" } : {}),
+      LD_PRELOAD: [...runtimeOf(SANITIZE), shim].join(":"),
+      ...(SANITIZE ? { ASAN_OPTIONS: "detect_leaks=0", TSAN_OPTIONS: `suppressions=${SUPPRESSIONS}` } : {}),
       MIRRORD_SESSION_DIR: directory,
       ...options.env,
     },
