@@ -351,7 +351,9 @@ async function compileApp(name: string, flags: string[]): Promise<string> {
 export async function startUnderShim(app: string, args: string[], options: Options = {}): Promise<AppUnderShim> {
   const [shim, program] = await Promise.all([builtShim(), app.includes("/") ? app : builtApp(app)]);
   const directory = await Deno.makeTempDir({ prefix: "mirrord-shim-test-" });
-  const settings = settingsOf(directory, shim, options.settings);
+  const preload = [...runtimeOf(SANITIZE), shim].join(":");
+  // ThreadSanitizer's library must come first in programs that are exec'ed, too.
+  const settings = settingsOf(directory, SANITIZE?.includes("thread") ? preload : shim, options.settings);
   await Deno.writeFile(`${directory}/settings`, codec.encode({ type: "Settings", ...settings }, 0));
   options.prepare?.(directory);
   const listener = options.isIntproxyGone ? undefined : Deno.listen({ transport: "unix", path: `${directory}/socket` });
@@ -359,7 +361,7 @@ export async function startUnderShim(app: string, args: string[], options: Optio
   const command = new Deno.Command(program, {
     args,
     env: {
-      LD_PRELOAD: [...runtimeOf(SANITIZE), shim].join(":"),
+      LD_PRELOAD: preload,
       ...(SANITIZE ? { ASAN_OPTIONS: "detect_leaks=0", TSAN_OPTIONS: `suppressions=${SUPPRESSIONS}` } : {}),
       MIRRORD_SESSION_DIR: directory,
       ...options.env,
