@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import type { Ended } from "../support/mirrord.ts";
 import { builtProgram, sandboxTest } from "../support/sandbox_case.ts";
 
-const MODE_WRITE = "waits for mode write";
 const rows = await builtProgram("conformance/programs/rows.c");
 
 /** The output of a program that succeeded and said nothing on standard error. */
@@ -14,8 +13,7 @@ function lines({ code, signal, stdout, stderr }: Ended): string[] {
 
 // Row L04
 for (const mode of ["read", "write"]) {
-  const waits = mode === "write" ? { waits: MODE_WRITE } : {};
-  sandboxTest(`local files and directories keep the modes they are made with, in mode ${mode}`, waits, async (it) => {
+  sandboxTest(`local files and directories keep the modes they are made with, in mode ${mode}`, {}, async (it) => {
     const said = lines(await it.run([rows, "modes", it.here], { flags: [`--fs-mode=${mode}`] }));
     const expected = ["640", "604", "431", "755"].flatMap((bits) =>
       ["open", "openat", "open64", "openat64", "mkdir"].map((by) => `${by} ${bits}`)
@@ -24,10 +22,9 @@ for (const mode of ["read", "write"]) {
   });
 }
 
-// Awaits Row L12
+// Row L12
 sandboxTest("pwrite to a new file of the target arrives there, stdio beside it stays local", {
   files: { "/data/there": "" },
-  waits: MODE_WRITE,
 }, async (it) => {
   const said = lines(await it.write([rows, "write", "/data/new", `${it.here}/local`]));
   assert.deepEqual(said, ["open ok", "pwrite 37", "close ok", "fwrite 11", "fclose ok"]);
@@ -65,17 +62,16 @@ sandboxTest("statx() of a relative path is local, of an absolute one the target'
   ]);
 });
 
-// Awaits Row L49
-sandboxTest("mkdir(), mkdirat() and rmdir() below /tmp are local", { waits: MODE_WRITE }, async (it) => {
+// Row L49
+sandboxTest("mkdir(), mkdirat() and rmdir() below /tmp are local", {}, async (it) => {
   const said = lines(await it.write([rows, "tree", `${it.here}/one`, `${it.here}/two`]));
   const done = ["mkdir ok", "again EEXIST", "mkdirat ok", "stat ok", "rmdir ok", "rmdir ok", "stat ENOENT"];
   assert.deepEqual(said, done);
 });
 
-// Awaits Row L49
+// Row L49
 sandboxTest("mkdir(), mkdirat() and rmdir() of the target's paths happen there", {
   files: { "/data/there": "" },
-  waits: MODE_WRITE,
 }, async (it) => {
   const said = lines(await it.write([rows, "tree", "/data/one", "/data/two"]));
   const done = ["mkdir ok", "again EEXIST", "mkdirat ok", "stat ok", "rmdir ok", "rmdir ok", "stat ENOENT"];
@@ -90,10 +86,8 @@ sandboxTest("readlink() gives the target's text and its length, and writes nothi
   assert.deepEqual(lines(await it.run([rows, "readlink", "/app/link"])), ["18 /gatos/tigrado.txt#"]);
 });
 
-// Awaits Rows L68, E06
-sandboxTest("statfs() and fstatfs() tell what they tell inside the target", {
-  waits: "waits for fstatfs of the target's files",
-}, async (it) => {
+// Rows L68, E06
+sandboxTest("statfs() and fstatfs() tell what they tell inside the target", {}, async (it) => {
   const said = lines(await it.run([rows, "statfs", "/app/config.json"]));
   const there = await it.inside([
     "/usr/bin/stat",

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { builtProgram, type Case, sandboxTest } from "../support/sandbox_case.ts";
 
-const MODE_WRITE = "waits for mode write";
 const NODE = "/usr/bin/node";
 const PYTHON = "/usr/bin/python3";
 const rows = await builtProgram("conformance/programs/rows.c");
@@ -38,11 +37,10 @@ sandboxTest("children that Node starts, through sh or by themselves, read the ta
   assert.equal(await said(it, [NODE, "-e", script]), '{ "color": "blue" }\ns3cr3t\n');
 });
 
-// Awaits Row L44
+// Row L44
 sandboxTest("Node renames the target's files there, local ones here", {
   files: { "/data/old": "theirs" },
   needs: [NODE],
-  waits: MODE_WRITE,
 }, async (it) => {
   await Deno.writeTextFile(`${it.here}/old`, "mine");
   const script = `const fs = require("fs");
@@ -117,10 +115,9 @@ print(os.statvfs("/data").f_namemax)`;
   ]);
 });
 
-// Awaits Row E01
+// Row E01
 sandboxTest("Python makes and removes directories of the target, also by a directory's descriptor", {
   files: { "/data/there": "" },
-  waits: MODE_WRITE,
 }, async (it) => {
   const script = `import os
 os.makedirs("/data/a/b/c")
@@ -136,10 +133,9 @@ print(os.listdir("/data"))`;
   assert.equal(await said(it, [PYTHON, "-c", script], ["--fs-mode=write"]), expected);
 });
 
-// Awaits Row E03
+// Row E03
 sandboxTest("unlink of the target's files, of one that is open, and of local ones", {
   files: { "/data/one": "1", "/data/two": "2" },
-  waits: MODE_WRITE,
 }, async (it) => {
   await Deno.writeTextFile(`${it.here}/mine`, "");
   const script = `import os
