@@ -1,9 +1,9 @@
 /**
- * `deno task gen`: prints native/wire.gen.h, docs/wire.md, docs/hooks.md, docs/config.md and docs/conformance.md from
- * their tables. With
- * `--check` it only compares: the exit code says whether all are as printed.
+ * `deno task gen`: prints native/wire.gen.h, docs/wire.md, docs/hooks.md, docs/config.md, mirrord-schema.json and
+ * docs/conformance.md from their tables. With `--check` it only compares: the exit code says whether all are as printed.
  */
 import { emitConfigDoc } from "../src/config/emit_md.ts";
+import { emitConfigSchema } from "../src/config/emit_schema.ts";
 import { AGENT, AGENT_PROTOCOL } from "../src/proto/agent.ts";
 import { emitC } from "../src/proto/emit_c.ts";
 import { emitHooksDoc, emitWireDoc, parseHooks } from "../src/proto/emit_md.ts";
@@ -18,6 +18,7 @@ export async function generated(): Promise<Map<string, string>> {
   return new Map([
     ["native/wire.gen.h", emitC(LAYER, LAYER_LIMITS)],
     ["docs/config.md", emitConfigDoc()],
+    ["mirrord-schema.json", emitConfigSchema()],
     ["docs/conformance.md", emitConformanceDoc()],
     ["docs/hooks.md", emitHooksDoc(parseHooks(hooks))],
     [

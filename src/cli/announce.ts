@@ -15,6 +15,7 @@ export function announce(progress: Progress, loaded: LoadedConfig, program: Prog
   const protocols = [...config.isTcpRemote ? ["TCP"] : [], ...config.isUdpRemote ? ["UDP"] : []].join(" and ");
   progress.info(`outgoing: ${protocols ? `forwarding is enabled on ${protocols}` : "connections are made locally"}`);
   progress.info(`dns: DNS will be resolved ${config.isDnsRemote ? "remotely" : "locally"}`);
+  for (const warning of loaded.warnings) progress.warning(warning);
   if (program.obstacle !== undefined) progress.warning(program.obstacle);
 }
 

@@ -4,6 +4,7 @@
  */
 import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
 import { type Config, resolveConfig, saidByEnvironment } from "../config/resolve.ts";
+import type { FileSays } from "../config/keys.ts";
 import type { Said } from "../config/values.ts";
 import type { CommandInput } from "./command.ts";
 
@@ -11,14 +12,16 @@ export interface LoadedConfig {
   readonly config: Config;
   /** The file that was read. */
   readonly file: string | undefined;
+  /** Of the file: what has no effect here. */
+  readonly warnings: readonly string[];
 }
 
 /** The flags in `input` are rows of the table of options. Throws `UserError` for the first thing that is wrong. */
 export async function loadConfig(input: CommandInput): Promise<LoadedConfig> {
   const file = await configFile(input);
   const typed = [...saidByVariables(), ...saidByFlags(input)];
-  const fromFile = file === undefined ? [] : await saidByFileAt(file, keyOf(typed));
-  return { config: resolveConfig([...fromFile, ...typed]), file };
+  const { said, warnings } = file === undefined ? { said: [], warnings: [] } : await saidByFileAt(file, keyOf(typed));
+  return { config: resolveConfig([...said, ...typed]), file, warnings };
 }
 
 export function saidByVariables(): Said[] {
@@ -49,11 +52,11 @@ export function keyOf(said: readonly Said[]): string | undefined {
   return it && "text" in it ? it.text : undefined;
 }
 
-async function saidByFileAt(path: string, key: string | undefined): Promise<readonly Said[]> {
+async function saidByFileAt(path: string, key: string | undefined): Promise<FileSays> {
   const { readConfigFile } = await import("../config/file.ts");
-  const { said, errors } = await readConfigFile(path, key);
-  if (errors[0]) throw errors[0];
-  return said;
+  const says = await readConfigFile(path, key);
+  if (says.errors[0]) throw says.errors[0];
+  return says;
 }
 
 function saidByFlags(input: CommandInput): Said[] {

@@ -1,5 +1,6 @@
 /** Prints docs/config.md from the tables of options and of other keys. */
 import { CONFIG_FILE_OPTION, keyDecls } from "./options.ts";
+import { BUILD_TOOLS } from "./skipped.ts";
 import { OTHER_KEYS, type Why } from "./other_keys.ts";
 import { ALLOWED } from "./values.ts";
 
@@ -11,7 +12,9 @@ What is said by a flag wins over an environment variable, that over the configur
 named by \`${CONFIG_FILE_OPTION.short}\`, \`${CONFIG_FILE_OPTION.flag}\` or \`${CONFIG_FILE_OPTION.env}\`; a \`-\` stands for standard input, and the flag alone
 for \`${CONFIG_FILE_OPTION.sets}\`. When nobody names one, \`./.mirrord/mirrord.json\`, \`.toml\` or \`.yaml\` is read if it is there. Files
 ending with \`.toml\` are TOML, with \`.yaml\` or \`.yml\` YAML, all others JSON; at most 10 MiB of UTF-8. Keys that nobody knows are
-refused, and so are those that this tool cannot keep. \`mirrord verify-config --resolved FILE\` checks one.
+refused, and so are those that this tool cannot keep. \`mirrord verify-config --resolved FILE\` checks one, \`mirrord explain\`
+tells what it means for a path, an address or a variable. Editors check it while it is typed by mirrord-schema.json:
+\`"$schema": "PATH/mirrord-schema.json"\`.
 
 \`\`\`json
 {
@@ -37,6 +40,36 @@ const SHORT_FORMS = `## Short forms
 | \`"network": { "dns": false }\` | \`"network": { "dns": { "enabled": false } }\` |
 | \`"network": { "outgoing": false }\` | \`"network": { "outgoing": { "tcp": false } }\` |
 | \`"feature": { "network": false }\` | \`"network": { "dns": false, "outgoing": false, "incoming": false }\` |
+
+## Templates
+
+A file with \`{{ … }}\` in it is rendered first, in the part of Tera's language that such files use: the variables \`key\` (of the session:
+\`--key\`, MIRRORD_KEY, the file's own \`key\`, or five random digits) and \`git_branch\` (of the repository around, or MIRRORD_BRANCH_NAME),
+\`get_env(name="NAME", default="…")\`, \`~\` between values, the filters default, json_encode, lower, replace, slugify, trim, truncate and upper,
+\`{% if %}\`, \`{% set %}\`, \`{% raw %}\` and \`{# comments #}\`. Loops, macros and inclusion are refused.
+
+## Whose a file is, in order
+
+1. In mode \`local\` everything is this machine's.
+2. \`mapping\`: a path that a pattern matches stands for another from here on.
+3. \`not_found\`, then \`read_write\`, then \`read_only\` (for writing: this machine's), then \`local\`: the first list with a pattern that matches.
+4. For reading, where the target's volumes are mounted: the target's.
+5. Your own cloud credentials (\`~/.config/gcloud\`, \`~/.kube\`, \`~/.azure\`): not there.
+6. For reading, /etc/hosts, /etc/resolv.conf, /etc/hostname, /etc/ssl/certs: the target's.
+7. The directory the program is started in, $TMPDIR, directories of the system, dot files in your home, code by its name, the program
+   itself: this machine's.
+8. In mode \`localwithoverrides\` this machine's; in mode \`read\` the target's for reading; in mode \`write\` the target's.
+
+Patterns are regular expressions as Rust's regex crate has them (no look-around, no back-references). Those of 3 match anywhere in the
+absolute path whatever the case of letters; those of \`mapping\` count case, and \`$1\`, \`$name\`, \`\${name}\` in what replaces them are their groups.
+\`readonly_file_buffer\` is accepted and says nothing: files up to 1 MiB come whole with the answer to open, bigger ones as they are read.
+
+## Which processes are left alone
+
+Those that \`skip_processes\` names, by the name of the executable or argv[0]; and, unless \`skip_build_tools\` is false, build tools: ${
+  BUILD_TOOLS.join(", ")
+}, and those of \`skip_extra_build_tools\`. The program that was typed is no build tool (\`mirrord exec git status\` means git), nor is one whose working
+directory is the target's. The children of a process that is left alone are entered.
 
 ## The environment, in order
 

@@ -26,7 +26,7 @@ const SECTIONS = new Set(ALL.flatMap((key) => {
 type Short = (value: unknown) => Readonly<Record<string, unknown>> | undefined;
 
 /** What may stand in place of a section, and the keys that it means; undefined: this may not. */
-const SHORT: Readonly<Record<string, Short>> = {
+export const SHORT: Readonly<Record<string, Short>> = {
   "target": (it) => typeof it === "string" ? { path: it } : undefined,
   "feature.fs": (it) => {
     if (typeof it === "string") return { mode: it };

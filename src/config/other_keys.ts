@@ -56,6 +56,37 @@ const FEATURES = [
   later("feature.magic.turbo", false),
 ];
 
+/** How the reference tool's own parts work; here they work otherwise, or are not needed. */
+const INTERNALS = [
+  harmless("internal_proxy.start_idle_timeout"),
+  harmless("internal_proxy.idle_timeout"),
+  harmless("internal_proxy.socket_timeout"),
+  harmless("internal_proxy.ping_interval"),
+  harmless("internal_proxy.log_level"),
+  harmless("internal_proxy.log_destination"), // MIRRORD_LOG names a file
+  harmless("internal_proxy.json_log"),
+  harmless("internal_proxy.process_logging_interval"),
+  harmless("external_proxy"), // there is no container mode
+  harmless("container"),
+  harmless("experimental.tcp_ping4_mock"),
+  harmless("experimental.enable_exec_hooks_linux"),
+  later("experimental.hide_ipv6_interfaces", false),
+  harmless("experimental.use_dev_null"),
+  harmless("experimental.idle_local_http_connection_timeout"),
+  harmless("experimental.non_blocking_tcp_connect"),
+  harmless("experimental.dlopen_cgo"),
+  harmless("experimental.go_asmcgocall"),
+  harmless("experimental.guard_std_fds"),
+  harmless("experimental.latency"),
+  later("experimental.browser_extension_config", false),
+  harmless("experimental.applev"),
+  harmless("experimental.trust_any_certificate"),
+  harmless("experimental.disable_reuseaddr"),
+  harmless("experimental.ignore_system_proxy_config"),
+  harmless("experimental.sip_log_destination"),
+  harmless("experimental.sip_utils"),
+];
+
 export const OTHER_KEYS: readonly OtherKey[] = [
   harmless("$schema"),
   harmless("api"),
@@ -67,11 +98,8 @@ export const OTHER_KEYS: readonly OtherKey[] = [
   operator("multi_cluster", false),
   operator("profile"),
   operator("ci"),
-  later("startup_retry"),
+  harmless("startup_retry"), // what can be tried again, is
   ...AGENT,
   ...FEATURES,
-  later("internal_proxy"),
-  later("external_proxy"),
-  later("container"),
-  later("experimental"),
+  ...INTERNALS,
 ];
