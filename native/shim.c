@@ -10,6 +10,7 @@
  */
 #include "big.h"
 #include "cwd.h"
+#include "debuggers.h"
 #include "environment.h"
 #include "fds.h"
 #include "mapping.h"
@@ -210,9 +211,12 @@ static inline void be_awake(void)
 		start();
 }
 
-__attribute__((constructor)) static void begin(void)
+/* glibc gives constructors what it gives main. */
+__attribute__((constructor)) static void begin(int argc, char **argv)
 {
 	be_awake();
+	if (shim.is_tcp_remote)
+		debuggers_find(argc, argv);
 }
 
 /* ---- the exported functions: C knows them as export_x, the linker as x ---- */

@@ -10,6 +10,7 @@
  */
 #include "big.h"
 #include "datagrams.h"
+#include "debuggers.h"
 #include "listening.h"
 #include "real.h"
 #include "remote.h"
@@ -255,7 +256,10 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 	}
 	if (is_multicast_or_broadcast(&peer) || !local_endpoint(fd, &local))
 		return BYPASS;
-	if (is_loopback(&peer) || is_zero(&peer) || shim.settings.asks_destinations) {
+	bool is_here = is_loopback(&peer) || is_zero(&peer);
+	if (is_here && debuggers_have(peer.port))
+		return BYPASS;
+	if (is_here || shim.settings.asks_destinations) {
 		int is_local = is_to_stay_local(&peer);
 		if (is_local)
 			return is_local > 0 ? BYPASS : -ENETUNREACH;
