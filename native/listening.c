@@ -7,6 +7,7 @@
  * A port that cannot be bound here (taken, privileged, of an address that only the target has) is bound elsewhere, and
  * getsockname tells the program what it asked for. Refuses what the run itself has bound already.
  */
+#include "debuggers.h"
 #include "listening.h"
 #include "real.h"
 #include "remote.h"
@@ -95,7 +96,8 @@ static long try_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct endpoint wanted;
 	struct wire_bind_reply reply = { 0 };
-	if (!shim.is_incoming_remote || !endpoint_of(address, length, &wanted) || wanted.port == 0)
+	if (!shim.is_incoming_remote || !endpoint_of(address, length, &wanted) || wanted.port == 0 ||
+	    debuggers_have(wanted.port))
 		return BYPASS;
 	if (tcp_state(fd) != TCP_CLOSE || option(fd, SOL_SOCKET, SO_DOMAIN) != address->sa_family)
 		return BYPASS;
@@ -140,10 +142,16 @@ static int subscribe(int fd)
 	return reply.error;
 }
 
+static bool is_debuggers(int fd)
+{
+	struct endpoint own;
+	return local_endpoint(fd, &own) && debuggers_have(own.port);
+}
+
 int hook_listen(int fd, int backlog)
 {
 	int result = real.listen(fd, backlog);
-	if (result != 0 || !shim.is_incoming_remote || tcp_state(fd) != TCP_LISTEN)
+	if (result != 0 || !shim.is_incoming_remote || tcp_state(fd) != TCP_LISTEN || is_debuggers(fd))
 		return result;
 	int error = subscribe(fd);
 	if (error) {

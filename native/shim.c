@@ -215,7 +215,7 @@ static inline void be_awake(void)
 __attribute__((constructor)) static void begin(int argc, char **argv)
 {
 	be_awake();
-	if (shim.is_tcp_remote)
+	if (shim.is_tcp_remote || shim.is_incoming_remote)
 		debuggers_find(argc, argv);
 }
 

@@ -90,3 +90,19 @@ Deno.test("MIRRORD_IGNORE_DEBUGGER_PORTS keeps ports and ranges local, but for 5
   const here = await Promise.all(ports.map((port) => staysHere(port, [], env)));
   assert.deepEqual(here, [true, true, true, true, false, false, false, false]);
 });
+
+Deno.test("bind() and listen() of a debugger's port stay local", async () => {
+  for (const [args, asked] of [[["--inspect=15696"], []], [[], ["Bind", "Listen"]]] as const) {
+    await using app = await startUnderShim("debugged", ["15696", "listen", ...args], {
+      settings: { isIncomingRemote: true },
+      answer: (request) =>
+        request.type === "Listen"
+          ? { type: "Done", errno: 0 }
+          : request.type === "Bind"
+          ? { type: "BindReply", isIncoming: false, isFixed: false, port: 0, takenPort: 0 }
+          : undefined,
+    });
+    assert.equal(await app.output(), "0\n0\n");
+    assert.deepEqual(app.frames.map((it) => it.type), asked);
+  }
+});

@@ -123,7 +123,7 @@ export class Server {
   }
 
   #onRequest(frame: LayerFrame, shim: ShimConnection): void {
-    const { agent, files, writing, log } = this.#parts;
+    const { agent, files, destinations, writing, log } = this.#parts;
     switch (frame.type) {
       case "Open":
       case "Fetch":
