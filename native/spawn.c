@@ -94,7 +94,7 @@ static int keep(struct spawn_plan *plan, int fd)
 static int plan_open(struct spawn_plan *plan, struct action *action, const struct whereabouts *where, char *room)
 {
 	const char *path = meant(where, action->open.path, room);
-	long fd = try_open(AT_FDCWD, path, action->open.flags | O_CLOEXEC);
+	long fd = try_create(AT_FDCWD, path, action->open.flags | O_CLOEXEC, action->open.mode);
 	if (fd == BYPASS) {
 		action->open.path = (char *)path;
 		return 0;

@@ -8,6 +8,7 @@
 import type { Duplex } from "../../base/duplex.ts";
 import { UserError, WireError } from "../../base/errors.ts";
 import { type AGENT, AGENT_LIMITS, AGENT_PROTOCOL, type AgentFrame, type AgentMessage } from "../../proto/agent.ts";
+import { agentFrameHead, type AgentFrameRest, MAX_HEAD_BYTES } from "../../proto/agent_codec.ts";
 import { AgentLink } from "../../proto/agent_link.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
 import { Streams } from "../../proto/streams.ts";
@@ -53,6 +54,9 @@ const ANSWERS = {
 type Answers = typeof ANSWERS;
 
 type RequestType = keyof Answers & AgentMessage["type"];
+type RequestWithData = { [T in RequestType]: MessageNamed<typeof AGENT, T> extends { data: Uint8Array } ? T : never }[
+  RequestType
+];
 type Request<T extends RequestType> = MessageNamed<typeof AGENT, T>;
 type Answer<T extends RequestType> = MessageNamed<typeof AGENT, Answers[T]>;
 
@@ -148,6 +152,25 @@ export class AgentClient {
     const answerType = ANSWERS[(message as AgentMessage).type as RequestType];
     this.#pending.set(id, { answerType, onAnswer: onAnswer as Pending["onAnswer"] });
     this.#link.send({ ...message, id } as AgentFrame);
+  }
+
+  /**
+   * Sends a request whose data are `count` bytes of `buffer` from MAX_HEAD_BYTES on, without copying them. Resolves when
+   * it has left: until then the buffer must stay as it is.
+   */
+  requestInPlace<T extends RequestWithData>(
+    message: Omit<Request<T>, "data">,
+    buffer: Uint8Array,
+    count: number,
+    onAnswer: (answer: Answer<T> | undefined) => void,
+  ): Promise<void> {
+    if (this.#isLost) return Promise.resolve(onAnswer(undefined));
+    const id = this.#newId();
+    const answerType = ANSWERS[(message as AgentMessage).type as RequestType];
+    this.#pending.set(id, { answerType, onAnswer: onAnswer as Pending["onAnswer"] });
+    const head = agentFrameHead({ ...message, id } as AgentFrameRest, count);
+    buffer.set(head, MAX_HEAD_BYTES - head.length);
+    return this.#link.sendBulkFrame(buffer.subarray(MAX_HEAD_BYTES - head.length, MAX_HEAD_BYTES + count));
   }
 
   /** Sends a request; resolves with what `take` makes of the answer. */

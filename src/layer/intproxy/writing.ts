@@ -13,7 +13,8 @@ import { NO_STAT, type Stat } from "../../proto/schema.ts";
 import { Shelf } from "../../sys/shelf.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
-import { WrittenFile } from "./written_file.ts";
+import { Rings } from "./writes.ts";
+import { WrittenFile, type WrittenFileParts } from "./written_file.ts";
 
 type WritingRequest = Extract<
   LayerMessage,
@@ -45,6 +46,7 @@ interface Contents {
 export class Writing {
   readonly #agent: AgentClient;
   readonly #shelf: Shelf;
+  readonly #parts: WrittenFileParts;
   readonly #byInode = new Map<string, WrittenFile>();
   readonly #byNumber = new Map<bigint, WrittenFile>();
   readonly #running = new Set<Promise<void>>();
@@ -60,6 +62,7 @@ export class Writing {
     this.#agent = agent;
     this.#log = log;
     this.#shelf = new Shelf(`${directory}/shelf`);
+    this.#parts = { shelf: this.#shelf, agent, rings: new Rings(), onChange: () => this.onChange() };
   }
 
   onRequest(message: WritingRequest, id: number, shim: ShimConnection): void {
@@ -193,7 +196,7 @@ export class Writing {
       );
       if (errno !== undefined) return errno || file;
     }
-    const file = new WrittenFile(++this.#lastNumber, contents.stat, this.#shelf, this.#agent, () => this.onChange());
+    const file = new WrittenFile(++this.#lastNumber, contents.stat, this.#parts);
     const status = this.#shelf.put(file.number, nameOf(file));
     if (status < 0) {
       this.#closeAtAgent(handle);
