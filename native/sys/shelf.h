@@ -10,6 +10,8 @@
 struct sums {
 	struct sum **chunks;
 	uint64_t count;
+	/* Where the file was last found to have no hole. */
+	uint64_t data_from, data_until;
 };
 
 /* Keys of the sums: random, one set for each shelf. */

@@ -113,15 +113,24 @@ struct stretch {
 	bool is_hole;
 };
 
-static struct stretch stretch_at(int fd, uint64_t from, uint64_t until)
+static struct stretch stretch_at(struct sums *sums, int fd, uint64_t from, uint64_t until)
 {
 	struct stretch here = { from, until, false };
+	/* The kernel walks all pages to the next hole: that is asked once. A hole made there meanwhile reads as zeros. */
+	if (from >= sums->data_from && from < sums->data_until) {
+		here.until = sums->data_until < until ? sums->data_until : until;
+		return here;
+	}
 	off_t data = lseek(fd, (off_t)from, SEEK_DATA);
 	off_t hole = data == (off_t)from ? lseek(fd, (off_t)from, SEEK_HOLE) : -1;
 	here.is_hole = data > (off_t)from || (data < 0 && errno == ENXIO);
 	off_t end = here.is_hole ? data : hole;
 	if (end > (off_t)from && (uint64_t)end < until)
 		here.until = (uint64_t)end;
+	if (!here.is_hole) {
+		sums->data_from = from;
+		sums->data_until = here.until;
+	}
 	return here;
 }
 
@@ -183,7 +192,7 @@ int32_t sums_scan(struct sums *sums, const struct sum_keys *keys, int fd, uint64
 	from &= ~(uint64_t)(BLOCK - 1);
 	capacity &= ~(BLOCK - 1);
 	while (from < until) {
-		struct stretch here = stretch_at(fd, from, until);
+		struct stretch here = stretch_at(sums, fd, from, until);
 		if (here.is_hole)
 			here.from = skip_holes(sums, keys, from, here.until);
 		from = here.from;
