@@ -11,7 +11,7 @@ export function announce(progress: Progress, loaded: LoadedConfig, program: Prog
   progress.info(describeTarget(loaded));
   progress.info(`env: ${describeEnvironment(config)}`);
   progress.info(`fs: ${FS_LINES[config.fsMode]}`);
-  progress.info(`incoming: ${INCOMING_LINES[config.incomingMode]}`);
+  progress.info(`incoming: ${INCOMING_LINES[config.incoming.mode]}`);
   const protocols = [...config.isTcpRemote ? ["TCP"] : [], ...config.isUdpRemote ? ["UDP"] : []].join(" and ");
   progress.info(`outgoing: ${protocols ? `forwarding is enabled on ${protocols}` : "connections are made locally"}`);
   progress.info(`dns: DNS will be resolved ${config.isDnsRemote ? "remotely" : "locally"}`);
@@ -19,7 +19,7 @@ export function announce(progress: Progress, loaded: LoadedConfig, program: Prog
   if (program.obstacle !== undefined) progress.warning(program.obstacle);
 }
 
-const INCOMING_LINES: Record<Config["incomingMode"], string> = {
+const INCOMING_LINES: Record<Config["incoming"]["mode"], string> = {
   mirror: "incoming traffic will be mirrored to the ports that the program listens on",
   steal: "incoming traffic will be stolen for the ports that the program listens on",
   off: "incoming traffic stays local",

@@ -90,7 +90,7 @@ async function start(run: Run): Promise<void> {
     step.done = "agent ready";
     const settings = runSettings(config, program, environment, shimPath, agent.mounts);
     const { pathMapping, network } = config;
-    const incoming = { mode: config.incomingMode, who: whoRuns(environment) };
+    const incoming = { ...config.incoming, who: whoRuns(environment) };
     const rules = { settings, pathMapping, network, incoming };
     const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, ...rules } as const;
     return await agent.explained(session.connect(message, signal));

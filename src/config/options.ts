@@ -8,6 +8,7 @@
 
 import { KUBE_FILE_OPTIONS, KUBE_OPTIONS } from "./kube_options.ts";
 import { AGENT_FILE_OPTIONS, AGENT_OPTIONS, type AgentKey } from "./agent_options.ts";
+import { INCOMING_FILE_OPTIONS, type IncomingKey } from "./incoming_options.ts";
 import { NETWORK_FILE_OPTIONS, type NetworkKey } from "./network_options.ts";
 
 /** How the text of a value is read. */
@@ -25,7 +26,11 @@ export type ValueKind =
   | "pullPolicy"
   | "object"
   | "objects"
-  | "incomingMode";
+  | "incomingMode"
+  | "pattern"
+  | "httpFilters"
+  | "ports"
+  | "portPairs";
 
 export interface KeyDecl {
   /** Where it stands in the configuration file; two options may speak of one key. */
@@ -79,6 +84,7 @@ export type ConfigKey =
   | "feature.network.outgoing.tcp"
   | "feature.network.outgoing.udp"
   | NetworkKey
+  | IncomingKey
   | "feature.network.incoming.mode"
   | "key"
   | "skip_processes"
@@ -337,6 +343,7 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
     group: "What is the target's",
   },
   ...NETWORK_FILE_OPTIONS,
+  ...INCOMING_FILE_OPTIONS,
   {
     key: "feature.hostname",
     kind: "boolean",

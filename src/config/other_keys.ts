@@ -37,12 +37,8 @@ const AGENT = [
 
 const FEATURES = [
   later("feature.network.ipv6", true),
-  later("feature.network.incoming.http_filter"),
-  later("feature.network.incoming.port_mapping"),
-  later("feature.network.incoming.listen_ports"),
-  later("feature.network.incoming.ignore_ports"),
-  later("feature.network.incoming.ports"),
-  later("feature.network.incoming.ignore_localhost"),
+  later("feature.network.incoming.http_filter.header_filter_jq"),
+  later("feature.network.incoming.http_filter.body_filter"),
   operator("feature.network.incoming.on_concurrent_steal"),
   operator("feature.network.incoming.tls_delivery"),
   operator("feature.network.incoming.https_delivery"),

@@ -7,6 +7,7 @@ import { UserError } from "../base/errors.ts";
 import { type AgentConfig, formatAgent, resolveAgent } from "./agent_options.ts";
 import type { AddressFilter } from "./address_filter.ts";
 import { compilePattern } from "./pattern.ts";
+import { formatIncoming, type IncomingConfig, incomingOf, noTargetToStealFrom } from "./incoming_options.ts";
 import { type ConfigKey, type FsMode, type IncomingMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
 import { type PathRules, pathRulesTable, whyNoPathPattern } from "./path_rules.ts";
@@ -53,7 +54,7 @@ export interface Config {
     readonly isDnsRemote: boolean;
   };
   /** What becomes of connections to the ports that the program listens on. */
-  readonly incomingMode: IncomingMode;
+  readonly incoming: IncomingConfig;
   /** Of the session; undefined: nobody named one. */
   readonly key: string | undefined;
   readonly skip: {
@@ -127,7 +128,11 @@ export function resolveConfig(said: readonly Said[]): Config {
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     network: networkOf(value, last),
-    incomingMode: incomingModeFor(target, value("feature.network.incoming.mode", "incomingMode"), last),
+    incoming: incomingOf(
+      incomingModeFor(target, value("feature.network.incoming.mode", "incomingMode"), last),
+      value,
+      last,
+    ),
     key: value("key", "text"),
     skip: {
       processes: value("skip_processes", "list") ?? [],
@@ -213,13 +218,7 @@ function incomingModeFor(
   last: ReadonlyMap<ConfigKey, Said>,
 ): IncomingMode {
   if (target.kind !== "targetless") return mode ?? "mirror";
-  if (mode === "steal") {
-    throw refuse(
-      last.get("feature.network.incoming.mode")!,
-      "without a target there is no traffic to steal",
-      "name a --target",
-    );
-  }
+  if (mode === "steal") throw noTargetToStealFrom(last.get("feature.network.incoming.mode")!);
   return "off";
 }
 
@@ -253,7 +252,8 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.network.outgoing.filter.local": rulesOf(config.network.outgoing, "local"),
     "feature.network.dns.filter.remote": rulesOf(config.network.dns, "remote"),
     "feature.network.dns.filter.local": rulesOf(config.network.dns, "local"),
-    "feature.network.incoming.mode": config.incomingMode,
+    "feature.network.incoming.mode": config.incoming.mode,
+    ...formatIncoming(config.incoming),
     "key": config.key,
     "skip_processes": config.skip.processes,
     "skip_build_tools": config.skip.isSkippingBuildTools,

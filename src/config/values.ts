@@ -3,6 +3,7 @@ import { UserError } from "../base/errors.ts";
 import { parseAddressRule } from "./address_filter.ts";
 import { PULL_POLICIES, type PullPolicy } from "./agent_options.ts";
 import { type ConfigKey, FS_MODES, type FsMode, INCOMING_MODES, type IncomingMode, type ValueKind } from "./options.ts";
+import { type PortPair, readHttpFilters, readPortPairs, readPorts } from "./incoming_options.ts";
 import { whyNoPathPattern } from "./path_rules.ts";
 
 /** One value somebody gave, and where they said it: as in messages. */
@@ -25,12 +26,19 @@ export interface Values {
   object: Readonly<Record<string, unknown>>;
   objects: readonly Readonly<Record<string, unknown>>[];
   incomingMode: IncomingMode;
+  pattern: string;
+  httpFilters: readonly Readonly<Record<string, unknown>>[];
+  ports: readonly number[];
+  portPairs: readonly PortPair[];
 }
 
 /** Throws `UserError` when it cannot be read. */
 export function readValue<K extends ValueKind>(said: Said, kind: K): Values[K] {
   if ("text" in said) return READERS[kind](said.text.trim(), said) as Values[K];
   const { value } = said;
+  if (kind === "ports") return readPorts(value, said) as Values[K];
+  if (kind === "portPairs") return readPortPairs(value, said) as Values[K];
+  if (kind === "httpFilters") return readHttpFilters(value, said) as Values[K];
   if (kind === "map") return readMap(value, said) as Values[K];
   if (kind === "patterns") return readPatterns(value, said) as Values[K];
   if (kind === "addresses") return readAddresses(value, said) as Values[K];
@@ -63,6 +71,10 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   object: "an object",
   objects: "an array of objects",
   incomingMode: `one of ${INCOMING_MODES.map((it) => `"${it}"`).join(", ")}`,
+  pattern: "a regular expression",
+  httpFilters: "an array of objects with one of header, path, method",
+  ports: "an array of ports",
+  portPairs: "an array of pairs of ports",
 };
 
 const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
@@ -80,6 +92,10 @@ const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
   object: "none",
   objects: "none",
   incomingMode: "string",
+  pattern: "string",
+  httpFilters: "none",
+  ports: "none",
+  portPairs: "none",
 };
 
 function notAsText(kind: ValueKind): (text: string, said: Said) => never {
@@ -135,6 +151,10 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
   object: notAsText("object"),
   objects: notAsText("objects"),
   incomingMode: readIncomingMode,
+  pattern: (text, said) => READERS.text(text, said),
+  httpFilters: notAsText("httpFilters"),
+  ports: readPorts,
+  portPairs: notAsText("portPairs"),
 };
 
 const MAX_BUFFER_BYTES = 15 << 20;

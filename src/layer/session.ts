@@ -63,7 +63,17 @@ export interface Intproxy {
 }
 
 const ALL_REMOTE: NetworkRules = { keepsLoopback: false, isDnsRemote: true };
-const NO_INCOMING: IncomingWishes = { mode: "off", who: "" };
+const NO_INCOMING: IncomingWishes = {
+  mode: "off",
+  who: "",
+  filter: "",
+  filterPorts: undefined,
+  portMapping: [],
+  listenPorts: [],
+  ignoredPorts: [],
+  ports: undefined,
+  isLocalhostIgnored: false,
+};
 const TERM_GRACE_MS = 2000;
 /** What programs have written is waited for this long while nothing of it moves; the far side's last word this long. */
 const UNSENT_MS = 10_000;

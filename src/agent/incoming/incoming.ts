@@ -4,6 +4,8 @@
  * Subscribed by                     A connection goes to
  * one who steals it whole           them; a second one is refused
  * mirrors                           the target's own program, and a copy of what the peer says to each mirror
+ * somebody with a filter            request by request (http/exchange.ts): the oldest whose filter matches, then who steals
+ *                                   it whole, then the target's own program
  * nobody (any more)                 the target's own program
  *
  * Rules exist while there is a subscription. Connections outlive the subscription they came by, and the table has to
@@ -12,8 +14,11 @@
 import { Socket } from "node:net";
 import { ERRNO } from "../../base/errors.ts";
 import { SocketEnd, type StreamEnd } from "../../base/socket_end.ts";
+import { readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
 import { type Arrival, dialMarked, type Endpoint, RedirectListener } from "../../sys/redirected.ts";
+import { HttpConnection } from "./http/exchange.ts";
+import { FilteredRoutes } from "./http/routes.ts";
 import { MirrorEnd } from "./mirror_end.ts";
 import { pass } from "./passage.ts";
 import { type Neighbour, RedirectTable } from "./table.ts";
@@ -41,6 +46,8 @@ export interface Wish {
 
 interface Subscription extends Wish {
   readonly client: IncomingClient;
+  /** What `filter` says; undefined: every connection. */
+  readonly test: RequestTest | undefined;
   readonly since: Date;
 }
 
@@ -50,6 +57,8 @@ export interface Verdict {
 }
 
 const WELCOME: Verdict = { errno: 0, error: "" };
+/** Who speaks first in a protocol that may be HTTP: the client, within this time. */
+const DETECTION_MS = 2000;
 /** The target's own program may take this long to accept. */
 const DIAL_MS = 10_000;
 /** Ports of all clients; each is a rule in six chains. */
@@ -88,9 +97,15 @@ export class Incoming {
     if (this.#subscriptions.some((it) => it.client === client && it.port === port)) {
       return { errno: ERRNO.EADDRINUSE, error: `port ${port} is subscribed already, by this same run` };
     }
+    let test: RequestTest | undefined;
+    try {
+      test = wish.filter === "" ? undefined : readHttpFilter(wish.filter);
+    } catch (error) {
+      return { errno: ERRNO.EINVAL, error: `port ${port} has a filter that cannot be read: ${error}` };
+    }
     const opened = this.#open();
     if (typeof opened === "number") return noRedirect(port, opened);
-    const subscription = { ...wish, client, since: new Date() };
+    const subscription = { ...wish, client, test, since: new Date() };
     const stealer = isWhole(subscription) ? this.#stealerOf(port, opened) : undefined;
     if (stealer !== undefined) {
       this.#closeIfIdle();
@@ -214,9 +229,29 @@ export class Incoming {
     const peer = this.#owned(arrival.fd);
     const all = this.#subscriptions.filter((it) => it.port === port);
     const mark = table.markOf(all.length > 0 ? this.#classOf(port) : "whole");
+    if (all.some((it) => it.filter !== "")) return await this.#serveHttp(arrival, peer, mark, all);
     const stealer = all.find(isWhole);
     if (stealer?.client.deliver({ port, isMirror: false, peer: arrival.peer, own: arrival.original }, peer)) return;
     await this.#passOn(arrival, peer, mark, all.filter((it) => !it.isSteal));
+  }
+
+  async #serveHttp(
+    arrival: Arrival,
+    peer: StreamEnd,
+    mark: number,
+    subscriptions: readonly Subscription[],
+  ): Promise<void> {
+    const { peer: from, original: own } = arrival;
+    const routes = new FilteredRoutes({
+      subscriptions,
+      delivery: { port: own.port, peer: from, own },
+      dialTarget: async () => {
+        const fd = await dialMarked(own, mark, DIAL_MS);
+        return fd < 0 ? undefined : this.#owned(fd);
+      },
+    });
+    await new HttpConnection(peer, routes, DETECTION_MS).serve();
+    routes.finish();
   }
 
   async #passOn(arrival: Arrival, peer: StreamEnd, mark: number, mirrors: readonly Subscription[]): Promise<void> {

@@ -10,11 +10,12 @@ import { connect } from "node:net";
 import { utf8 } from "../../base/bytes.ts";
 import { ERRNO } from "../../base/errors.ts";
 import { SocketEnd } from "../../base/socket_end.ts";
+import type { IncomingConfig } from "../../config/incoming_options.ts";
 import type { AGENT } from "../../proto/agent.ts";
 import type { LAYER, LayerMessage } from "../../proto/layer.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
 import { listenersOn, writeToStderrOf } from "../../sys/relay.ts";
-import { hostOf, keyOf } from "./addresses.ts";
+import { canonical, hostOf, keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
 import { listenersByProc } from "./listeners.ts";
@@ -22,8 +23,7 @@ import { MirrorListenerEnd } from "./mirror_listener_end.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 
 /** What the user wants of incoming connections. */
-export interface IncomingWishes {
-  readonly mode: "mirror" | "steal" | "off";
+export interface IncomingWishes extends Omit<IncomingConfig, "written"> {
   /** The run, for others to read: user@host. */
   readonly who: string;
 }
@@ -138,19 +138,41 @@ export class Incoming {
   }
 
   #bind({ inode, address, port }: MessageNamed<typeof LAYER, "Bind">): LayerMessage {
+    if (!this.#isWished(address, port)) {
+      return { type: "BindReply", isIncoming: false, port, isFixed: false, takenPort: 0 };
+    }
     const bound = { inode: Number(inode), address: address.slice(), port };
     const taken = [...this.#subscriptions.values()].flatMap(({ listeners }) => listeners)
       .find((it) => it.port === port && it.inode !== bound.inode && isListening(it));
     if (this.#bound.size >= MOST_BOUND) this.#bound.delete(this.#bound.keys().next().value!);
     this.#bound.set(bound.inode, bound);
-    return { type: "BindReply", isIncoming: true, port, isFixed: false, takenPort: taken?.realPort ?? 0 };
+    const fixed = this.#wishes.listenPorts.find(([asked]) => asked === port)?.[1];
+    return {
+      type: "BindReply",
+      isIncoming: true,
+      port: fixed ?? port,
+      isFixed: fixed !== undefined,
+      takenPort: taken?.realPort ?? 0,
+    };
+  }
+
+  /** Whether what the program listens on there stands in for a port of the target. */
+  #isWished(address: Uint8Array, port: number): boolean {
+    const { ports, filterPorts, ignoredPorts, isLocalhostIgnored } = this.#wishes;
+    if (isLocalhostIgnored && isLoopback(address)) return false;
+    const isNamed = !ports || ports.includes(port) || Boolean(filterPorts?.includes(port));
+    return isNamed && !ignoredPorts.includes(port);
+  }
+
+  #targetPort(port: number): number {
+    return this.#wishes.portMapping.find(([own]) => own === port)?.[1] ?? port;
   }
 
   async #listen({ inode, address, port }: MessageNamed<typeof LAYER, "Listen">, shim: ShimConnection): Promise<number> {
     const bound = this.#bound.get(Number(inode));
     if (!bound) return 0;
     const listener = { ...bound, realAddress: address.slice(), realPort: port };
-    const targetPort = bound.port;
+    const targetPort = this.#targetPort(bound.port);
     const known = this.#subscriptions.get(targetPort);
     if (known) {
       const verdict = await known.verdict;
@@ -169,7 +191,9 @@ export class Incoming {
   /** 0 or the errno of listen(2). What cannot be redirected is served locally, and said. */
   async #subscribe(port: number, pid: number): Promise<number> {
     const isSteal = this.#wishes.mode === "steal";
-    const wish = { type: "Subscribe", port, isSteal, who: this.#wishes.who, filter: "" } as const;
+    const { who, filterPorts } = this.#wishes;
+    const filter = !filterPorts || filterPorts.includes(port) ? this.#wishes.filter : "";
+    const wish = { type: "Subscribe", port, isSteal, who, filter } as const;
     const verdict = await this.#agent.ask(wish, (it) => it ? { errno: it.errno, error: it.error } : undefined);
     if (verdict?.errno === 0) {
       this.#log(`port ${port} of the target is ${isSteal ? "stolen" : "mirrored"}`);
@@ -265,6 +289,11 @@ export class Incoming {
     task.catch((error) => this.#log(`incoming: ${error instanceof Error ? error.stack : error}`))
       .finally(() => this.#tasks.delete(task));
   }
+}
+
+function isLoopback(address: Uint8Array): boolean {
+  const host = hostOf(address);
+  return host === "::1" || (host.startsWith("127.") && canonical(address).length === 4);
 }
 
 function isListening({ inode, realPort }: Listener): boolean {

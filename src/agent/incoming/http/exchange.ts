@@ -1,0 +1,202 @@
+/**
+ * One redirected connection that carries HTTP/1: each request goes whole to the run whose filter it matches, or to the target's
+ * own program, and the answer comes back from there. Bytes are passed on as they came.
+ *
+ * State       event                                           action > next
+ * DETECT      no HTTP, or nothing said for detectionMs        all to the target > TUNNEL
+ * IDLE        head of a request                               choose, pass it on > BUSY
+ * IDLE        peer's end; who answered last has closed        close all
+ * BUSY        answer and request are complete                 > IDLE, or close all when either said it was the last
+ * BUSY        101, or 2xx to CONNECT                          > TUNNEL with who answered
+ * BUSY        who was to answer breaks off before answering   502, close all
+ * TUNNEL      both directions ended                           close all
+ */
+import { utf8 } from "../../../base/bytes.ts";
+import type { StreamEnd } from "../../../base/socket_end.ts";
+import { pass, type Tap } from "../passage.ts";
+import { looksLikeHttp, parseRequest, parseResponse, passBody, readHead, type RequestHead } from "./message.ts";
+import { ByteReader } from "./reader.ts";
+
+/** Where requests go. */
+export interface Routes {
+  /** Who gets this request: a key, the same for the same run; undefined: the target's own program. */
+  choose(request: RequestHead): string | undefined;
+  /** A connection to whom `choose` named. Undefined when it cannot be had. */
+  open(key: string | undefined): Promise<StreamEnd | undefined>;
+  /** Who gets a copy of this request. */
+  taps(request: RequestHead): readonly Tap[];
+}
+
+interface Upstream {
+  readonly end: StreamEnd;
+  readonly reader: ByteReader;
+}
+
+export class HttpConnection {
+  readonly #peer: StreamEnd;
+  readonly #reader: ByteReader;
+  readonly #routes: Routes;
+  readonly #detectionMs: number;
+  readonly #upstreams = new Map<string | undefined, Upstream>();
+  #last: Upstream | undefined;
+
+  constructor(peer: StreamEnd, routes: Routes, detectionMs: number) {
+    this.#peer = peer;
+    this.#reader = new ByteReader(peer);
+    this.#routes = routes;
+    this.#detectionMs = detectionMs;
+  }
+
+  /** Resolves when the connection is over and all its ends are closed; never rejects. */
+  async serve(): Promise<void> {
+    try {
+      if (!await this.#detect()) await this.#tunnel(await this.#upstream(undefined));
+      else {
+        while (await this.#exchange());
+        await this.#peer.closeWrite();
+      }
+    } catch {
+      this.#peer.reset();
+      for (const { end } of this.#upstreams.values()) end.reset();
+    } finally {
+      this.#peer.close();
+      for (const { end } of this.#upstreams.values()) end.close();
+    }
+  }
+
+  /** Is it HTTP? */
+  async #detect(): Promise<boolean> {
+    const late = Promise.withResolvers<false>();
+    const timer = setTimeout(() => late.resolve(false), this.#detectionMs);
+    try {
+      for (let verdict = looksLikeHttp(this.#reader.held);; verdict = looksLikeHttp(this.#reader.held)) {
+        if (verdict !== undefined) return verdict;
+        const filling = this.#reader.fill();
+        filling.catch(() => {});
+        if (!await Promise.race([filling, late.promise])) return false;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** One request and its answer. False: there are no more. */
+  async #exchange(): Promise<boolean> {
+    if (!await this.#nextRequest()) return false;
+    const bytes = await readHead(this.#reader);
+    if (bytes === "end") return false;
+    const request = bytes === "no HTTP" ? undefined : parseRequest(bytes);
+    if (!request) {
+      await this.#refuse("400 Bad Request", "mirrord: this is no HTTP request that can be passed on safely\n");
+      return false;
+    }
+    const upstream = await this.#upstream(this.#routes.choose(request));
+    if (!upstream) {
+      await this.#refuse("502 Bad Gateway", "mirrord: the program that should answer cannot be reached\n");
+      return false;
+    }
+    this.#last = upstream;
+    return await this.#passOn(request, upstream);
+  }
+
+  /** Waits for bytes of the peer; false when it ends, or who answered last does not want any more. */
+  async #nextRequest(): Promise<boolean> {
+    if (this.#reader.held.length > 0) return true;
+    const filling = this.#reader.fill();
+    if (!this.#last) return await filling;
+    filling.catch(() => {});
+    const gone = this.#last.reader.fill().catch(() => false);
+    const first = await Promise.race([filling.then((is) => ({ is })), gone.then(() => "upstream" as const)]);
+    // What it says unasked (408, say) is its last word.
+    if (first === "upstream") await this.#peer.writeAll(this.#last.reader.take());
+    return first !== "upstream" && first.is;
+  }
+
+  async #passOn(request: RequestHead, { end, reader }: Upstream): Promise<boolean> {
+    const taps = this.#routes.taps(request);
+    const write = async (bytes: Uint8Array) => {
+      for (const tap of taps) tap.feed(bytes);
+      await end.writeAll(bytes);
+    };
+    let isUpgraded = false;
+    const sending = (async () => {
+      await write(request.bytes);
+      if (!isUpgraded) await passBody(this.#reader, request.framing, write);
+    })();
+    sending.catch(() => {});
+    const answer = await this.#answer(request, reader);
+    if (answer === "nothing") {
+      await this.#refuse("502 Bad Gateway", "mirrord: the program ended the connection without an answer\n");
+      return false;
+    }
+    if (answer === "upgrade") {
+      isUpgraded = true;
+      await sending;
+      await this.#tunnel({ end, reader }, taps);
+      return false;
+    }
+    if (answer === "last" || request.isLast) return false;
+    await sending;
+    return true;
+  }
+
+  /** Passes on what the upstream answers. */
+  async #answer(request: RequestHead, reader: ByteReader): Promise<"complete" | "last" | "upgrade" | "nothing"> {
+    while (true) {
+      const bytes = await readHead(reader).catch(() => "end" as const);
+      if (bytes === "end") return "nothing";
+      const head = bytes === "no HTTP" ? undefined : parseResponse(bytes, request);
+      if (!head) {
+        // Not ours to judge: as it is, to the end.
+        if (bytes !== "no HTTP") await this.#peer.writeAll(bytes);
+        await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
+        return "last";
+      }
+      await this.#peer.writeAll(head.bytes);
+      if (head.status === 101 || (request.isConnect && head.status >= 200 && head.status < 300)) return "upgrade";
+      if (head.status < 200) continue;
+      const isWhole = await passBody(reader, head.framing, (it) => this.#peer.writeAll(it));
+      if (!isWhole) throw new Error("An answer was cut off");
+      return head.isLast ? "last" : "complete";
+    }
+  }
+
+  /** From here on bytes both ways, whatever they are. */
+  async #tunnel(upstream: Upstream | undefined, taps: readonly Tap[] = []): Promise<void> {
+    if (!upstream) return this.#peer.reset();
+    await pass(ahead(this.#peer, this.#reader), ahead(upstream.end, upstream.reader), taps);
+  }
+
+  async #upstream(key: string | undefined): Promise<Upstream | undefined> {
+    const known = this.#upstreams.get(key);
+    if (known && !known.reader.isEnded) return known;
+    known?.end.close();
+    const end = await this.#routes.open(key);
+    if (!end) return undefined;
+    const upstream = { end, reader: new ByteReader(end) };
+    this.#upstreams.set(key, upstream);
+    return upstream;
+  }
+
+  async #refuse(status: string, text: string): Promise<void> {
+    const head =
+      `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n`;
+    await this.#peer.writeAll(utf8(head + text));
+  }
+}
+
+/** An end whose first bytes have been read already. */
+function ahead(end: StreamEnd, reader: ByteReader): StreamEnd {
+  return {
+    async read(into) {
+      if (reader.held.length === 0 && !await reader.fill()) return null;
+      const bytes = reader.take(Math.min(into.length, reader.held.length));
+      into.set(bytes);
+      return bytes.length;
+    },
+    writeAll: (bytes) => end.writeAll(bytes),
+    closeWrite: () => end.closeWrite(),
+    reset: () => end.reset(),
+    close: () => end.close(),
+  };
+}

@@ -1,0 +1,191 @@
+/**
+ * As much of HTTP/1 (RFC 9112) as it takes to find where a message ends: its head, and the framing of its body. Nothing is
+ * changed and nothing is judged that does not matter for that; what is no HTTP is said so.
+ */
+import { fromUtf8 } from "../../../base/bytes.ts";
+import type { RequestFacts } from "../../../proto/http_filter.ts";
+import type { ByteReader } from "./reader.ts";
+
+/** Longest head that is looked at. */
+export const MOST_HEAD_BYTES = 256 << 10;
+
+/** How long a body is: so many bytes, in chunks, or to the end of the connection. */
+export type Framing = number | "chunked" | "to the end";
+
+export interface RequestHead extends RequestFacts {
+  readonly bytes: Uint8Array;
+  readonly framing: Framing;
+  readonly isLast: boolean;
+  readonly isConnect: boolean;
+  readonly isHead: boolean;
+}
+
+export interface ResponseHead {
+  readonly bytes: Uint8Array;
+  readonly status: number;
+  readonly framing: Framing;
+  readonly isLast: boolean;
+}
+
+const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \r\n]+) HTTP\/1\.([01])$/;
+const STATUS_LINE = /^HTTP\/1\.([01]) ([0-9]{3})(?: .*)?$/;
+const latin1 = new TextDecoder("latin1");
+
+/** The next head, "end" when there is none, "no HTTP". `taken` leave the reader. */
+export async function readHead(reader: ByteReader): Promise<Uint8Array | "end" | "no HTTP"> {
+  while (true) {
+    skipEmptyLines(reader);
+    const end = headEnd(reader.held);
+    if (end > 0) return reader.take(end).slice();
+    if (reader.held.length > MOST_HEAD_BYTES) return "no HTTP";
+    if (!await reader.fill()) return reader.held.length === 0 ? "end" : "no HTTP";
+  }
+}
+
+/** RFC 9112 2.2: an empty line before a request is passed over. */
+function skipEmptyLines(reader: ByteReader): void {
+  let count = 0;
+  while (reader.held[count] === 13 && reader.held[count + 1] === 10) count += 2;
+  if (count > 0) reader.take(count);
+}
+
+/** Where the head ends, its empty line included; 0: not yet. */
+function headEnd(bytes: Uint8Array): number {
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
+    if (bytes[at + 1] === 10) return at + 2;
+    if (bytes[at + 1] === 13 && bytes[at + 2] === 10) return at + 3;
+  }
+  return 0;
+}
+
+/** Could these bytes be the beginning of an HTTP/1 request? Undefined: too early to tell. */
+export function looksLikeHttp(bytes: Uint8Array): boolean | undefined {
+  const end = bytes.indexOf(10);
+  const line = latin1.decode(bytes.subarray(0, end < 0 ? Math.min(bytes.length, MOST_HEAD_BYTES) : end)).replace(
+    /\r$/,
+    "",
+  );
+  if (end >= 0) return REQUEST_LINE.test(line);
+  if (/^[!#$%&'*+.^_`|~0-9A-Za-z-]{0,64}(?: [^ \r\n]*(?: [HTP/1.0]{0,8})?)?$/.test(line)) return undefined;
+  return false;
+}
+
+export function parseRequest(bytes: Uint8Array): RequestHead | undefined {
+  const lines = linesOf(bytes);
+  const match = REQUEST_LINE.exec(latin1.decode(lines[0]!));
+  if (!match) return undefined;
+  const headers = lines.slice(1);
+  const method = lines[0]!.subarray(0, match[1]!.length);
+  const target = lines[0]!.subarray(method.length + 1, method.length + 1 + match[2]!.length);
+  const framing = framingOf(headers) ?? 0;
+  if (framing === "broken") return undefined;
+  const isLast = isLastMessage(headers, match[3]!);
+  return {
+    bytes,
+    method,
+    target,
+    headers,
+    framing,
+    isLast,
+    isConnect: match[1] === "CONNECT",
+    isHead: match[1] === "HEAD",
+  };
+}
+
+export function parseResponse(bytes: Uint8Array, request: RequestHead): ResponseHead | undefined {
+  const lines = linesOf(bytes);
+  const match = STATUS_LINE.exec(latin1.decode(lines[0]!));
+  if (!match) return undefined;
+  const status = Number(match[2]);
+  const isBodiless = request.isHead || status < 200 || status === 204 || status === 304;
+  const headers = lines.slice(1);
+  const framing = isBodiless ? 0 : framingOf(headers) ?? "to the end";
+  if (framing === "broken") return undefined;
+  const isLast = isLastMessage(headers, match[1]!) || framing === "to the end";
+  return { bytes, status, framing, isLast };
+}
+
+function linesOf(bytes: Uint8Array): Uint8Array[] {
+  const lines: Uint8Array[] = [];
+  let from = 0;
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, from)) {
+    const end = bytes[at - 1] === 13 ? at - 1 : at;
+    if (end > from) lines.push(bytes.subarray(from, end));
+    from = at + 1;
+  }
+  return lines;
+}
+
+/** The values of a header, in lower case; several headers of one name are one list. */
+function valuesOf(headers: readonly Uint8Array[], name: string): string[] {
+  return headers.flatMap((line) => {
+    const colon = line.indexOf(0x3a);
+    if (colon !== name.length || latin1.decode(line.subarray(0, colon)).toLowerCase() !== name) return [];
+    return fromLatin1(line.subarray(colon + 1)).toLowerCase().split(",").map((it) => it.trim());
+  });
+}
+
+function fromLatin1(bytes: Uint8Array): string {
+  return latin1.decode(bytes);
+}
+
+/** "broken": two readers of this message could disagree about where it ends (RFC 9112 6.3). */
+function framingOf(headers: readonly Uint8Array[]): Framing | "broken" | undefined {
+  const codings = valuesOf(headers, "transfer-encoding");
+  const lengths = new Set(valuesOf(headers, "content-length"));
+  if (codings.length > 0) {
+    return lengths.size > 0 ? "broken" : codings.at(-1) === "chunked" ? "chunked" : "to the end";
+  }
+  if (lengths.size === 0) return undefined;
+  const [length] = lengths;
+  return lengths.size === 1 && /^[0-9]{1,15}$/.test(length!) ? Number(length) : "broken";
+}
+
+function isLastMessage(headers: readonly Uint8Array[], minor: string): boolean {
+  const options = valuesOf(headers, "connection");
+  return options.includes("close") || (minor === "0" && !options.includes("keep-alive"));
+}
+
+/** Passes a body on, unchanged. False when the connection ended before it. */
+export async function passBody(
+  reader: ByteReader,
+  framing: Framing,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Promise<boolean> {
+  if (framing === "chunked") return await passChunks(reader, write);
+  let left = framing === "to the end" ? Infinity : framing;
+  while (left > 0) {
+    if (reader.held.length === 0 && !await reader.fill()) return framing === "to the end";
+    const bytes = reader.take(Math.min(left, reader.held.length));
+    left -= bytes.length;
+    await write(bytes);
+  }
+  return true;
+}
+
+/** RFC 9112 7.1: chunks until the one of size 0, then trailers until an empty line. */
+async function passChunks(reader: ByteReader, write: (bytes: Uint8Array) => Promise<void>): Promise<boolean> {
+  while (true) {
+    const line = await takeLine(reader);
+    if (!line) return false;
+    await write(line);
+    const size = /^([0-9A-Fa-f]{1,12})(?=[;\s])/.exec(fromUtf8(line))?.[1];
+    if (size === undefined) throw new TypeError("A chunk has no size");
+    if (Number.parseInt(size, 16) === 0) break;
+    if (!await passBody(reader, Number.parseInt(size, 16) + 2, write)) return false;
+  }
+  while (true) {
+    const line = await takeLine(reader);
+    if (!line) return false;
+    await write(line);
+    if (line.length <= 2) return true;
+  }
+}
+
+async function takeLine(reader: ByteReader): Promise<Uint8Array | undefined> {
+  while (true) {
+    const end = reader.held.indexOf(10);
+    if (end >= 0) return reader.take(end + 1).slice();
+    if (reader.held.length > MOST_HEAD_BYTES || !await reader.fill()) return undefined;
+  }
+}

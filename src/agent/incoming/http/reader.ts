@@ -1,0 +1,54 @@
+/** Bytes of one direction of a connection, looked at before they are passed on. */
+import type { StreamEnd } from "../../../base/socket_end.ts";
+
+const CHUNK_BYTES = 16 << 10;
+
+export class ByteReader {
+  readonly #end: StreamEnd;
+  #bytes = new Uint8Array(0);
+  #filling: Promise<boolean> | undefined;
+  #isEnded = false;
+
+  constructor(end: StreamEnd) {
+    this.#end = end;
+  }
+
+  /** What lies here; good until the next `fill` or `take`. */
+  get held(): Uint8Array {
+    return this.#bytes;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Waits for more; false at the end. Calls may overlap: they wait for the same bytes. Rejects when it is broken. */
+  fill(): Promise<boolean> {
+    return this.#filling ??= this.#fill().finally(() => this.#filling = undefined);
+  }
+
+  /** The first `count` bytes, or fewer when fewer are held, leave. A copy is not made. */
+  take(count = this.#bytes.length): Uint8Array {
+    const taken = this.#bytes.subarray(0, count);
+    this.#bytes = this.#bytes.subarray(taken.length);
+    return taken;
+  }
+
+  async #fill(): Promise<boolean> {
+    if (this.#isEnded) return false;
+    const room = new Uint8Array(CHUNK_BYTES);
+    const count = await this.#end.read(room);
+    if (count === null) {
+      this.#isEnded = true;
+      return false;
+    }
+    if (this.#bytes.length === 0) this.#bytes = room.subarray(0, count);
+    else {
+      const joined = new Uint8Array(this.#bytes.length + count);
+      joined.set(this.#bytes);
+      joined.set(room.subarray(0, count), this.#bytes.length);
+      this.#bytes = joined;
+    }
+    return true;
+  }
+}

@@ -1,0 +1,164 @@
+/** Incoming connections mirrored, several runs at once, and which ports. */
+import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
+import { askThere, LocalServer, SERVER, startServer, tablesOf, whoAnswers } from "../support/incoming.ts";
+import { testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
+
+const REASON = whyNotBuilt() ?? whyNoSandbox();
+const STEAL = { flags: ["--steal"] };
+
+function test(name: string, body: (sandbox: Sandbox) => Promise<void>): void {
+  testUnless(REASON, name, async () => {
+    await using sandbox = await startSandbox();
+    await body(sandbox);
+  });
+}
+
+test("a mirrored port is answered by the target, and the local program sees every request", async (sandbox) => {
+  await using server = await startServer(sandbox);
+  for (const path of ["/one", "/two"]) {
+    assert.equal(await whoAnswers(sandbox, `http://${sandbox.address}${path}`), "target");
+    assert.equal(await server.line(), `served GET ${path}`);
+  }
+  const both = await sandbox.inNetwork(["curl", "-sS", "http://127.0.0.1/three", "http://127.0.0.1/four"]);
+  assert.equal(both.match(/"path":"\/(three|four)"/g)?.length, 2);
+  assert.deepEqual([await server.line(), await server.line()], ["served GET /three", "served GET /four"]);
+});
+
+test("any number of runs mirror one port beside one that steals it", async (sandbox) => {
+  await using first = await startServer(sandbox, { label: "first" });
+  await using _thief = await startServer(sandbox, { ...STEAL, label: "thief" });
+  await using second = await startServer(sandbox, { label: "second" });
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/seen"), "thief");
+  assert.equal(await first.line(), "served GET /seen");
+  assert.equal(await second.line(), "served GET /seen");
+  assert.equal((await tablesOf(sandbox)).length, 3);
+});
+
+test("a mirror that does not read does not hold up the target", async (sandbox) => {
+  const script = `
+import socket, time
+listener = socket.create_server(("0.0.0.0", 7000))
+print("listening", flush=True)
+connection, peer = listener.accept()
+time.sleep(1000)`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", script]);
+  assert.equal(await server.line(), "listening");
+  const size = 64 << 20;
+  const python = `
+import socket, threading
+peer = socket.create_connection(("${sandbox.address}", 7000))
+def send():
+    for _ in range(${size >> 20}): peer.sendall(bytes(1 << 20))
+    peer.shutdown(socket.SHUT_WR)
+threading.Thread(target=send).start()
+count = 0
+while True:
+    data = peer.recv(1 << 20)
+    if not data: break
+    count += len(data)
+print(count)`;
+  assert.equal(await sandbox.inNetwork(["python3", "-c", python]), `${size}\n`);
+});
+
+test("mode off, ignored ports and port 0 stay local", async (sandbox) => {
+  const incoming = { mode: "steal", ignore_ports: [80] };
+  await using _ignoring = await startServer(sandbox, { configuration: { feature: { network: { incoming } } } });
+  await using _off = await startServer(sandbox, {
+    port: 8081,
+    configuration: { feature: { network: { incoming: false } } },
+  });
+  await using free = await LocalServer.start(sandbox, ["python3", SERVER, "0.0.0.0", "0", "free"], STEAL);
+  assert.match(await free.line(), /^listening 0\.0\.0\.0 [1-9]/);
+  assert.deepEqual(await tablesOf(sandbox), []);
+});
+
+test("ports, ignore_localhost and port_mapping say which port stands in for which", async (sandbox) => {
+  const incoming = { mode: "steal", port_mapping: [[8080, 80]], ports: [8080] };
+  await using _server = await startServer(sandbox, {
+    port: 8080,
+    configuration: { feature: { network: { incoming } } },
+  });
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "local");
+  const local = { mode: "steal", ignore_localhost: true };
+  await using _local = await startServer(sandbox, {
+    host: "127.0.0.1",
+    port: 7001,
+    configuration: { feature: { network: { incoming: local } } },
+  });
+  assert.equal((await tablesOf(sandbox)).length, 1);
+});
+
+test("a port that is taken on this machine is bound elsewhere, and getsockname tells what was asked for", async (sandbox) => {
+  using taken = Deno.listen({ hostname: "0.0.0.0", port: 0 });
+  const { port } = taken.addr;
+  await using _server = await startServer(sandbox, { ...STEAL, port });
+  assert.equal(await whoAnswers(sandbox, `http://127.0.0.1:${port}/`), "local");
+});
+
+test("an address that only the target has is bound on this machine all the same", async (sandbox) => {
+  await using _server = await startServer(sandbox, { ...STEAL, host: sandbox.address });
+  const told = await askThere(sandbox, `http://${sandbox.address}/`);
+  assert.deepEqual([told["by"], told["getsockname"]], ["local", [sandbox.address, 80]]);
+});
+
+test("listen_ports says what is bound, and what the program asked for is subscribed", async (sandbox) => {
+  const listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const incoming = { mode: "steal", listen_ports: [[80, port]] };
+  await using _server = await startServer(sandbox, { configuration: { feature: { network: { incoming } } } });
+  const here = await fetch(`http://127.0.0.1:${port}/here`);
+  assert.equal((await here.json()).by, "local");
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "local");
+});
+
+test("rules of a mesh beside ours win, and what its sidecar hands on over loopback is stolen", async (sandbox) => {
+  // As istio does: all that comes in goes to the sidecar, which hands it to the application over loopback.
+  const sidecar = `
+import socket, threading
+listener = socket.create_server(("0.0.0.0", 15006))
+print("listening", flush=True)
+while True:
+    outer, _ = listener.accept()
+    inner = socket.socket()
+    inner.bind(("127.0.0.6", 0))
+    inner.connect(("${sandbox.address}", 80))
+    def move(a, b):
+        try:
+            while (data := a.recv(65536)): b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError: pass
+    threading.Thread(target=move, args=(outer, inner), daemon=True).start()
+    threading.Thread(target=move, args=(inner, outer), daemon=True).start()`;
+  const nsenter = ["--target", String(sandbox.pid), "--net", "--"];
+  for (
+    const rule of [
+      "-A OUTPUT -p tcp -d 10.99.7.9 -j REDIRECT --to-ports 15006",
+      "-A OUTPUT -s 127.0.0.6/32 -o lo -j RETURN",
+    ]
+  ) await sandbox.inNetwork(["iptables", "-t", "nat", ...rule.split(" ")]);
+  await sandbox.inNetwork(["ip", "address", "add", "10.99.7.9/32", "dev", "lo"]);
+  const mesh = new Deno.Command("nsenter", {
+    args: [...nsenter, "python3", "-c", sidecar],
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = mesh.stdout.getReader();
+  try {
+    await reader.read();
+    assert.equal(await whoAnswers(sandbox, "http://10.99.7.9/"), "target");
+    await using _server = await startServer(sandbox, STEAL);
+    const told = await askThere(sandbox, "http://10.99.7.9/through");
+    assert.deepEqual([told["by"], told["path"]], ["local", "/through"]);
+    assert.equal((told["peer"] as string[])[0], "127.0.0.6");
+  } finally {
+    mesh.kill("SIGKILL");
+    await reader.cancel();
+    await mesh.status;
+  }
+  await eventually(async () => (await tablesOf(sandbox)).length === 0);
+  const rules = await sandbox.inNetwork(["iptables", "-t", "nat", "-S", "OUTPUT"]);
+  assert.equal(rules.split("\n").filter((line) => line.startsWith("-A")).length, 2);
+});
