@@ -10,6 +10,7 @@ import { OTHER_KEYS } from "./other_keys.ts";
 type Schema = Record<string, unknown>;
 
 const STRING: Schema = { type: "string" };
+const PORT: Schema = { type: "integer", minimum: 1, maximum: 65535 };
 const LIST: Schema = { type: ["string", "array"], items: STRING };
 
 const KINDS: Readonly<Partial<Record<ValueKind, Schema>>> = {
@@ -27,6 +28,10 @@ const KINDS: Readonly<Partial<Record<ValueKind, Schema>>> = {
   object: { type: "object" },
   objects: { type: "array", items: { type: "object" } },
   incomingMode: { enum: [...INCOMING_MODES] },
+  pattern: STRING,
+  httpFilters: { type: "array", items: { type: "object", additionalProperties: STRING } },
+  ports: { type: "array", items: PORT },
+  portPairs: { type: "array", items: { type: "array", items: PORT, minItems: 2, maxItems: 2 } },
 };
 
 const TARGET: Schema = {

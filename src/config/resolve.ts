@@ -7,8 +7,8 @@ import { UserError } from "../base/errors.ts";
 import { type AgentConfig, formatAgent, resolveAgent } from "./agent_options.ts";
 import type { AddressFilter } from "./address_filter.ts";
 import { compilePattern } from "./pattern.ts";
-import { formatIncoming, type IncomingConfig, incomingOf, noTargetToStealFrom } from "./incoming_options.ts";
-import { type ConfigKey, type FsMode, type IncomingMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
+import { formatIncoming, type IncomingConfig, incomingOf } from "./incoming.ts";
+import { type ConfigKey, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
 import { type PathRules, pathRulesTable, whyNoPathPattern } from "./path_rules.ts";
 import { formatTarget, parseTarget, type Target } from "./target.ts";
@@ -128,11 +128,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     network: networkOf(value, last),
-    incoming: incomingOf(
-      incomingModeFor(target, value("feature.network.incoming.mode", "incomingMode"), last),
-      value,
-      last,
-    ),
+    incoming: incomingOf(target, value, last),
     key: value("key", "text"),
     skip: {
       processes: value("skip_processes", "list") ?? [],
@@ -209,17 +205,6 @@ function checkMapping(mapping: PathMapping, said: Said | undefined): void {
 /** Without a target there are no files of somebody else worth having: only those that name resolution needs. */
 function fsModeFor(target: Target, mode: FsMode): FsMode {
   return target.kind === "targetless" && mode !== "local" ? "localwithoverrides" : mode;
-}
-
-/** Without a target nobody connects to it. */
-function incomingModeFor(
-  target: Target,
-  mode: IncomingMode | undefined,
-  last: ReadonlyMap<ConfigKey, Said>,
-): IncomingMode {
-  if (target.kind !== "targetless") return mode ?? "mirror";
-  if (mode === "steal") throw noTargetToStealFrom(last.get("feature.network.incoming.mode")!);
-  return "off";
 }
 
 /** As a configuration file would say it, every key that has a value. */

@@ -63,6 +63,10 @@ Deno.test("the file with every key has every key that is not refused in any valu
     "feature.network.outgoing.filter.remote",
     "feature.network.dns.filter.remote",
     "feature.network.incoming.ignore_ports",
+    "feature.network.incoming.http_filter.header_filter",
+    "feature.network.incoming.http_filter.path_filter",
+    "feature.network.incoming.http_filter.method_filter",
+    "feature.network.incoming.http_filter.any_of",
   ];
   assert.deepEqual(wanted.filter((it) => !said.has(it) && !others.includes(it)), []);
 });

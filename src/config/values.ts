@@ -3,7 +3,7 @@ import { UserError } from "../base/errors.ts";
 import { parseAddressRule } from "./address_filter.ts";
 import { PULL_POLICIES, type PullPolicy } from "./agent_options.ts";
 import { type ConfigKey, FS_MODES, type FsMode, INCOMING_MODES, type IncomingMode, type ValueKind } from "./options.ts";
-import { type PortPair, readHttpFilters, readPortPairs, readPorts } from "./incoming_options.ts";
+import { type PortPair, readHttpFilters, readPortPairs, readPorts } from "./incoming.ts";
 import { whyNoPathPattern } from "./path_rules.ts";
 
 /** One value somebody gave, and where they said it: as in messages. */
@@ -130,9 +130,7 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
     throw refuse(said, `there is no mode "${text}"`, `one of: ${FS_MODES.join(", ")}`);
   },
   map: notAsText("map"),
-  patterns(text, said) {
-    return readPatterns(READERS.list(text, said), said);
-  },
+  patterns: (text, said) => readPatterns(READERS.list(text, said), said),
   addresses(text, said) {
     return readAddresses(READERS.list(text, said), said);
   },

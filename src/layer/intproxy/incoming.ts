@@ -10,7 +10,7 @@ import { connect } from "node:net";
 import { utf8 } from "../../base/bytes.ts";
 import { ERRNO } from "../../base/errors.ts";
 import { SocketEnd } from "../../base/socket_end.ts";
-import type { IncomingConfig } from "../../config/incoming_options.ts";
+import type { IncomingConfig } from "../../config/incoming.ts";
 import type { AGENT } from "../../proto/agent.ts";
 import type { LAYER, LayerMessage } from "../../proto/layer.ts";
 import type { MessageNamed } from "../../proto/schema.ts";

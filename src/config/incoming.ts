@@ -1,0 +1,156 @@
+/**
+ * What the configuration says of incoming connections. What cannot be is refused here; a filter becomes what the agent runs
+ * (src/proto/http_filter.ts has the same shape).
+ */
+import type { UserError } from "../base/errors.ts";
+import type { IncomingKey } from "./incoming_options.ts";
+import type { ConfigKey, IncomingMode, ValueKind } from "./options.ts";
+import { compileTable } from "./regex/dfa.ts";
+import { RegexError } from "./regex/parse.ts";
+import { compileRegex } from "./regex/program.ts";
+import type { Target } from "./target.ts";
+import { isObject, refuse, type Said, type Values } from "./values.ts";
+
+const PREFIX = "feature.network.incoming";
+
+export type PortPair = readonly [number, number];
+
+export interface IncomingConfig {
+  readonly mode: IncomingMode;
+  /** For the agent; empty: every connection. */
+  readonly filter: string;
+  /** As the user wrote it. */
+  readonly written: Readonly<Record<string, unknown>>;
+  /** Ports at the target that the filter is for; undefined: all. */
+  readonly filterPorts: readonly number[] | undefined;
+  /** [the program's, the target's] */
+  readonly portMapping: readonly PortPair[];
+  /** [what the program asks for, what is bound] */
+  readonly listenPorts: readonly PortPair[];
+  readonly ignoredPorts: readonly number[];
+  /** No others; undefined: all. */
+  readonly ports: readonly number[] | undefined;
+  readonly isLocalhostIgnored: boolean;
+}
+
+type Value = <K extends ValueKind>(key: ConfigKey, kind: K) => Values[K] | undefined;
+
+/** Throws `UserError` when values contradict each other. */
+export function incomingOf(target: Target, value: Value, last: ReadonlyMap<ConfigKey, Said>): IncomingConfig {
+  const ports = value(`${PREFIX}.ports`, "ports");
+  const ignored = value(`${PREFIX}.ignore_ports`, "ports");
+  if (ports && ignored) {
+    throw refuse(last.get(`${PREFIX}.ports`)!, "it does not go together with ignore_ports", "give one of them");
+  }
+  const written = writtenFilters(value, last);
+  return {
+    mode: modeFor(target, value(`${PREFIX}.mode`, "incomingMode"), last),
+    filter: written === undefined ? "" : JSON.stringify(filterFor(written.key, written.value, last)),
+    written: written === undefined ? {} : { [written.key]: written.value },
+    filterPorts: value(`${PREFIX}.http_filter.ports`, "ports"),
+    portMapping: value(`${PREFIX}.port_mapping`, "portPairs") ?? [],
+    listenPorts: value(`${PREFIX}.listen_ports`, "portPairs") ?? [],
+    ignoredPorts: ignored ?? [],
+    ports,
+    isLocalhostIgnored: value(`${PREFIX}.ignore_localhost`, "boolean") ?? false,
+  };
+}
+
+/** As a configuration file would say it. */
+export function formatIncoming(it: IncomingConfig): Record<IncomingKey, unknown> {
+  const said = (key: string) => it.written[key];
+  const unlessEmpty = (list: readonly unknown[]) => list.length > 0 ? list : undefined;
+  return {
+    [`${PREFIX}.http_filter.header_filter`]: said("header_filter"),
+    [`${PREFIX}.http_filter.path_filter`]: said("path_filter"),
+    [`${PREFIX}.http_filter.method_filter`]: said("method_filter"),
+    [`${PREFIX}.http_filter.all_of`]: said("all_of"),
+    [`${PREFIX}.http_filter.any_of`]: said("any_of"),
+    [`${PREFIX}.http_filter.ports`]: it.filterPorts,
+    [`${PREFIX}.port_mapping`]: unlessEmpty(it.portMapping),
+    [`${PREFIX}.listen_ports`]: unlessEmpty(it.listenPorts),
+    [`${PREFIX}.ignore_ports`]: unlessEmpty(it.ignoredPorts),
+    [`${PREFIX}.ports`]: it.ports,
+    [`${PREFIX}.ignore_localhost`]: it.isLocalhostIgnored || undefined,
+  } as Record<IncomingKey, unknown>;
+}
+
+const FILTER_KEYS = ["header_filter", "path_filter", "method_filter", "all_of", "any_of"] as const;
+
+function writtenFilters(value: Value, last: ReadonlyMap<ConfigKey, Said>) {
+  const given = FILTER_KEYS.flatMap((key) => {
+    const kind = key.endsWith("_of") ? "httpFilters" : "pattern";
+    const it = value(`${PREFIX}.http_filter.${key}`, kind);
+    return it === undefined ? [] : [{ key, value: it }];
+  });
+  if (given.length > 1) {
+    const said = last.get(`${PREFIX}.http_filter.${given[1]!.key}`)!;
+    throw refuse(said, `${given[0]!.key} is given too`, "put them into one all_of, or any_of");
+  }
+  return given[0];
+}
+
+function filterFor(key: typeof FILTER_KEYS[number], value: unknown, last: ReadonlyMap<ConfigKey, Said>): object {
+  const said = last.get(`${PREFIX}.http_filter.${key}`)!;
+  if (typeof value === "string") return { kind: key.replace("_filter", ""), table: tableOf(value, said) };
+  const filters = (value as readonly Record<string, unknown>[]).map((it) => innerFilter(it, said));
+  if (filters.length === 0) throw refuse(said, "it is empty", "give at least one filter");
+  return { kind: key === "all_of" ? "all" : "any", of: filters };
+}
+
+/** `{ "header": "…" }`; the reference tool also knows `body`, this one not yet. */
+function innerFilter(it: Readonly<Record<string, unknown>>, said: Said): object {
+  const [kind, ...more] = Object.keys(it);
+  const source = kind === undefined ? undefined : it[kind];
+  if (!["header", "path", "method"].includes(kind ?? "") || more.length > 0 || typeof source !== "string") {
+    const hint = 'each is an object with one of "header", "path", "method", and a regular expression';
+    throw refuse(said, `it holds ${JSON.stringify(it)}`, hint);
+  }
+  return { kind, table: tableOf(source, said) };
+}
+
+function tableOf(source: string, said: Said): string {
+  try {
+    return compileTable([[compileRegex(source, { isCaseIgnored: true })]]).toBase64();
+  } catch (error) {
+    if (!(error instanceof RegexError)) throw error;
+    throw refuse(said, `"${source}" is no regular expression: ${error.message}`);
+  }
+}
+
+const MOST_PORT = 65535;
+
+export function readPorts(value: unknown, said: Said): readonly number[] {
+  const list = typeof value === "string" ? value.split(/[,;]/).map((it) => Number(it.trim())) : value;
+  if (Array.isArray(list) && list.every(isPort)) return list;
+  throw refuse(said, "it is no list of ports", "allowed: an array of whole numbers from 1 to 65535");
+}
+
+export function readPortPairs(value: unknown, said: Said): readonly PortPair[] {
+  const isPair = (it: unknown) => Array.isArray(it) && it.length === 2 && it.every(isPort);
+  if (!Array.isArray(value) || !value.every(isPair)) {
+    throw refuse(said, "it is no list of pairs of ports", "allowed: an array like [[8080, 80]]");
+  }
+  for (const side of [0, 1]) {
+    const ports = value.map((it) => it[side]);
+    const twice = ports.find((it, at) => ports.indexOf(it) !== at);
+    if (twice !== undefined) throw refuse(said, `port ${twice} is in two pairs`, "each port can stand for one other");
+  }
+  return value as PortPair[];
+}
+
+export function readHttpFilters(value: unknown, said: Said): readonly Readonly<Record<string, unknown>>[] {
+  if (Array.isArray(value) && value.every(isObject)) return value;
+  throw refuse(said, "it is no list of filters", "allowed: an array of objects");
+}
+
+function isPort(it: unknown): boolean {
+  return Number.isInteger(it) && (it as number) > 0 && (it as number) <= MOST_PORT;
+}
+
+/** Without a target nobody connects to it. */
+function modeFor(target: Target, mode: IncomingMode | undefined, last: ReadonlyMap<ConfigKey, Said>): IncomingMode {
+  if (target.kind !== "targetless") return mode ?? "mirror";
+  if (mode !== "steal") return "off";
+  throw refuse(last.get(`${PREFIX}.mode`)!, "without a target there is no traffic to steal", "name a --target");
+}
