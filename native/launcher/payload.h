@@ -34,7 +34,7 @@ struct runtime {
 	char cache[PATH_MAX]; /* directory for the runtime's own caches; may be unusable */
 };
 
-#define MAX_ENTRIES 64
+#define MAX_ENTRIES 512
 #define RUNTIME_NAME "mirrord" /* what ps and top show */
 #define PROGRAM_NAME "main.js"
 #define BESIDE_NAME "mirrord.runtime"

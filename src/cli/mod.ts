@@ -7,6 +7,7 @@ import { nearest } from "../base/nearest.ts";
 import { AGENT_COMMAND } from "./agent.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { completeCommand, COMPLETIONS_COMMAND } from "./completions.ts";
 import { EXEC_COMMAND } from "./exec.ts";
 import { EXPLAIN_COMMAND } from "./explain.ts";
 import { formatCommands, formatOptions, formatVariables } from "./help.ts";
@@ -22,8 +23,10 @@ export const COMMANDS: readonly Command[] = [
   LS_COMMAND,
   VERIFY_CONFIG_COMMAND,
   EXPLAIN_COMMAND,
+  COMPLETIONS_COMMAND,
   AGENT_COMMAND,
   INTPROXY_COMMAND,
+  completeCommand(() => COMMANDS),
 ];
 
 const VERSION_FLAG = { flag: "--version", short: "-V", doc: "Print the version" } as const;

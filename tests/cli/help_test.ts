@@ -12,6 +12,7 @@ for (
     { args: ["exec", "--help"], golden: "exec_help.txt" },
     { args: ["agent", "--help"], golden: "agent_help.txt" },
     { args: ["ls", "--help"], golden: "ls_help.txt" },
+    { args: ["completions", "--help"], golden: "completions_help.txt" },
     { args: ["explain", "--help"], golden: "explain_help.txt" },
     { args: ["verify-config", "--help"], golden: "verify_config_help.txt" },
   ]
