@@ -412,9 +412,13 @@ enum outcome locate(int dirfd, const char *path, bool is_write, struct place *pl
 		return settle(place, (struct decision){ LOCAL, RULE_MODE_LOCAL }, (struct wire_bytes){ 0 });
 	if (*path != '/' && dirfd == AT_FDCWD && is_surely_local(path, place->buffer, sizeof place->buffer))
 		return settle(place, (struct decision){ LOCAL, RULE_LAUNCH_DIRECTORY }, (struct wire_bytes){ 0 });
-	if (*path != '/' || !is_plain(path, &length))
-		return locate_joined(dirfd, (struct text){ path, strlen(path) }, is_write, place);
+	bool is_whole = *path == '/' && is_plain(path, &length);
+	if (!is_whole)
+		length = strlen(path);
+	/* ENAMETOOLONG, by the kernel, whatever it may come to. */
 	if (length >= WIRE_PATH_BYTES)
 		return settle(place, (struct decision){ LOCAL, RULE_UNDECIDABLE }, (struct wire_bytes){ 0 });
+	if (!is_whole)
+		return locate_joined(dirfd, (struct text){ path, length }, is_write, place);
 	return settle(place, decide_path(path, length, is_write), (struct wire_bytes){ path, (uint32_t)length });
 }

@@ -89,6 +89,21 @@ static void close_handle(uint64_t handle)
 	wire_tell(&call, wire_put_close_handle(call.buffer, sizeof call.buffer, WIRE_ID, message));
 }
 
+/* "x/.." is of use only as long as there is an x: who walks a tree and removes it on the way (rm, fts) comes up that way,
+ * and needs the directory afterwards. */
+__attribute__((noinline)) static int finish_directory(int fd, uint64_t size, struct wire_bytes path)
+{
+	char resolved[PATH_MAX];
+	if (memmem(path.at, path.length, "/..", 3)) {
+		ssize_t length = remote_realpath(path, resolved, sizeof resolved);
+		/* Where the rules are local for what it leads to, the name that was given stays. */
+		bool is_better = length > 0 && length < PATH_MAX && decide_path(resolved, (size_t)length, false).outcome == REMOTE;
+		if (is_better)
+			path = (struct wire_bytes){ resolved, (uint32_t)length };
+	}
+	return fds_finish_directory(fd, size, path);
+}
+
 /* Fills the new memfd from the answer to Open: to its end, or so that the rest comes on demand (`*is_big`). Finishes the
  * call. */
 static int fill(struct wire_call *call, const struct wire_open_reply *reply, struct wire_bytes path, int fd, bool *is_big)
@@ -105,7 +120,7 @@ static int fill(struct wire_call *call, const struct wire_open_reply *reply, str
 		close_handle(reply->handle);
 	}
 	if (!error && S_ISDIR(reply->stat.mode))
-		error = fds_finish_directory(fd, size, path);
+		error = finish_directory(fd, size, path);
 	return error;
 }
 

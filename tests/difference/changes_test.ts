@@ -18,6 +18,7 @@ const PYTHON = "/usr/bin/python3";
 const TOPICS: readonly [topic: string, command: readonly string[]][] = [
   ["changes", [PYTHON, "changes.py"]],
   ["editing", ["bash", "editing.sh"]],
+  ["projects", ["bash", "projects.sh"]],
 ];
 
 for (const isNobody of [false, true]) {

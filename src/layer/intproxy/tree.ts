@@ -19,7 +19,7 @@ const RENAME_EXCHANGE = 2;
 const NOTHING = new Uint8Array(0);
 
 /** What has to be known of files that are written. */
-type Written = Pick<Writing, "handleOf" | "truncated">;
+type Written = Pick<Writing, "handleOf" | "truncated" | "doubtStats">;
 
 export class Tree {
   readonly #agent: AgentClient;
@@ -51,6 +51,7 @@ export class Tree {
     const cut = message.type === "Truncate" ? { path: message.path.slice(), size: Number(message.size) } : undefined;
     this.#agent.request(message, (answer) => {
       this.#snapshots.outdate();
+      this.#writing?.doubtStats();
       const errno = answer?.errno ?? ERRNO.EIO;
       if (renamed && errno === 0) this.#paths.renamed(renamed.from, renamed.to, isExchange);
       const tell = () => shim.send({ type: "Done", errno }, id);
