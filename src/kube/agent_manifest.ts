@@ -1,6 +1,6 @@
 /**
  * What runs the agent, as data: a Job, or an ephemeral container of the target's pod. It asks for as little as the agent
- * gets along with: without a target it has no rights at all, with one it has hostPID (as a Job) and six capabilities; it
+ * gets along with: without a target it has no rights at all, with one it has hostPID (as a Job) and ten capabilities; it
  * mounts nothing of the node, and is privileged only when the user says so.
  */
 
@@ -57,6 +57,10 @@ const TARGETED_CAPABILITIES = [
   "SYS_ADMIN", // setns(2): the target's network and host name
   "SYS_PTRACE", // /proc/PID/root, /proc/PID/environ, /proc/PID/ns of a process that is not ours
   "DAC_READ_SEARCH", // files that only their owner may read, as root in the target may; and /proc/PID/environ
+  "DAC_OVERRIDE", // files that root in the target may write, whosever they are
+  "CHOWN", // the same for whom it may give them to,
+  "FOWNER", // whose mode and times it may set,
+  "FSETID", // and with which set-id bits
   "SETUID", // files as a target that is not root: setfsuid(2)
   "SETGID", // the same for its groups
   "NET_ADMIN", // redirects of the target's ports: nftables in its network, SO_MARK

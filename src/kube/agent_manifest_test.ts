@@ -82,7 +82,18 @@ Deno.test("agentJobManifest() with a target asks for the node's processes and fi
           runAsUser: 0,
           capabilities: {
             drop: ["ALL"],
-            add: ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID", "NET_ADMIN"],
+            add: [
+              "SYS_ADMIN",
+              "SYS_PTRACE",
+              "DAC_READ_SEARCH",
+              "DAC_OVERRIDE",
+              "CHOWN",
+              "FOWNER",
+              "FSETID",
+              "SETUID",
+              "SETGID",
+              "NET_ADMIN",
+            ],
           },
         }),
       ],
@@ -163,7 +174,7 @@ const ROWS: { says: Partial<AgentSpec>; path: string; target?: typeof TARGET; ex
     says: { disabledCapabilities: ["SYS_ADMIN", "NET_ADMIN"] },
     path: `${CONTAINER}.securityContext.capabilities.add`,
     target: TARGET,
-    expected: ["SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID"],
+    expected: ["SYS_PTRACE", "DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID", "SETUID", "SETGID"],
   },
   {
     says: {
@@ -209,7 +220,18 @@ Deno.test("ephemeralPatch() adds one container that shares the target's processe
       runAsNonRoot: false,
       capabilities: {
         drop: ["ALL"],
-        add: ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID", "NET_ADMIN"],
+        add: [
+          "SYS_ADMIN",
+          "SYS_PTRACE",
+          "DAC_READ_SEARCH",
+          "DAC_OVERRIDE",
+          "CHOWN",
+          "FOWNER",
+          "FSETID",
+          "SETUID",
+          "SETGID",
+          "NET_ADMIN",
+        ],
       },
     },
   }]);
