@@ -165,8 +165,10 @@ off_t hook_lseek(int fd, off_t offset, int whence)
 void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
 {
 	bool is_marked = big_mark_of(fd) && !(flags & MAP_ANONYMOUS);
-	if (is_marked && is_directory(fd))
-		return (void *)edge_size(-ENODEV);
+	if (is_marked && length > 0 && is_directory(fd)) {
+		bool is_shared_write = (flags & MAP_TYPE) != MAP_PRIVATE && (protection & PROT_WRITE);
+		return (void *)edge_size(is_shared_write ? -EACCES : -ENODEV);
+	}
 	if (is_marked)
 		fresh_reach(fd, (uint64_t)offset + length);
 	long result = is_marked && big_may_be(fd) ? big_map(fd, offset, length) : BYPASS;
@@ -181,49 +183,66 @@ void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_
 
 /* ---- moving bytes within the kernel ---- */
 
+struct move {
+	enum { SENDFILE, COPY_FILE_RANGE, SPLICE } how;
+	int from, to;
+	off_t *offset, *to_offset;
+	unsigned flags;
+};
+
+static ssize_t really(const struct move *it, int from, off_t *offset, size_t count)
+{
+	switch (it->how) {
+	case SENDFILE:
+		return real.sendfile(it->to, from, offset, count);
+	case COPY_FILE_RANGE:
+		return real.copy_file_range(from, offset, it->to, it->to_offset, count, it->flags);
+	default:
+		return real.splice(from, offset, it->to, it->to_offset, count, it->flags);
+	}
+}
+
+/* As much as is asked for, as the kernel does with a file: piece by piece, until the other end takes less. */
+static ssize_t move(const struct move *it, size_t count)
+{
+	size_t done = 0;
+	if (is_directory(it->from))
+		return edge_size(it->how == COPY_FILE_RANGE ? -EISDIR : -EINVAL);
+	while (true) {
+		struct big_loan loan;
+		size_t piece = count - done;
+		long lent = big_may_be(it->from) ? big_lend(&loan, it->from, it->offset, &piece) : BYPASS;
+		ssize_t result;
+		if (lent == BYPASS) {
+			result = really(it, it->from, it->offset, piece);
+		} else if (lent < 0) {
+			result = edge_size(lent);
+		} else {
+			result = really(it, loan.fd, &loan.at, piece);
+			big_lent(&loan, result);
+		}
+		if (result <= 0)
+			return done ? (ssize_t)done : result;
+		done += (size_t)result;
+		/* splice(2) into a pipe would wait for room, but not when some bytes have gone already. */
+		if (lent == BYPASS || it->how == SPLICE || (size_t)result < piece || done == count)
+			return (ssize_t)done;
+	}
+}
+
 ssize_t hook_sendfile(int to, int from, off_t *offset, size_t count)
 {
-	if (is_directory(from))
-		return edge_size(-EINVAL);
-	struct big_loan loan;
-	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
-	if (lent == BYPASS)
-		return real.sendfile(to, from, offset, count);
-	if (lent < 0)
-		return edge_size(lent);
-	ssize_t result = real.sendfile(to, loan.fd, &loan.at, count);
-	big_lent(&loan, result);
-	return result;
+	return move(&(struct move){ .how = SENDFILE, .from = from, .to = to, .offset = offset }, count);
 }
 
 ssize_t hook_copy_file_range(int from, off64_t *offset, int to, off64_t *to_offset, size_t count, unsigned flags)
 {
-	if (is_directory(from))
-		return edge_size(-EISDIR);
-	struct big_loan loan;
-	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
-	if (lent == BYPASS)
-		return real.copy_file_range(from, offset, to, to_offset, count, flags);
-	if (lent < 0)
-		return edge_size(lent);
-	ssize_t result = real.copy_file_range(loan.fd, &loan.at, to, to_offset, count, flags);
-	big_lent(&loan, result);
-	return result;
+	return move(&(struct move){ COPY_FILE_RANGE, from, to, offset, to_offset, flags }, count);
 }
 
 ssize_t hook_splice(int from, off64_t *offset, int to, off64_t *to_offset, size_t count, unsigned flags)
 {
-	if (is_directory(from))
-		return edge_size(-EINVAL);
-	struct big_loan loan;
-	long lent = big_may_be(from) ? big_lend(&loan, from, offset, &count) : BYPASS;
-	if (lent == BYPASS)
-		return real.splice(from, offset, to, to_offset, count, flags);
-	if (lent < 0)
-		return edge_size(lent);
-	ssize_t result = real.splice(loan.fd, &loan.at, to, to_offset, count, flags);
-	big_lent(&loan, result);
-	return result;
+	return move(&(struct move){ SPLICE, from, to, offset, to_offset, flags }, count);
 }
 
 /* ---- what reads where we do not see it: the file is made whole first ---- */

@@ -135,6 +135,19 @@ Deno.test("a file as long as the inline limit is whole, one byte more has a hand
   assert.equal((await world.readAt(handle, 8n, 10)).data.length, 0);
 });
 
+Deno.test("an open file is told as it is by now, whatever its path leads to", async () => {
+  await using world = new World();
+  world.write("/log", "12345678");
+  const { handle, stat } = await world.open("/log", 0, 4);
+  world.write("/other", "x");
+  Deno.renameSync(`${world.directory}/other`, `${world.directory}/log`);
+  const answer = await world.files.statHandle({ type: "StatHandle", handle }) as Reply<"StatReply">;
+  assert.deepEqual([answer.errno, answer.stat.ino, answer.stat.size, answer.stat.nlink], [0, stat.ino, 8n, 0]);
+  await world.files.closeHandle(handle);
+  const gone = await world.files.statHandle({ type: "StatHandle", handle }) as Reply<"StatReply">;
+  assert.equal(gone.errno, ERRNO.EBADF);
+});
+
 Deno.test("an empty file is whole even when nothing is to come inline", async () => {
   await using world = new World();
   world.write("/empty", "");

@@ -26,8 +26,9 @@ const WINDOW_BYTES = 8 << 20;
 /** What a reader in order may leap over (what it finds in its memory already) and still be one. */
 const LEAP_BYTES = 128 << 10;
 const STREAMS = 4;
-/** What waits longer is asked for anew: the file may have changed. */
-const FRESH_MS = 1000;
+/** A reader who lets it wait longer than this gets a smaller window; and what waits longer than that is asked for anew. */
+const SLOW_MS = 1000;
+const FRESH_MS = 10_000;
 /** Read ahead and not yet given out, of all files of a session. */
 const AHEAD_BYTES = 48 << 20;
 
@@ -115,13 +116,19 @@ export class ReadAhead {
     return stream;
   }
 
+  #windowOf({ window, pieces }: Stream, now: number): number {
+    if (window < 0) return 0;
+    const isSlow = pieces[0] !== undefined && now - pieces[0].askedAt > SLOW_MS;
+    if (isSlow) return Math.max(window / 2, PIECE_BYTES);
+    return Math.min(Math.max(2 * window, FIRST_WINDOW_BYTES), WINDOW_BYTES);
+  }
+
   /** Drops what was read already, asks for what will be. */
   #fill(stream: Stream, offset: number, length: number, most: number): void {
     const now = this.#now();
     const from = stream.pieces.findIndex((it) => it.offset + it.length > offset && now - it.askedAt < FRESH_MS);
     stream.pieces = from < 0 || stream.pieces[from]!.offset > offset ? [] : stream.pieces.slice(from);
-    const isNew = stream.window < 0;
-    stream.window = isNew ? 0 : Math.min(Math.max(2 * stream.window, FIRST_WINDOW_BYTES), WINDOW_BYTES);
+    stream.window = this.#windowOf(stream, now);
     const last = stream.pieces.at(-1);
     let end = last ? last.offset + last.length : offset;
     const needed = Math.max(length, Math.min(most, RANDOM_BYTES));
