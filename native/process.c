@@ -117,7 +117,22 @@ static struct obstacle obstacle_in(const uint8_t *head, size_t length)
 	return (struct obstacle){ "is statically linked", false };
 }
 
-static struct obstacle obstacle_of(const char *path)
+/* The interpreter that the first line of a script names, NULL when it names none. */
+static const char *interpreter_in(uint8_t *head, size_t length)
+{
+	char *line = (char *)head;
+	if (length < 4 || memcmp(line, "#!", 2) != 0)
+		return NULL;
+	line[length - 1] = '\0';
+	line += 2 + strspn(line + 2, " \t");
+	line[strcspn(line, " \t\n")] = '\0';
+	return *line == '/' ? line : NULL;
+}
+
+enum { MAX_SCRIPTS = 4 };
+
+/* Of a script, it is its interpreter's; `depth` such steps are taken, as by the kernel. */
+static struct obstacle obstacle_of(const char *path, int depth)
 {
 	uint8_t head[2048];
 	struct stat st;
@@ -132,7 +147,8 @@ static struct obstacle obstacle_of(const char *path)
 					 ((st.st_mode & S_ISGID) && st.st_gid != (gid_t)kernel(SYS_getegid)));
 	if (!found.what && changes_user)
 		found.what = "is setuid or setgid";
-	return found;
+	const char *interpreter = depth > 0 ? interpreter_in(head, length > 0 ? (size_t)length : 0) : NULL;
+	return interpreter ? obstacle_of(interpreter, depth - 1) : found;
 }
 
 /* The file that execvp(3) will find for a name without a slash; NULL when there is none, or no room. */
@@ -172,7 +188,7 @@ static struct obstacle note_obstacle(const struct launch *it)
 		path = search_path(path, room, sizeof room);
 	if (!path || it->how == EXECVEAT)
 		return (struct obstacle){ 0 };
-	struct obstacle found = obstacle_of(path);
+	struct obstacle found = obstacle_of(path, MAX_SCRIPTS);
 	if (found.what)
 		wire_note("Runs without mirrord", path, found.what);
 	return found;

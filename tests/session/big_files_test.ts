@@ -1,5 +1,6 @@
 /** Big files of the target, read on demand by real programs, through the real intproxy, from the real agent. */
 import assert from "node:assert/strict";
+import { builtApp } from "../support/under_shim.ts";
 import { Whole } from "../support/whole.ts";
 
 /** Bytes without a pattern of pages, and without zeros: a hole that shows is seen. */
@@ -371,4 +372,37 @@ print(sum(t[0] for t in totals), sum(t[1] for t in totals))`,
   ]);
   const expected = ["True b''", "True", DIGEST, DIGEST, DIGEST, `${SIZE} ${SUM}`];
   assert.deepEqual([stdout.trim().split("\n"), stderr], [expected, ""]);
+});
+
+Deno.test("a program that the shim cannot enter inherits all of a big file, and so does a script for it", async () => {
+  const app = await builtApp("sum_descriptor", ["-static"]);
+  const script = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(script, `#! ${app} -x\n`);
+    await Deno.chmod(script, 0o755);
+    for (const program of [app, script]) {
+      for (const start of ["os.execv(program, args)", "os.waitpid(os.posix_spawn(program, args, {}), 0)"]) {
+        const { stdout, stderr } = await python(`fd = os.open(path, os.O_RDONLY)
+os.set_inheritable(fd, True)
+program = "${program}"
+args = [program, str(fd)]
+${start}`);
+        assert.deepEqual([stdout, stderr], [`${SIZE} ${SUM}\n`, ""], `${program} ${start}`);
+      }
+    }
+  } finally {
+    await Deno.remove(script);
+  }
+});
+
+Deno.test("a program that goes on as another user reads on", async () => {
+  if (Deno.uid() !== 0) return;
+  const { stdout, stderr } = await python(`fd = os.open(path, os.O_RDONLY)
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+h = hashlib.sha256()
+while part := os.read(fd, 50001): h.update(part)
+print(h.hexdigest(), os.fstat(fd).st_size)`);
+  assert.deepEqual([stdout.trim(), stderr], [`${DIGEST} ${SIZE}`, ""]);
 });
