@@ -536,12 +536,15 @@ static long make_present(struct big *it, uint64_t from, uint64_t end)
 	return 0;
 }
 
-long big_map(int fd, int64_t offset, size_t length)
+long big_map(int fd, int64_t offset, size_t length, bool may_be_part, bool *is_part)
 {
 	struct big it;
 	if (offset < 0 || !look(&it, fd))
 		return BYPASS;
 	uint64_t end = (uint64_t)offset + length < (uint64_t)offset ? it.size : (uint64_t)offset + length;
+	if (!may_be_part)
+		end = it.size;
+	*is_part = end < it.size;
 	long error = make_present(&it, (uint64_t)offset & ~(uint64_t)(PAGE - 1), least(end, it.size));
 	big_leave(&it);
 	return error ? error : BYPASS;

@@ -68,8 +68,9 @@ long big_readv_at(int fd, const struct iovec *parts, int count, int64_t offset);
 /* read(2): at the descriptor's own position, which moves on. */
 long big_read(int fd, void *into, size_t room);
 long big_readv(int fd, const struct iovec *parts, int count);
-/* What is mapped from `offset` on must be there: BYPASS when it is, or -errno. */
-long big_map(int fd, int64_t offset, size_t length);
+/* What is mapped from `offset` on must be there, with all that follows unless it `may_be_part`: BYPASS when it is, or
+ * -errno. `*is_part`: something is missing behind it. */
+long big_map(int fd, int64_t offset, size_t length, bool may_be_part, bool *is_part);
 /* lseek(2) with SEEK_DATA and SEEK_HOLE: BYPASS, or the position. */
 long big_seek(int fd, int64_t offset, int whence);
 

@@ -10,6 +10,7 @@
 #include <aio.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 
@@ -162,6 +163,34 @@ off_t hook_lseek(int fd, off_t offset, int whence)
 
 /* ---- mapping ---- */
 
+/* Where parts of big files are mapped: beyond them lie holes. Never taken out: an address that is another's by now only
+ * costs that it cannot grow in place. */
+enum { PARTS = 64 };
+static _Atomic uintptr_t mapped_parts[PARTS];
+static _Atomic unsigned mapped_count;
+
+/* Is there room to note one more? */
+static bool can_note_part(void)
+{
+	return atomic_load(&mapped_count) < PARTS;
+}
+
+static void note_part(void *map)
+{
+	unsigned at = atomic_fetch_add(&mapped_count, 1);
+	if (at < PARTS)
+		atomic_store(&mapped_parts[at], (uintptr_t)map);
+}
+
+/* mremap(2) that makes a mapping longer shows what was not fetched: "ENOMEM: the memory area cannot be expanded". */
+void *hook_mremap(void *at, size_t old_length, size_t length, int flags, void *to)
+{
+	for (unsigned part = 0; length > old_length && part < PARTS && part < atomic_load(&mapped_count); part++)
+		if (atomic_load(&mapped_parts[part]) == (uintptr_t)at)
+			return (void *)edge_size(-ENOMEM);
+	return real.mremap(at, old_length, length, flags, to);
+}
+
 void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset)
 {
 	bool is_marked = big_mark_of(fd) && !(flags & MAP_ANONYMOUS);
@@ -171,10 +200,13 @@ void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_
 	}
 	if (is_marked)
 		fresh_reach(fd, (uint64_t)offset + length);
-	long result = is_marked && big_may_be(fd) ? big_map(fd, offset, length) : BYPASS;
+	bool is_part = false;
+	long result = is_marked && big_may_be(fd) ? big_map(fd, offset, length, can_note_part(), &is_part) : BYPASS;
 	if (result != BYPASS)
 		return (void *)edge_size(result);
 	void *map = real.mmap(at, length, protection, flags, fd, offset);
+	if (unlikely(is_part) && map != MAP_FAILED)
+		note_part(map);
 	bool is_shared = (flags & MAP_TYPE) != MAP_PRIVATE && !(flags & MAP_ANONYMOUS);
 	if (unlikely(writing_may_be()) && is_shared && map != MAP_FAILED)
 		writing_mapped(fd);

@@ -159,6 +159,13 @@ Deno.test("a directory's bytes are refused by every function as the kernel refus
   assert.equal((await app.output()).trimEnd(), (await call(["directory", "/usr"])).output);
 });
 
+Deno.test("mremap() does not show what was not fetched", async () => {
+  using local = await localFile();
+  const args = [String(OFFSET), "0"];
+  assert.equal((await call(["mremap", "/data/big", ...args])).output, "ENOMEM");
+  assert.match((await call(["mremap", local.path, ...args])).output, /^8192 bytes/);
+});
+
 Deno.test("wrong arguments are refused as the kernel refuses them", async () => {
   using local = await localFile();
   const { output } = await call(["bad", "/data/big", "0", "0"]);

@@ -94,6 +94,18 @@ static int run_mmap(const char *symbol, char **a)
 	return show(length);
 }
 
+static int run_mremap(const char *symbol, char **a)
+{
+	void *(*it)(void *, size_t, size_t, int, ...) = function(symbol);
+	open_it(a);
+	char *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, offset & ~4095L);
+	map = it(map, 4096, 8192, MREMAP_MAYMOVE);
+	if (map == MAP_FAILED)
+		return fail();
+	memcpy(room, map, 8192);
+	return show(8192);
+}
+
 static int run_sendfile(const char *symbol, char **a)
 {
 	ssize_t (*it)(int, int, off_t *, size_t) = function(symbol);
@@ -304,7 +316,7 @@ static const struct command commands[] = {
 	{ "readv", run_vector }, { "preadv", run_vector }, { "preadv64", run_vector },
 	{ "preadv2", run_vector }, { "preadv64v2", run_vector },
 	{ "lseek", run_lseek }, { "lseek64", run_lseek }, { "__lseek", run_lseek },
-	{ "mmap", run_mmap }, { "mmap64", run_mmap },
+	{ "mmap", run_mmap }, { "mmap64", run_mmap }, { "mremap", run_mremap },
 	{ "sendfile", run_sendfile }, { "sendfile64", run_sendfile },
 	{ "copy_file_range", run_copy_file_range }, { "splice", run_splice },
 	{ "fdopen", run_fdopen }, { "fopen", run_fopen }, { "fopen64", run_fopen },
