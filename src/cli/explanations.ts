@@ -1,6 +1,15 @@
 /** What `mirrord explain` answers: sentences for people, objects for scripts. */
 import { utf8 } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
+import {
+  type AddressFilter,
+  type AddressRule,
+  dnsFilterOf,
+  matchesRule,
+  normalName,
+  parseAddressRule,
+  type Protocol,
+} from "../config/address_filter.ts";
 import { PathMapper } from "../config/path_mapping.ts";
 import type { PathRules } from "../config/path_rules.ts";
 import { matches } from "../config/regex/match.ts";
@@ -230,34 +239,79 @@ function addressOf(text: string): Address | undefined {
 
 const LOOPBACK = /^(?:localhost|127\.[0-9.]+|::1|0\.0\.0\.0|::)$/;
 
-/** As native/names.c and native/sockets.c decide. */
-function explainAddress(config: Config, { host, port }: Address): Explanation {
-  const isNumeric = /^[0-9.]+$/.test(host) || host.includes(":");
-  const name = isNumeric
-    ? { whose: "nobody", rule: "number", why: "an address needs no name server" }
-    : config.isDnsRemote
-    ? { whose: "target", rule: "dns", why: "names are resolved by the target's name servers and /etc/hosts" }
-    : { whose: "local", rule: "dns-local", why: "feature.network.dns is off" };
-  const connection = !config.isTcpRemote
-    ? { whose: "local", rule: "outgoing-local", why: "feature.network.outgoing.tcp is off" }
-    : LOOPBACK.test(host)
-    ? {
-      whose: "target",
-      rule: "loopback",
-      why: `unless a process of the run listens on port ${port} itself: then it is that one`,
-    }
-    : { whose: "target", rule: "outgoing", why: "the agent connects from the target's network" };
+interface Choice {
+  readonly whose: "target" | "local" | "nobody";
+  readonly rule: string;
+  readonly why: string;
+  /** Of the filter that decides. */
+  readonly pattern?: string;
+}
+
+/** As native/names.c, native/sockets.c and, of filters, the intproxy decide. */
+function explainAddress(config: Config, address: Address): Explanation {
+  const name = nameChoice(config, address);
+  const [tcp, udp] = [connectionChoice(config, address, "tcp"), connectionChoice(config, address, "udp")];
   const who = { target: "the target", local: "this machine", nobody: "nobody" };
-  const sentence = ({ whose, rule, why }: typeof name) =>
-    `${who[whose as keyof typeof who]}, by the rule ${rule}: ${why}`;
-  const udp = "datagrams are sent by this machine, but for those that name resolution needs";
+  const sentence = ({ whose, rule, why, pattern }: Choice) =>
+    `${who[whose]}, by the rule ${rule}: ${why}${pattern === undefined ? "" : ` ("${pattern}")`}`;
+  const { host, port } = address;
+  const lines = [`resolved by: ${sentence(name)}`, `TCP from: ${sentence(tcp)}`, `UDP from: ${sentence(udp)}`];
   return {
-    text: [
-      `${host}:${port}`,
-      `  resolved by: ${sentence(name)}`,
-      `  TCP connected from: ${sentence(connection)}`,
-      `  UDP: ${udp}`,
-    ].join("\n"),
-    json: { host, port, name, tcp: connection, udp: { whose: "local", why: udp } },
+    text: [`${host.includes(":") ? `[${host}]` : host}:${port}`, ...lines.map((it) => `  ${it}`)].join("\n"),
+    json: { host, port, name, tcp, udp },
   };
+}
+
+function nameChoice({ isDnsRemote, network }: Config, { host }: Address): Choice {
+  if (bytesOf(host)) return { whose: "nobody", rule: "number", why: "an address needs no name server" };
+  if (!isDnsRemote) return { whose: "local", rule: "dns-local", why: "feature.network.dns is off" };
+  const filter = dnsFilterOf(network.outgoing, network.dns);
+  const filtered = filter &&
+    filterChoice(
+      filter,
+      "feature.network.dns.filter",
+      (rule) => rule.name === normalName(host) || (!rule.name && !rule.subnet),
+    );
+  return filtered ??
+    { whose: "target", rule: "dns", why: "names are resolved by the target's name servers and /etc/hosts" };
+}
+
+function connectionChoice(config: Config, { host, port }: Address, protocol: Protocol): Choice {
+  const { network } = config;
+  const bytes = bytesOf(host);
+  if (protocol === "tcp" ? !config.isTcpRemote : !config.isUdpRemote) {
+    return { whose: "local", rule: "outgoing-local", why: `feature.network.outgoing.${protocol} is off` };
+  }
+  const isLoopback = LOOPBACK.test(host);
+  if (isLoopback && network.keepsLoopback) {
+    return { whose: "local", rule: "ignore-localhost", why: "feature.network.outgoing.ignore_localhost is on" };
+  }
+  const names = new Set(bytes ? [] : [normalName(host)]);
+  const filtered = network.outgoing &&
+    filterChoice(
+      network.outgoing,
+      "feature.network.outgoing.filter",
+      (rule) => matchesRule(rule, protocol, bytes ?? new Uint8Array(), port, names),
+    );
+  if (filtered) return filtered;
+  if (isLoopback) {
+    const why = `unless a process of the run uses port ${port} itself: then it is that one`;
+    return { whose: "target", rule: "loopback", why };
+  }
+  return { whose: "target", rule: "outgoing", why: "the agent reaches it from the target's network" };
+}
+
+function filterChoice({ side, rules }: AddressFilter, key: string, isMatch: (rule: AddressRule) => boolean): Choice {
+  const pattern = rules.find((text) => {
+    const rule = parseAddressRule(text);
+    return typeof rule === "object" && isMatch(rule);
+  });
+  const isRemote = (side === "remote") === (pattern !== undefined);
+  const why = pattern === undefined ? `nothing of ${key}.${side} matches` : `${key}.${side} names it`;
+  return { whose: isRemote ? "target" : "local", rule: "filter", why, ...pattern === undefined ? {} : { pattern } };
+}
+
+function bytesOf(host: string): Uint8Array | undefined {
+  const rule = parseAddressRule(host);
+  return typeof rule === "object" ? rule.subnet?.bytes : undefined;
 }

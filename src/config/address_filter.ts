@@ -70,7 +70,10 @@ export function normalName(name: string): string {
  * The names of an outgoing filter also say where they are resolved, or a name would be asked for on one side and its
  * address be used on the other. Without a filter of its own, DNS takes them when the filter speaks of names alone.
  */
-export function dnsFilterOf(outgoing: AddressFilter | undefined, dns: AddressFilter | undefined) {
+export function dnsFilterOf(
+  outgoing: AddressFilter | undefined,
+  dns: AddressFilter | undefined,
+): AddressFilter | undefined {
   if (!outgoing || (dns && dns.side !== outgoing.side)) return dns;
   const named = outgoing.rules.filter((text) => {
     const rule = parseAddressRule(text);

@@ -141,3 +141,16 @@ Deno.test("a key is in one of the tables, and what formatConfig() writes can be 
   const { said } = saidByFile(written, "x.json");
   assert.deepEqual(formatConfig(resolveConfig(said)), written);
 });
+
+for (const { key, kind } of keyDecls()) {
+  Deno.test(`saidByFile() refuses a value of the wrong type for ${key}, with what is allowed and exit code 2`, () => {
+    const wrong = kind === "object" ? ["no object"] : new Date(0);
+    const content = key.split(".").reduceRight<unknown>((inner, name) => ({ [name]: inner }), wrong);
+    const { errors } = saidByFile(content as Record<string, unknown>, "x.json");
+    assert.equal(errors.length, 1);
+    assert.equal(errors[0]!.exitCode, 2);
+    const named = key.replace(/^agent\.image\..*/, "agent.image"); // one value, in parts
+    assert.ok(errors[0]!.message.includes(`"${named}" in x.json`), errors[0]!.message);
+    assert.ok(errors[0]!.hint, errors[0]!.message);
+  });
+}

@@ -241,6 +241,15 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
   },
   ...KUBE_OPTIONS,
   {
+    flag: "--disable-version-check",
+    env: "MIRRORD_CHECK_VERSION",
+    key: "telemetry",
+    kind: "boolean",
+    sets: "false",
+    doc: "There is no version check",
+    group: "Accepted, without effect",
+  },
+  {
     flag: "--no-telemetry",
     env: "MIRRORD_TELEMETRY",
     key: "telemetry",

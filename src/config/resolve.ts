@@ -74,7 +74,17 @@ export function saidByEnvironment(get: (name: string) => string | undefined): Sa
     seen.add(env);
     said.push({ key, text, from: env });
   }
-  return said;
+  return [...saidByOldVariables(get), ...said];
+}
+
+/** Variables of the reference tool's that came before MIRRORD_FILE_MODE, which wins. */
+function saidByOldVariables(get: (name: string) => string | undefined): Said[] {
+  const mode = (env: string, yes: FsMode, no: FsMode): Said[] => {
+    const text = get(env);
+    const key = "feature.fs.mode";
+    return text ? [{ key, text: ["true", "1"].includes(text) ? yes : no, from: env }] : [];
+  };
+  return [...mode("MIRRORD_FILE_RO_OPS", "read", "local"), ...mode("MIRRORD_FILE_OPS", "write", "local")];
 }
 
 /** Later ones in `said` win. Throws `UserError` when a value cannot be read or two contradict. */

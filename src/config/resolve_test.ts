@@ -153,3 +153,12 @@ Deno.test("a filter of destinations says one side only", () => {
   assert.deepEqual(resolveConfig([said("local")]).network.outgoing, { side: "local", rules: ["tcp://db:5432"] });
   assert.throws(() => resolveConfig([said("local"), said("remote")]), /Cannot use "remote" together with "local"/);
 });
+
+Deno.test("saidByEnvironment() hears the older variables for files, and the newer one over them", () => {
+  const target = { MIRRORD_IMPERSONATED_TARGET: "pod/a" };
+  const mode = (variables: Record<string, string>) => resolveConfig(environment({ ...target, ...variables })).fsMode;
+  assert.equal(mode({ MIRRORD_FILE_OPS: "true" }), "write");
+  assert.equal(mode({ MIRRORD_FILE_OPS: "false" }), "local");
+  assert.equal(mode({ MIRRORD_FILE_RO_OPS: "true" }), "read");
+  assert.equal(mode({ MIRRORD_FILE_OPS: "true", MIRRORD_FILE_MODE: "read" }), "read");
+});

@@ -23,7 +23,7 @@ const FILE = JSON.stringify({
       override: { MODE: "debug" },
       mapping: { ".+_TIMEOUT": "10" },
     },
-    network: { dns: true, outgoing: true },
+    network: { dns: true, outgoing: { filter: { local: ["10.1.0.0/16", "udp://:514", "db.local:5432"] } } },
   },
 });
 
@@ -40,6 +40,9 @@ const ASKED = [
   ["--fs-mode", "local", "/data/orders"],
   ["db.shop.svc:5432"],
   ["127.0.0.1:80"],
+  ["10.1.2.3:443"],
+  ["db.local:5432"],
+  ["logs:514"],
   ["[::1]:80"],
   ["--no-outgoing", "--no-remote-dns", "db:5432"],
   ["--env", "MODE"],
