@@ -293,7 +293,7 @@ function connectionChoice(config: Config, { host, port }: Address, protocol: Pro
       "feature.network.outgoing.filter",
       (rule) => matchesRule(rule, protocol, bytes ?? new Uint8Array(), port, names),
     );
-  if (filtered) return filtered;
+  if (filtered && !(isLoopback && filtered.whose === "target")) return filtered;
   if (isLoopback) {
     const why = `unless a process of the run uses port ${port} itself: then it is that one`;
     return { whose: "target", rule: "loopback", why };
