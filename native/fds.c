@@ -1,5 +1,6 @@
 /* fds.c - making and recognising the memfds of remote files. See fds.h. */
 #include "fds.h"
+#include "tree.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -300,5 +301,5 @@ ssize_t fds_directory_path(int fd, char *into, size_t room)
 		return -1;
 	while (count > 1 && into[count - 1] == '/')
 		count--;
-	return count;
+	return unlikely(tree_has_renamed()) ? tree_path_now(fd, into, room, count) : count;
 }

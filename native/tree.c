@@ -162,6 +162,21 @@ long path_of(int fd, struct place *place, struct subject *subject)
 	return 0;
 }
 
+_Atomic bool tree_renamed;
+
+__attribute__((noinline)) ssize_t tree_path_now(int fd, char *into, size_t room, ssize_t length)
+{
+	struct place place;
+	struct subject subject;
+	if (path_of(fd, &place, &subject) || subject.path.length == 0 || subject.path.length >= room)
+		return length;
+	length = (ssize_t)subject.path.length;
+	memcpy(into, place.buffer, (size_t)length);
+	while (length > 1 && into[length - 1] == '/')
+		length--;
+	return length;
+}
+
 long subject_of(int fd, struct place *place, struct subject *subject)
 {
 	uint64_t file = writing_file_of(fd);
@@ -249,6 +264,8 @@ static long try_rename(int from_fd, const char *from, int to_fd, const char *to,
 	long result = locate_both(from_fd, from, &a, to_fd, to, &b);
 	if (result == 0 && (result = remote_rename(a.path, b.path, flags)) == 0 && !(flags & RENAME_EXCHANGE))
 		cwd_renamed(a.path, b.path);
+	if (result == 0)
+		atomic_store_explicit(&tree_renamed, true, memory_order_relaxed);
 	return result;
 }
 

@@ -7,6 +7,7 @@
 #include "remote.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 
 /* As `kinds` of the message Remove. */
 enum removes { REMOVE_FILE, REMOVE_DIRECTORY, REMOVE_EITHER };
@@ -58,6 +59,16 @@ enum outcome locate_change(int dirfd, const char *path, struct place *place);
 
 /* Six letters for a name that nobody else will think of. */
 void put_random(char *into);
+
+/* Has this process, or one that it was forked from, renamed anything at the target? Then the paths of open directories may
+ * be others by now. */
+extern _Atomic bool tree_renamed;
+static inline bool tree_has_renamed(void)
+{
+	return atomic_load_explicit(&tree_renamed, memory_order_relaxed);
+}
+/* The path that an open directory has now, in place of the `length` bytes in `into`: its length. No round trip. */
+ssize_t tree_path_now(int fd, char *into, size_t room, ssize_t length);
 
 /* This thread's umask. */
 uint32_t umask_of_program(void);

@@ -137,3 +137,15 @@ print(sorted(os.listdir(".")), os.path.basename(tempfile.mkdtemp(dir=".", prefix
   const { stdout, stderr } = await whole.run(["/usr/bin/python3", "-S", "-c", script]);
   assert.deepEqual([stderr, stdout], ["", "['a', 'back', 'renamed'] t-\n"]);
 });
+
+Deno.test("an open directory is the same directory after the program has renamed it", async () => {
+  await using whole = await start({ "/data/d/e/file": "one", "/data/d/other": "two" });
+  const script = `import os
+top, dir = os.open("/data", os.O_RDONLY), os.open("/data/d/e", os.O_RDONLY)
+os.rename("/data/d", "/data/moved")
+print(os.stat("file", dir_fd=dir).st_size, os.listdir("/data/moved/e"))
+os.rename("moved", "again", src_dir_fd=top, dst_dir_fd=top); os.mkdir("new", dir_fd=dir)
+os.chdir(dir); print(os.getcwd(), sorted(os.listdir(".")))`;
+  const { stdout, stderr } = await whole.run(["/usr/bin/python3", "-S", "-c", script]);
+  assert.deepEqual([stderr, stdout], ["", "3 ['file']\n/data/again/e ['file', 'new']\n"]);
+});
