@@ -87,7 +87,11 @@ async function named(kind: string, files: Omit<Part, "directory">[]): Promise<Pa
   return files.map((file) => ({ ...file, directory }));
 }
 
+/** What the launcher takes: MAX_ENTRIES of native/launcher/payload.h. */
+const MAX_PARTS = 512;
+
 function pack(launcher: Uint8Array, parts: Part[]): Uint8Array {
+  if (parts.length > MAX_PARTS) throw new Error(`Cannot pack ${parts.length} files: the launcher takes ${MAX_PARTS}`);
   const aligned = (at: number) => Math.ceil(at / ALIGNMENT) * ALIGNMENT;
   let end = launcher.length;
   const offsets = parts.map((part) => {

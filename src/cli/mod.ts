@@ -8,6 +8,7 @@ import { AGENT_COMMAND } from "./agent.ts";
 import { parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { completeCommand, COMPLETIONS_COMMAND } from "./completions.ts";
+import { DIAGNOSE_COMMAND } from "./diagnose.ts";
 import { EXEC_COMMAND } from "./exec.ts";
 import { EXPLAIN_COMMAND } from "./explain.ts";
 import { formatCommands, formatOptions, formatVariables } from "./help.ts";
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   VERIFY_CONFIG_COMMAND,
   EXPLAIN_COMMAND,
   COMPLETIONS_COMMAND,
+  DIAGNOSE_COMMAND,
   AGENT_COMMAND,
   INTPROXY_COMMAND,
   completeCommand(() => COMMANDS),

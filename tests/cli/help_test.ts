@@ -13,6 +13,7 @@ for (
     { args: ["agent", "--help"], golden: "agent_help.txt" },
     { args: ["ls", "--help"], golden: "ls_help.txt" },
     { args: ["completions", "--help"], golden: "completions_help.txt" },
+    { args: ["diagnose", "--help"], golden: "diagnose_help.txt" },
     { args: ["explain", "--help"], golden: "explain_help.txt" },
     { args: ["verify-config", "--help"], golden: "verify_config_help.txt" },
   ]

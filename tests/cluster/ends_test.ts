@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { endOf } from "../support/mirrord.ts";
+import { endOf, spawnMirrord } from "../support/mirrord.ts";
 import { clusterTest, eventually, type Namespace } from "./namespace.ts";
 import { pod } from "./objects.ts";
 
@@ -21,7 +21,9 @@ async function intproxyOf(program: number): Promise<number> {
   for (const { name } of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const command = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
-    if (command.includes("intproxy") && command.includes(directory)) return Number(name);
+    if (!command.includes("intproxy")) continue;
+    const told = await Deno.readTextFile(`/proc/${name}/environ`).catch(() => "");
+    if (told.includes(directory)) return Number(name);
   }
   throw new Error("there is no intproxy");
 }
@@ -55,6 +57,31 @@ clusterTest("a run leaves nothing behind, however it ends", async (namespace, te
     run.kill("SIGTERM");
     const { code } = await stopped(run);
     assert.notEqual(code, 0);
+    await namespace.noAgents();
+  });
+  await test.step("Ctrl-C at every step of the start: nothing stays behind, and nobody waits long for it", async () => {
+    const steps = [
+      "looking for pod",
+      "creating the agent",
+      "agent job mirrord-agent",
+      "agent pod",
+      "reaching the agent",
+    ];
+    for (const words of steps) {
+      const env = { ...namespace.environment, MIRRORD_PROGRESS_MODE: "json" };
+      const run = spawnMirrord(["exec", "--target", "pod/web", "--", "sleep", "1000"], { env });
+      let said = "";
+      const reading = (async () => {
+        for await (const text of run.stderr.pipeThrough(new TextDecoderStream())) {
+          if (!said.includes(words) && (said + text).includes(words)) run.kill("SIGINT");
+          said += text;
+        }
+      })();
+      await run.stdin.close();
+      const [{ code }] = await Promise.all([run.status, reading, run.stdout.cancel()]);
+      assert.equal(code, 130, `${words}: ${said}`);
+      assert.ok(said.includes(words), said);
+    }
     await namespace.noAgents();
   });
   await test.step("the intproxy is killed: the program ends, the agent leaves", async () => {
