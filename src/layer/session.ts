@@ -181,7 +181,7 @@ class Session {
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
     // 2. What they wrote before they left.
-    if (outcome !== "agent lost") await writing.finish();
+    if (outcome !== "agent lost") await this.#finishWriting(outcome);
     if (outcome === "programs left") await this.#drain();
     // 3. The agent.
     await agent.close();
@@ -221,6 +221,18 @@ class Session {
       for (const pid of left) end(pid, "SIGKILL");
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
+  }
+
+  /** What was written to files reaches the target; who is told to go does not wait long for it. */
+  async #finishWriting(outcome: Outcome): Promise<void> {
+    const { agent, writing } = this.#parts;
+    const { signal } = this.#options;
+    const hurry = () => void agent.close();
+    const timer = outcome === "aborted" ? setTimeout(hurry, TERM_GRACE_MS) : undefined;
+    signal.addEventListener("abort", hurry);
+    await writing.finish();
+    signal.removeEventListener("abort", hurry);
+    clearTimeout(timer);
   }
 
   /** Waits while bytes of programs that have left are on their way to the agent. */

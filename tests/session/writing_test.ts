@@ -310,3 +310,12 @@ except OSError as e: print(errno.errorcode[e.errno])
   const { stdout } = await program;
   assert.deepEqual(stdout.trimEnd().split("\n"), ["EIO", "EIO"]);
 });
+
+Deno.test("a run that ends sends what a child that the shim never entered has left", async () => {
+  await using whole = await start();
+  // The file is handed to a program without LD_PRELOAD, which is killed.
+  const script = `exec 5> /data/left; env -i /bin/sh -c 'printf left >&5; kill -9 $$'; exec 5>&-; cat /data/left`;
+  const { stdout } = await whole.run(["bash", "-c", script]);
+  assert.equal(stdout, "left");
+  assert.equal(at(whole, "/data/left"), "left");
+});
