@@ -317,7 +317,8 @@ static enum outcome locate_joined(int dirfd, struct text path, bool is_write, st
 	struct decision undecidable = { LOCAL, RULE_UNDECIDABLE };
 	char *into = place->buffer;
 	size_t room = sizeof place->buffer - 1;
-	ssize_t base = base_of(dirfd, path.at, into, room);
+	/* As the kernel counts: before anything is squeezed out. It says ENAMETOOLONG. */
+	ssize_t base = path.length < WIRE_PATH_BYTES ? base_of(dirfd, path.at, into, room) : -1;
 	if (base < 0)
 		return settle(place, undecidable, (struct wire_bytes){ 0 });
 	struct decision decision = decide_joined(into, (size_t)base, room, path, is_write);

@@ -36,6 +36,7 @@ for (
   ]
 ) {
   const how = `${JSON.stringify(skip)}${typed ? `, typed ${typed.join(" or ")}` : ""}`;
+  // Row U04
   Deno.test(`a process called ${name} is ${expected ? "left alone" : "entered"} with ${how}`, () => {
     assert.equal(isSkipped(name, skip, typed), expected);
   });

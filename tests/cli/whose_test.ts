@@ -49,6 +49,7 @@ const MAPPING = {
   },
 };
 
+// Row U05
 test("paths stand for the target's or for this machine's others", MAPPING, async (run) => {
   assert.equal((await run(["cat", "/configuration/config.js"])).stdout, BLUE);
   assert.equal((await run(["cat", "/mine"])).stdout, await Deno.readTextFile("/etc/debian_version"));

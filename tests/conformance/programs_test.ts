@@ -179,6 +179,7 @@ for (
     ["Perl", "/usr/bin/perl", ["perl", "-e", 'print "$ENV{GREETING}|$ENV{DATABASE_URL}\\n"']],
   ] as const
 ) {
+  // Row E08
   sandboxTest(
     `${language} sees the target's variables, with include and with exclude`,
     { needs: [needs] },
@@ -202,3 +203,26 @@ sandboxTest("a name without addresses is an ordinary error of Node's lookup", { 
   const script = 'require("dns").lookup("no-such-name", (error) => console.log(error.code, error.syscall))';
   assert.equal(await said(it, [NODE, "-e", script]), "ENOTFOUND getaddrinfo\n");
 });
+
+// Rows L44, E03
+sandboxTest(
+  "a mapped path is renamed and removed where it stands for",
+  { files: { "/data/old": "theirs" } },
+  async (it) => {
+    const mapping = {
+      feature: { fs: { mode: "write", mapping: { "^/alias/(.*)$": "/data/$1", "^/mine/(.*)$": `${it.here}/$1` } } },
+    };
+    await Deno.writeTextFile(`${it.here}/mirrord.json`, JSON.stringify(mapping));
+    await Deno.writeTextFile(`${it.here}/local`, "mine");
+    const script = `import os
+os.rename("/alias/old", "/alias/new")
+os.rename("/mine/local", "/mine/other")
+print(open("/data/new").read(), open("/alias/new").read(), open("/mine/other").read())
+os.unlink("/alias/new"); os.unlink("/mine/other")
+print(os.path.exists("/data/new"), os.path.exists("${it.here}/other"))`;
+    assert.equal(
+      await said(it, [PYTHON, "-c", script], ["-f", `${it.here}/mirrord.json`]),
+      "theirs theirs mine\nFalse False\n",
+    );
+  },
+);

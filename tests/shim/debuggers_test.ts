@@ -42,6 +42,7 @@ const DETECTED: readonly [what: string, port: number, args: string[]][] = [
 ];
 
 for (const [what, port, args] of DETECTED) {
+  // Row U06
   Deno.test(`connect() to the port of ${what} stays local`, async () => {
     assert.equal(await staysHere(port, args), true);
     assert.equal(await staysHere(port + 100, args), false);

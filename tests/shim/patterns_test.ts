@@ -61,6 +61,7 @@ const MATRIX: readonly Row[] = [
 
 for (const { path, reading, writing } of MATRIX) {
   for (const [index, mode] of MODES.entries()) {
+    // Row U01
     Deno.test(`${path} in mode ${mode} is ${reading[index]} for reading and ${writing[index]} for writing`, async () => {
       using judge = new PathJudge(await builtShim());
       const given = await settings(mode);
