@@ -1,7 +1,15 @@
 /** Signals while a call waits for the target: handlers run at once; what becomes of the call is as POSIX says. */
 import assert from "node:assert/strict";
 import { answerFrom, directory, file, type Tree } from "../support/remote_tree.ts";
-import { startUnderShim } from "../support/under_shim.ts";
+import { eventually } from "../support/eventually.ts";
+import { type AppUnderShim, startUnderShim } from "../support/under_shim.ts";
+
+const RECVFROM = 45;
+
+/** A signal that comes before the program waits ends no waiting, as everywhere. */
+async function untilWaiting(app: AppUnderShim): Promise<void> {
+  await eventually(() => Deno.readTextFileSync(`/proc/${app.pid}/syscall`).startsWith(`${RECVFROM} `));
+}
 
 const TREE: Tree = {
   "/data": directory("file"),
@@ -15,6 +23,7 @@ for (const call of ["open", "fopen"]) {
   Deno.test(`${call}() that hangs ends with EINTR when the handler does not ask for SA_RESTART`, async () => {
     await using app = await startUnderShim("signals", ["handled", "no", call, "/data/file"]);
     await app.expect("Open");
+    await untilWaiting(app);
     app.kill("SIGUSR1");
     const inHandler = await app.expect("Access");
     await app.reply(inHandler, answer(inHandler));
@@ -25,6 +34,7 @@ for (const call of ["open", "fopen"]) {
 Deno.test("open() goes on after EINTR over another connection", async () => {
   await using app = await startUnderShim("signals", ["handled", "no", "open", "/data/file", "/data/after"]);
   const hanging = await app.expect("Open");
+  await untilWaiting(app);
   app.kill("SIGUSR1");
   const inHandler = await app.expect("Access");
   await app.reply(inHandler, answer(inHandler));
