@@ -149,7 +149,9 @@ const CLUSTER_PATIENCE_MS = 5000;
 /** Where the target's volumes are; what cannot be found out is said. */
 async function mountsOf(config: Config): Promise<{ mounts: readonly string[]; note: string | undefined }> {
   const { target } = config;
-  if (target.kind === "targetless" || target.kind === "process" || config.fsMode === "local") {
+  if (
+    target.kind === "targetless" || target.kind === "process" || config.fsMode === "local" || !config.isAutoMounting
+  ) {
     return { mounts: [], note: undefined };
   }
   try {

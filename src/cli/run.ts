@@ -219,7 +219,7 @@ export function runSettings(
     temporaryDirectory: base64(environment.get("TMPDIR")),
     program: base64(program && utf8(Deno.realPathSync(program.path))),
     shim: base64(utf8(shimPath)),
-    mounts,
+    mounts: config.isAutoMounting ? mounts : [],
     pathRules: base64(pathRulesTable(config.paths)),
     pathMappings: base64(pathMappingTable(config.pathMapping)),
     ...skipSettings(config, program),

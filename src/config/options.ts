@@ -72,6 +72,7 @@ export type ConfigKey =
   | "feature.fs.not_found"
   | "feature.fs.mapping"
   | "feature.fs.readonly_file_buffer"
+  | "feature.magic.auto_mount"
   | "feature.env.include"
   | "feature.env.exclude"
   | "feature.env.load_from_process"
@@ -297,6 +298,13 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
     doc:
       "From a regular expression to what stands in the place of what it matches, with $1 for its groups: paths that " +
       "stand for others, here or at the target; the first that matches",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.magic.auto_mount",
+    kind: "boolean",
+    doc: "Read what lies where the target's volumes are mounted from the target, wherever that is",
+    default: "true",
     group: "What is the target's",
   },
   {

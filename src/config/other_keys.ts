@@ -48,7 +48,6 @@ const FEATURES = [
   operator("feature.db_branches"),
   operator("feature.preview"),
   later("feature.magic.aws", false),
-  later("feature.magic.auto_mount", true),
   later("feature.magic.turbo", false),
 ];
 

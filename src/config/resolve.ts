@@ -41,6 +41,8 @@ export interface Config {
   };
   readonly fsMode: FsMode;
   readonly paths: PathRules;
+  /** Where the target's volumes are mounted is the target's for reading. */
+  readonly isAutoMounting: boolean;
   /** Paths that stand for others. */
   readonly pathMapping: PathMapping;
   readonly isDnsRemote: boolean;
@@ -133,6 +135,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     },
     fsMode: fsModeFor(target, value("feature.fs.mode", "fsMode") ?? "read"),
     ...pathsOf(value, last),
+    isAutoMounting: value("feature.magic.auto_mount", "boolean") ?? true,
     isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
     isHostnameRemote: value("feature.hostname", "boolean") ?? true,
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
@@ -231,6 +234,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.fs.not_found": config.paths.notFound,
     "feature.fs.mapping": Object.fromEntries(config.pathMapping),
     "feature.fs.readonly_file_buffer": undefined,
+    "feature.magic.auto_mount": config.isAutoMounting,
     "feature.env.include": env.include,
     "feature.env.exclude": env.include ? undefined : env.exclude,
     "feature.env.load_from_process": env.isLoadedByProcess,

@@ -116,6 +116,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
         outgoing: { tcp: true, udp: true, ignore_localhost: false },
       },
       hostname: true,
+      magic: { auto_mount: true },
     },
     skip_processes: [],
     skip_build_tools: true,
