@@ -2,7 +2,6 @@
  * What the configuration says of incoming connections. What cannot be is refused here; a filter becomes what the agent runs
  * (src/proto/http_filter.ts has the same shape).
  */
-import type { UserError } from "../base/errors.ts";
 import type { IncomingKey } from "./incoming_options.ts";
 import type { ConfigKey, IncomingMode, ValueKind } from "./options.ts";
 import { compileTable } from "./regex/dfa.ts";
