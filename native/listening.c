@@ -195,7 +195,7 @@ void name_accepted_peer(int fd, const struct endpoint *peer, struct sockaddr *na
 	struct wire_call call;
 	struct endpoint end;
 	struct wire_socket_names_reply reply = { 0 };
-	if (tcp_state(fd) >= 0 && ask_names(fd, peer, &reply, &call) && to_endpoint(reply.peer_address, reply.peer_port, &end))
+	if (ask_names(fd, peer, &reply, &call) && to_endpoint(reply.peer_address, reply.peer_port, &end))
 		put_name(fd, &end, name, length, room);
 }
 

@@ -402,10 +402,10 @@ int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 		return result;
 	if (shim.is_tcp_remote && is_relay(&peer))
 		rename_end(fd, true, name, length, room);
+	else if (shim.is_incoming_remote && tcp_state(fd) >= 0)
+		name_accepted_peer(fd, &peer, name, length, room);
 	else if (unlikely(datagrams_is_relay(&peer)))
 		datagrams_name_end(fd, true, name, length, room);
-	else if (shim.is_incoming_remote)
-		name_accepted_peer(fd, &peer, name, length, room);
 	return result;
 }
 

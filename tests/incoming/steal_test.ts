@@ -46,6 +46,7 @@ test("an IPv6 port is stolen too", async (sandbox) => {
   assert.deepEqual([told["by"], told["path"], told["getsockname"]], ["local", "/six", ["::1", 80]]);
   const mapped = await askThere(sandbox, `http://${sandbox.address}/four`);
   assert.deepEqual([mapped["by"], mapped["getsockname"]], ["local", [`::ffff:${sandbox.address}`, 80]]);
+  assert.equal((mapped["getpeername"] as string[])[0], `::ffff:${sandbox.address}`);
 });
 
 for (const who of ["program", "intproxy", "agent"] as const) {
