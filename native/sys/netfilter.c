@@ -36,6 +36,8 @@
 #define CLASSES 3
 #define FIRST_PRIORITY (-99)
 #define LOOPBACK_INDEX 1 /* of "lo", in every network */
+#define TCP_SYN 0x02	 /* of SYN, ACK, RST and FIN (RFC 9293 3.1) */
+#define TCP_FLAGS 0x17
 #define LOCAL_ROUTE 2	 /* RTN_LOCAL of linux/rtnetlink.h */
 
 static const char *const class_names[CLASSES] = { "mirror", "filtered", "whole" };
@@ -191,6 +193,26 @@ static void must_be_tcp_to(struct batch *batch, uint16_t port)
 	must_equal(batch, &ordered, sizeof ordered);
 }
 
+/* Not the middle of a connection: tracking may begin with our chains, and takes what it meets first for new. */
+static void must_begin_a_connection(struct batch *batch)
+{
+	uint8_t mask = TCP_FLAGS, none = 0, syn = TCP_SYN;
+	struct expression it = begin_expression(batch, "payload");
+	put_u32(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	put_u32(batch, NFTA_PAYLOAD_OFFSET, 13);
+	put_u32(batch, NFTA_PAYLOAD_LEN, 1);
+	end_expression(batch, it);
+	it = begin_expression(batch, "bitwise");
+	put_u32(batch, NFTA_BITWISE_SREG, NFT_REG_1);
+	put_u32(batch, NFTA_BITWISE_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_BITWISE_LEN, 1);
+	put_value(batch, NFTA_BITWISE_MASK, &mask, sizeof mask);
+	put_value(batch, NFTA_BITWISE_XOR, &none, sizeof none);
+	end_expression(batch, it);
+	must_equal(batch, &syn, sizeof syn);
+}
+
 /* Not what is only on its way through (a target may have the node's own network). */
 static void must_be_for_this_host(struct batch *batch)
 {
@@ -301,6 +323,7 @@ static void put_redirect(struct batch *batch, const char *table, const struct re
 	chain_name(chain, rule->class_index, is_output);
 	struct nlattr *expressions = begin_rule(batch, table, chain, rule->comment);
 	must_be_tcp_to(batch, rule->port);
+	must_begin_a_connection(batch);
 	if (is_output)
 		must_leave_by_loopback(batch);
 	else

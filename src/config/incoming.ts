@@ -30,6 +30,8 @@ export interface IncomingConfig {
   /** No others; undefined: all. */
   readonly ports: readonly number[] | undefined;
   readonly isLocalhostIgnored: boolean;
+  /** Connections that exist are reset when a port is stolen. */
+  readonly isFlush: boolean;
 }
 
 type Value = <K extends ValueKind>(key: ConfigKey, kind: K) => Values[K] | undefined;
@@ -52,6 +54,7 @@ export function incomingOf(target: Target, value: Value, last: ReadonlyMap<Confi
     ignoredPorts: ignored ?? [],
     ports,
     isLocalhostIgnored: value(`${PREFIX}.ignore_localhost`, "boolean") ?? false,
+    isFlush: value("agent.flush_connections", "boolean") ?? true,
   };
 }
 
@@ -71,6 +74,7 @@ export function formatIncoming(it: IncomingConfig): Record<IncomingKey, unknown>
     [`${PREFIX}.ignore_ports`]: unlessEmpty(it.ignoredPorts),
     [`${PREFIX}.ports`]: it.ports,
     [`${PREFIX}.ignore_localhost`]: it.isLocalhostIgnored || undefined,
+    "agent.flush_connections": it.isFlush,
   } as Record<IncomingKey, unknown>;
 }
 

@@ -3,18 +3,20 @@ import type { KeyDecl } from "./options.ts";
 
 const PREFIX = "feature.network.incoming";
 
-export type IncomingKey = `feature.network.incoming.${
-  | "http_filter.header_filter"
-  | "http_filter.path_filter"
-  | "http_filter.method_filter"
-  | "http_filter.all_of"
-  | "http_filter.any_of"
-  | "http_filter.ports"
-  | "port_mapping"
-  | "listen_ports"
-  | "ignore_ports"
-  | "ports"
-  | "ignore_localhost"}`;
+export type IncomingKey =
+  | `feature.network.incoming.${
+    | "http_filter.header_filter"
+    | "http_filter.path_filter"
+    | "http_filter.method_filter"
+    | "http_filter.all_of"
+    | "http_filter.any_of"
+    | "http_filter.ports"
+    | "port_mapping"
+    | "listen_ports"
+    | "ignore_ports"
+    | "ports"
+    | "ignore_localhost"}`
+  | "agent.flush_connections";
 
 const group = "What is the target's";
 
@@ -91,5 +93,13 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
     doc: "Whether what the program listens on 127.0.0.0/8 or ::1 stays local",
     default: "false",
     group,
+  },
+  {
+    key: "agent.flush_connections",
+    kind: "boolean",
+    env: "MIRRORD_AGENT_STEALER_FLUSH_CONNECTIONS",
+    doc: "Whether connections that exist are reset when their port is stolen, so that their peers come anew",
+    default: "true",
+    group: "Agent",
   },
 ];

@@ -23,7 +23,6 @@ const AGENT = [
   harmless("agent.metrics"), // there are none
   harmless("agent.exclude_from_mesh"), // the agent listens on loopback only, which no mesh touches
   // All of these are about incoming traffic.
-  later("agent.flush_connections"),
   harmless("agent.external_ip_fix"),
   harmless("agent.nftables"), // always nftables
   later("agent.inject_headers", false),

@@ -106,6 +106,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
       json_log: false,
       privileged: false,
       disable_mesh_sidecar_injection: true,
+      flush_connections: true,
     },
     feature: {
       fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [], mapping: {} },

@@ -73,6 +73,7 @@ const NO_INCOMING: IncomingWishes = {
   ignoredPorts: [],
   ports: undefined,
   isLocalhostIgnored: false,
+  isFlush: false,
 };
 const TERM_GRACE_MS = 2000;
 /** What programs have written is waited for this long while nothing of it moves; the far side's last word this long. */

@@ -221,8 +221,8 @@ export const AGENT = {
   Subscribe: {
     id: 110,
     doc: "incoming TCP connections to this port of the target: stolen, or mirrored. `who` is the run, for others to " +
-      "read. `filter` is JSON (src/proto/http_filter.ts) or empty: every connection. Answered by SubscribeReply",
-    fields: { port: "u16", isSteal: "bool", who: "str", filter: "str" },
+      "read. `filter` is JSON (src/proto/http_filter.ts) or empty: every connection. `isFlush`: connections that exist are reset. Answered by SubscribeReply",
+    fields: { port: "u16", isSteal: "bool", isFlush: "bool", who: "str", filter: "str" },
   },
   SubscribeReply: {
     id: 111,

@@ -12,6 +12,7 @@ const sys = loadSys({
   redirected_dial: { parameters: ["u32", "buffer", "u32", "u32"], result: "i32" },
   redirected_check: { parameters: ["i32", "i32"], result: "i32", name: "redirected_await" },
   redirected_await: { parameters: ["i32", "i32"], result: "i32", nonblocking: true },
+  connections_break_off: { parameters: ["u32"], result: "i32" },
   redirected_close: { parameters: ["i32"], result: "i32" },
 });
 
@@ -106,6 +107,11 @@ export async function dialMarked({ address, port }: Endpoint, mark: number, time
   if (error === 0) return fd;
   sys.redirected_close(fd);
   return error;
+}
+
+/** Resets the connections of a port of this network. How many, or -errno. */
+export function breakOffConnections(port: number): number {
+  return sys.connections_break_off(port);
 }
 
 export function closeDescriptor(fd: number): void {

@@ -158,3 +158,31 @@ connection.recv(1000)`;
     await isGivenBack(sandbox);
   });
 }
+
+for (const isFlush of [true, false]) {
+  test(`connections that exist are ${isFlush ? "reset" : "left alone"} with flush_connections ${isFlush}`, async (sandbox) => {
+    const script = `
+import socket, sys
+peer = socket.create_connection(("127.0.0.1", 80))
+def ask():
+    peer.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    return b"sandbox" in peer.recv(65536)
+print(ask(), end="", flush=True)
+sys.stdin.readline()
+try: print(ask(), end="", flush=True)
+except OSError as error: print(type(error).__name__, end="", flush=True)`;
+    const args = ["--target", String(sandbox.pid), "--net", "--", "python3", "-c", script];
+    const old = new Deno.Command("nsenter", { args, stdin: "piped", stdout: "piped" }).spawn();
+    const output = old.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    assert.equal((await output.read()).value, "True");
+    const configuration = { agent: { flush_connections: isFlush } };
+    await using _server = await startServer(sandbox, { ...STEAL, configuration });
+    const writer = old.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("\n"));
+    await writer.close();
+    const answer = (await output.read()).value;
+    assert.match(answer!, isFlush ? /ConnectionReset|BrokenPipe/ : /^True/);
+    await output.cancel();
+    await old.status;
+  });
+}

@@ -16,7 +16,13 @@ import { ERRNO } from "../../base/errors.ts";
 import { SocketEnd, type StreamEnd } from "../../base/socket_end.ts";
 import { readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
-import { type Arrival, dialMarked, type Endpoint, RedirectListener } from "../../sys/redirected.ts";
+import {
+  type Arrival,
+  breakOffConnections,
+  dialMarked,
+  type Endpoint,
+  RedirectListener,
+} from "../../sys/redirected.ts";
 import { HttpConnection } from "./http/exchange.ts";
 import { FilteredRoutes } from "./http/routes.ts";
 import { MirrorEnd } from "./mirror_end.ts";
@@ -40,6 +46,8 @@ export interface IncomingClient {
 export interface Wish {
   readonly port: number;
   readonly isSteal: boolean;
+  /** Connections that exist are reset, so that their peers come anew. */
+  readonly isFlush: boolean;
   readonly who: string;
   readonly filter: string;
 }
@@ -116,11 +124,18 @@ export class Incoming {
     // Another may have asked for the same at the same moment: the older one keeps it.
     const winner = isWhole(subscription) ? this.#stealerOf(port, opened, "older") : undefined;
     if (status === 0 && winner === undefined) {
+      if (wish.isFlush) this.#flush(port);
       this.#log(`Port ${port} is ${wish.isSteal ? "stolen" : "mirrored"} by ${wish.who}`);
       return WELCOME;
     }
     this.#remove((it) => it === subscription);
     return winner === undefined ? noRedirect(port, status) : stolen(port, winner);
+  }
+
+  #flush(port: number): void {
+    const count = breakOffConnections(port);
+    if (count < 0) this.#log(`Connections to port ${port} that exist stay with the target: error ${-count}`);
+    else if (count > 0) this.#log(`${count} connections to port ${port} were reset`);
   }
 
   unsubscribe(client: IncomingClient, port: number): void {

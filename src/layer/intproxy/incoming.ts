@@ -193,7 +193,8 @@ export class Incoming {
     const isSteal = this.#wishes.mode === "steal";
     const { who, filterPorts } = this.#wishes;
     const filter = !filterPorts || filterPorts.includes(port) ? this.#wishes.filter : "";
-    const wish = { type: "Subscribe", port, isSteal, who, filter } as const;
+    const isFlush = isSteal && this.#wishes.isFlush;
+    const wish = { type: "Subscribe", port, isSteal, isFlush, who, filter } as const;
     const verdict = await this.#agent.ask(wish, (it) => it ? { errno: it.errno, error: it.error } : undefined);
     if (verdict?.errno === 0) {
       this.#log(`port ${port} of the target is ${isSteal ? "stolen" : "mirrored"}`);
