@@ -1,6 +1,6 @@
 /** What goes wrong at the target, with the agent, or with us: each ends in the right errno or the right end, and nothing hangs. */
 import assert from "node:assert/strict";
-import { endOf, spawnMirrord } from "../support/mirrord.ts";
+import { spawnMirrord } from "../support/mirrord.ts";
 import { eventually } from "../support/sandbox.ts";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
 
