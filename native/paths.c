@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #define TEXT(literal) { literal, sizeof literal - 1 }
 
@@ -86,7 +87,8 @@ static bool ends_with(const char *path, size_t length, struct text text)
 	return length >= text.length && memcmp(path + length - text.length, text.at, text.length) == 0;
 }
 
-static bool has_code_component(const char *path, size_t length)
+/* The length of the directory in which a component of code lies ("/x" of "/x/node_modules/y"), or 0. */
+static size_t code_component(const char *path, size_t length)
 {
 	static const struct text names[] = { TEXT("node_modules"), TEXT(".tool-versions"), TEXT(".asdf") };
 	for (size_t from = 1; from < length;) {
@@ -94,32 +96,65 @@ static bool has_code_component(const char *path, size_t length)
 		size_t end = slash ? (size_t)(slash - path) : length;
 		for (size_t at = 0; at < sizeof names / sizeof *names; at++)
 			if (equals(path + from, end - from, names[at]))
-				return true;
+				return from;
 		/* Pipes of the .NET runtime: clr-debug-pipe-…, dotnet-diagnostic-… */
 		bool is_clr = end - from > 10 && memcmp(path + from, "clr-", 4) == 0;
 		if (is_clr && memmem(path + from, end - from, "-pipe-", 6))
-			return true;
+			return from;
 		from = end + 1;
 	}
-	return false;
+	return 0;
 }
 
-static bool is_code(const char *path, size_t length)
+/* The same for what is code by its name, with the slash at its end. */
+static size_t code_directory(const char *path, size_t length)
 {
 	static const struct text endings[] = {
 		TEXT("/package.json"), TEXT("venv.cfg"), TEXT("jvm.cfg"), TEXT("/.yarnrc"), TEXT("/.yarnrc.yml"),
 	};
 	const char *name = memrchr(path, '/', length);
 	const char *dot = memrchr(name, '.', length - (size_t)(name - path));
+	size_t directory = (size_t)(name - path) + 1;
 	if (dot && is_code_suffix(dot + 1, length - (size_t)(dot + 1 - path)))
-		return true;
+		return directory;
 	/* libx.so.6 */
 	if (dot && memmem(name, length - (size_t)(name - path), ".so.", 4))
-		return true;
+		return directory;
 	for (size_t at = 0; at < sizeof endings / sizeof *endings; at++)
 		if (ends_with(path, length, endings[at]))
-			return true;
-	return has_code_component(path, length);
+			return directory;
+	return code_component(path, length);
+}
+
+static bool is_here(const char *path, size_t length)
+{
+	char terminated[WIRE_PATH_BYTES];
+	if (length == 0 || length >= sizeof terminated)
+		return length == 0;
+	memcpy(terminated, path, length);
+	terminated[length] = '\0';
+	long result = kernel(SYS_faccessat, AT_FDCWD, terminated, F_OK);
+	if (result == -ENOENT) { /* a link that leads nowhere is here */
+		struct stat st;
+		result = kernel(SYS_newfstatat, AT_FDCWD, terminated, &st, AT_SYMLINK_NOFOLLOW);
+	}
+	return result != -ENOENT && result != -ENOTDIR;
+}
+
+/* Code is this machine's where this machine has it, or would put it. Above the directory in which the program was started
+ * interpreters look for more of it (node_modules, package.json) at every start: there it is never the target's. */
+static bool is_code_of_ours(const char *path, size_t length, bool is_write)
+{
+	size_t directory = code_directory(path, length);
+	if (directory == 0)
+		return false;
+	struct text parent = { path, directory - 1 };
+	if (directory == 1 || is_within(shim.launch_directory.at, shim.launch_directory.length, parent))
+		return true;
+	if (is_here(path, length))
+		return true;
+	const char *slash = memrchr(path, '/', length);
+	return is_write && is_here(path, (size_t)(slash - path));
 }
 
 static struct decision decided(enum outcome outcome, enum rule rule)
@@ -165,7 +200,7 @@ static struct decision decide_by_nature(const char *path, size_t length, bool is
 		return decided(LOCAL, RULE_PROGRAM);
 	if (is_home_dotfile(path, length))
 		return decided(LOCAL, RULE_HOME_DOTFILE);
-	if (is_code(path, length))
+	if (is_code_of_ours(path, length, is_write))
 		return decided(LOCAL, RULE_CODE);
 	if (shim.fs_mode == FS_LOCAL_WITH_OVERRIDES)
 		return decided(LOCAL, RULE_MODE_OVERRIDES);

@@ -31,7 +31,7 @@ enum rule {
 	RULE_SYSTEM_DIRECTORY, /* /usr, /proc and the like */
 	RULE_PROGRAM,
 	RULE_HOME_DOTFILE,
-	RULE_CODE, /* files that are code by their name */
+	RULE_CODE, /* files that are code by their name, and are here */
 	RULE_MODE_OVERRIDES, /* mode localwithoverrides, and nothing overrides */
 	RULE_WRITE, /* mode read, and it is not for reading */
 	RULE_MODE_REMOTE, /* mode read or write, and no rule said otherwise */

@@ -136,9 +136,11 @@ async function keptAgent(wanted: Wanted, progress: Progress, undo: AsyncDisposab
 /** How long an agent waits for its first client, when nobody says. */
 const COMMUNICATION_TIMEOUT_SECONDS = 30;
 
-function specOf({ agent }: Config): AgentSpec {
+function specOf({ agent, ...config }: Config): AgentSpec {
   return {
     ...agent,
+    isWriting: config.fsMode === "write" || config.paths.readWrite.length > 0,
+    takesIncoming: config.incoming.mode !== "off",
     image: agentImage(agent.image, VERSION),
     communicationTimeoutSeconds: agent.communicationTimeoutSeconds ?? COMMUNICATION_TIMEOUT_SECONDS,
     isQuiet: agent.logLevel === "off",

@@ -58,7 +58,7 @@ const WHY: Readonly<Record<Rule, string>> = {
   "system-directory": "in a directory of the system: programs, libraries, devices",
   "program": "the program itself",
   "home-dotfile": "a file of yours whose name begins with a dot",
-  "code": "code, by its name",
+  "code": "code by its name, which this machine has",
   "mode-overrides": "feature.fs is localwithoverrides, and nothing says otherwise",
   "write": "feature.fs is read, and nothing says otherwise: what is written stays on this machine",
   "mode-remote": "nothing says otherwise: feature.fs is read or write",

@@ -56,8 +56,8 @@ A file with \`{{ … }}\` in it is rendered first, in the part of Tera's languag
 4. For reading, where the target's volumes are mounted: the target's.
 5. Your own cloud credentials (\`~/.config/gcloud\`, \`~/.kube\`, \`~/.azure\`): not there.
 6. For reading, /etc/hosts, /etc/resolv.conf, /etc/hostname, /etc/ssl/certs: the target's.
-7. The directory the program is started in, $TMPDIR, directories of the system, dot files in your home, code by its name, the program
-   itself: this machine's.
+7. The directory the program is started in, $TMPDIR, directories of the system, dot files in your home, the program itself, and code by
+   its name where this machine has it: this machine's.
 8. In mode \`localwithoverrides\` this machine's; in mode \`read\` the target's for reading; in mode \`write\` the target's.
 
 Patterns are regular expressions as Rust's regex crate has them (no look-around, no back-references). Those of 3 match anywhere in the

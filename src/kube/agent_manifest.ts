@@ -1,7 +1,7 @@
 /**
  * What runs the agent, as data: a Job, or an ephemeral container of the target's pod. It asks for as little as the agent
- * gets along with: without a target it has no rights at all, with one it has hostPID (as a Job) and ten capabilities; it
- * mounts nothing of the node, and is privileged only when the user says so.
+ * gets along with: without a target it has no rights at all, with one it has hostPID (as a Job) and five capabilities, and
+ * those that writing files and incoming traffic take where the run may do that; it mounts nothing of the node, and is privileged only when the user says so.
  */
 
 /** What the user may say of it; docs/config.md has the meanings. */
@@ -25,6 +25,9 @@ export interface AgentSpec {
   readonly serviceAccount: string | undefined;
   readonly priorityClass: string | undefined;
   readonly isPrivileged: boolean;
+  /** What runs may do with the agent beyond reading, connecting and asking names. */
+  readonly isWriting: boolean;
+  readonly takesIncoming: boolean;
   readonly disabledCapabilities: readonly string[];
   readonly isMeshInjectionDisabled: boolean;
   readonly securityContext: Readonly<Record<string, unknown>>;
@@ -57,12 +60,16 @@ const TARGETED_CAPABILITIES = [
   "SYS_ADMIN", // setns(2): the target's network and host name
   "SYS_PTRACE", // /proc/PID/root, /proc/PID/environ, /proc/PID/ns of a process that is not ours
   "DAC_READ_SEARCH", // files that only their owner may read, as root in the target may; and /proc/PID/environ
+  "SETUID", // files as a target that is not root: setfsuid(2)
+  "SETGID", // the same for its groups
+];
+const WRITING_CAPABILITIES = [
   "DAC_OVERRIDE", // files that root in the target may write, whosever they are
   "CHOWN", // the same for whom it may give them to,
   "FOWNER", // whose mode and times it may set,
   "FSETID", // and with which set-id bits
-  "SETUID", // files as a target that is not root: setfsuid(2)
-  "SETGID", // the same for its groups
+];
+const INCOMING_CAPABILITIES = [
   "NET_ADMIN", // redirects of the target's ports: nftables in its network, SO_MARK
 ];
 
@@ -163,7 +170,12 @@ function container(
 }
 
 function securityContext(spec: AgentSpec, isTargeted: boolean): object {
-  const capabilities = TARGETED_CAPABILITIES.filter((it) => !spec.disabledCapabilities.includes(it));
+  const needed = [
+    ...TARGETED_CAPABILITIES,
+    ...(spec.isWriting ? WRITING_CAPABILITIES : []),
+    ...(spec.takesIncoming ? INCOMING_CAPABILITIES : []),
+  ];
+  const capabilities = needed.filter((it) => !spec.disabledCapabilities.includes(it));
   const rights = isTargeted
     ? { runAsUser: 0, capabilities: { drop: ["ALL"], add: capabilities } }
     : { runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, capabilities: { drop: ["ALL"] } };

@@ -82,24 +82,32 @@ Deno.test("agentJobManifest() with a target asks for the node's processes and fi
           runAsUser: 0,
           capabilities: {
             drop: ["ALL"],
-            add: [
-              "SYS_ADMIN",
-              "SYS_PTRACE",
-              "DAC_READ_SEARCH",
-              "DAC_OVERRIDE",
-              "CHOWN",
-              "FOWNER",
-              "FSETID",
-              "SETUID",
-              "SETGID",
-              "NET_ADMIN",
-            ],
+            add: ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID"],
           },
         }),
       ],
     }),
   );
 });
+
+for (
+  const [what, spec, added] of [
+    ["writes files", { isWriting: true }, ["DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID"]],
+    ["takes incoming traffic", { takesIncoming: true }, ["NET_ADMIN"]],
+  ] as const
+) {
+  Deno.test(`agentJobManifest() asks for ${added.join(", ")} when the run ${what}`, () => {
+    const add = (more: object) => {
+      const manifest = agentJobManifest({ ...JOB, target: { node: "n", containerId: "c" } }, {
+        ...AGENT_SPEC,
+        ...more,
+      });
+      const found = /"add":(\[.*?\])/.exec(JSON.stringify(manifest));
+      return JSON.parse(found![1]!) as string[];
+    };
+    assert.deepEqual(add(spec).filter((it) => !add({}).includes(it)), added);
+  });
+}
 
 Deno.test("agentJobManifest() never mounts anything and is not privileged unless told to be", () => {
   for (const target of [undefined, { node: "n", containerId: "c" }]) {
@@ -174,7 +182,7 @@ const ROWS: { says: Partial<AgentSpec>; path: string; target?: typeof TARGET; ex
     says: { disabledCapabilities: ["SYS_ADMIN", "NET_ADMIN"] },
     path: `${CONTAINER}.securityContext.capabilities.add`,
     target: TARGET,
-    expected: ["SYS_PTRACE", "DAC_READ_SEARCH", "DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID", "SETUID", "SETGID"],
+    expected: ["SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID"],
   },
   {
     says: {
@@ -220,18 +228,7 @@ Deno.test("ephemeralPatch() adds one container that shares the target's processe
       runAsNonRoot: false,
       capabilities: {
         drop: ["ALL"],
-        add: [
-          "SYS_ADMIN",
-          "SYS_PTRACE",
-          "DAC_READ_SEARCH",
-          "DAC_OVERRIDE",
-          "CHOWN",
-          "FOWNER",
-          "FSETID",
-          "SETUID",
-          "SETGID",
-          "NET_ADMIN",
-        ],
+        add: ["SYS_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SETUID", "SETGID"],
       },
     },
   }]);

@@ -83,37 +83,61 @@ const LOCAL = [
   "/srv/bin/program",
   "/srv/me/.bashrc",
   "/srv/me/.cache/x",
-  "/app/lib.so",
-  "/app/lib.so.6",
-  "/app/x.py",
-  "/app/x.pyc",
-  "/app/x.js",
-  "/app/x.sh",
-  "/app/x.rb",
-  "/app/x.d",
-  "/app/x.jar",
-  "/app/x.class",
-  "/app/x.pth",
-  "/app/x.plist",
-  "/app/x.pdb",
-  "/app/x.dll",
-  "/app/pyvenv.cfg",
-  "/app/jvm.cfg",
-  "/app/package.json",
-  "/app/.yarnrc",
-  "/app/node_modules/x/readme",
-  "/app/node_modules",
-  "/app/.tool-versions",
-  "/app/.asdf/x",
-  "/app/clr-debug-pipe-1-2-in",
+];
+
+/** Code by its name. */
+const CODE = [
+  "lib.so",
+  "lib.so.6",
+  "x.py",
+  "x.pyc",
+  "x.js",
+  "x.sh",
+  "x.rb",
+  "x.d",
+  "x.jar",
+  "x.class",
+  "x.pth",
+  "x.plist",
+  "x.pdb",
+  "x.dll",
+  "pyvenv.cfg",
+  "jvm.cfg",
+  "package.json",
+  ".yarnrc",
+  "node_modules/x/readme",
+  "node_modules",
+  ".tool-versions",
+  ".asdf/x",
+  "clr-debug-pipe-1-2-in",
 ];
 
 Deno.test("paths are the target's when no rule keeps them local", async () => {
   assert.deepEqual((await decide(REMOTE)).remote, REMOTE);
 });
 
-Deno.test("paths of code, of the system, of the user and of the project stay local", async () => {
+Deno.test("paths of the system, of the user and of the project stay local", async () => {
   assert.deepEqual((await decide(LOCAL)).remote, []);
+});
+
+/** A new directory where no other rule keeps paths local. */
+const CODE_DIRECTORY = await Deno.makeTempDir({ dir: "/srv" }).catch(() => undefined);
+if (CODE_DIRECTORY) globalThis.addEventListener("unload", () => Deno.removeSync(CODE_DIRECTORY, { recursive: true }));
+
+Deno.test({
+  name: "code that is on this machine is this machine's, other code the target's" +
+    (CODE_DIRECTORY ? "" : " (needs the right to make a directory in /srv)"),
+  ignore: !CODE_DIRECTORY,
+}, async () => {
+  const paths = CODE.map((name) => `${CODE_DIRECTORY}/${name}`);
+  assert.deepEqual((await decide(paths)).remote, paths);
+  // Interpreters look for code in all directories above the one in which they start.
+  assert.deepEqual((await decide(paths, { launchDirectory: utf8(`${CODE_DIRECTORY}/project`) })).remote, []);
+  for (const path of paths) {
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    await Deno.writeTextFile(path, "").catch(() => {}); // a directory by now
+  }
+  assert.deepEqual((await decide(paths)).remote, []);
 });
 
 // Row U03

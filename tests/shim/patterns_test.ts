@@ -106,7 +106,7 @@ for (
     { path: "/etc/passwd", isWrite: false, rule: "system-directory" },
     { path: "/srv/bin/program", isWrite: false, rule: "program" },
     { path: "/srv/me/.bashrc", isWrite: false, rule: "home-dotfile" },
-    { path: "/data/x.py", isWrite: false, rule: "code" },
+    { path: "/x.py", isWrite: false, rule: "code" },
     { path: "/data/x", isWrite: false, rule: "mode-remote" },
     { path: "/there/", isWrite: false, rule: "local-pattern" },
     { path: "/there", isWrite: false, rule: "mode-remote" },

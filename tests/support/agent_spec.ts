@@ -18,6 +18,8 @@ export const AGENT_SPEC: AgentSpec = {
   serviceAccount: undefined,
   priorityClass: undefined,
   isPrivileged: false,
+  isWriting: false,
+  takesIncoming: false,
   disabledCapabilities: [],
   isMeshInjectionDisabled: true,
   securityContext: {},
