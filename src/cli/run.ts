@@ -33,7 +33,8 @@ import { StartSignals } from "./start_signals.ts";
 import shim from "../../native/out/shim.so" with { type: "bytes" };
 
 /** Becomes the program. Returns an exit code only for a signal that came before; errors are thrown. */
-export async function runProgram(loaded: LoadedConfig, name: string, args: readonly string[]): Promise<number> {
+export async function runProgram(said: LoadedConfig, name: string, args: readonly string[]): Promise<number> {
+  const loaded = { ...said, config: withoutOwnTraffic(said.config) };
   const { config } = loaded;
   const environment = userEnvironment();
   refuseNested(environment);
@@ -168,6 +169,22 @@ async function reachableAgent(
   }
   const { agentInCluster } = await import("./cluster.ts");
   return await agentInCluster(config, target, progress, undo, signal);
+}
+
+/** In a network of one's own there is nobody to take traffic from: it would go round in circles. */
+function withoutOwnTraffic(config: Config): Config {
+  const { target, incoming } = config;
+  if (target.kind !== "process" || networkOf(String(target.pid)) !== networkOf("self")) return config;
+  return { ...config, incoming: { ...incoming, mode: "off" } };
+}
+
+/** Names the network namespace of a process; undefined where that is not to be known. */
+function networkOf(pid: string): string | undefined {
+  try {
+    return Deno.readLinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** For others to read who find the target's port taken. */

@@ -60,6 +60,11 @@ test("what was chosen is said: files, names, connections, variables", async (tar
   assert.match(stderr, /^\* env: all environment variables but these will be fetched: A, B\*$/m);
 });
 
+test("no traffic is taken from a target in the network that the program is in", async () => {
+  const { stderr } = await exec(["-t", `process/${Deno.pid}`, "true"], { env: { MIRRORD_PROGRESS_MODE: "dumb" } });
+  assert.match(stderr, /^\* incoming: incoming traffic stays local$/m);
+});
+
 test("on a terminal there is a spinner, and it leaves a clean line", async (target) => {
   const typed = `${MIRRORD} exec -t ${target} echo done`;
   const options = { args: ["-qec", typed, "/dev/null"], env: { MIRRORD_PROGRESS_MODE: "standard" } } as const;
