@@ -4,6 +4,7 @@
  * Needs root (process/PID targets) and dist/mirrord; what needs Kubernetes is left out, and said so, when KUBECONFIG (or the
  * test cluster's kubeconfig) reaches none. Images are loaded by tests/cluster, so the cluster part is for that cluster.
  */
+import { measureDelay } from "./delay.ts";
 import { measureMemory } from "./memory.ts";
 import { markdownTable, type Row } from "./measure.ts";
 import { measureNetwork } from "./network.ts";
@@ -36,6 +37,7 @@ async function main(): Promise<number> {
     say(markdownTable(more) + "\n");
   };
   add(await measureStart(bench));
+  add(await measureDelay());
   if (await hasCluster(bench)) {
     add(await measureClusterStart(bench));
     add(await measureNetwork(bench));

@@ -32,8 +32,12 @@ export class Whole implements AsyncDisposable {
   readonly #stop = new AbortController();
   #intproxy: Intproxy | undefined;
 
-  private constructor(readonly tree: string, readonly directory: string, readonly shim: string) {
-    const [near, far] = duplexPair();
+  private constructor(
+    readonly tree: string,
+    readonly directory: string,
+    readonly shim: string,
+    [near, far]: ReturnType<typeof duplexPair>,
+  ) {
     this.#root = openRoot(cString(tree));
     const target = {
       pid: undefined,
@@ -59,12 +63,13 @@ export class Whole implements AsyncDisposable {
   readonly near: ReturnType<typeof spyOn>;
 
   /** `files` by their paths at the target; `now` is the intproxy's clock; `settings` differ from USER_SETTINGS,
-   * `options` from those below. */
+   * `options` from those below; `link` joins intproxy and agent. */
   static async start(
     files: Record<string, string | Uint8Array>,
     now?: () => number,
     settings: Partial<typeof USER_SETTINGS> = {},
     options: Partial<IntproxyOptions> = {},
+    link = duplexPair(),
   ): Promise<Whole> {
     const tree = await Deno.makeTempDir();
     for (const [path, contents] of Object.entries(files)) {
@@ -74,7 +79,7 @@ export class Whole implements AsyncDisposable {
     const output = new URL("../../native/out/shim-session.so", import.meta.url).pathname;
     // First the shim, which takes long: a directory that nobody holds yet must not grow old.
     const shim = await (shimPath ??= compile("shim.so", { output }));
-    const whole = new Whole(tree, await makeSessionDirectory(), shim);
+    const whole = new Whole(tree, await makeSessionDirectory(), shim, link);
     await whole.#begin(now, settings, options);
     return whole;
   }
