@@ -30,6 +30,7 @@ int32_t mirrord_explain_path(const uint8_t *settings, uint32_t size, const char 
 	into->length = place.outcome == REMOTE ? place.path.length : 0;
 	if (into->length > sizeof into->path)
 		return -EINVAL;
-	memcpy(into->path, place.path.at, into->length);
+	if (into->length > 0)
+		memcpy(into->path, place.path.at, into->length);
 	return 0;
 }
