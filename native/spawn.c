@@ -57,7 +57,7 @@ bool spawn_needs_rewriting(const posix_spawn_file_actions_t *given)
 
 /* Where the child will be when an action is done. */
 struct whereabouts {
-	_Alignas(8) _Alignas(16) bool is_moved;
+	_Alignas(16) bool is_moved;
 	bool is_unknown;
 	char path[WIRE_PATH_BYTES];
 };
