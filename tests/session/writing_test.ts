@@ -93,6 +93,49 @@ Deno.test("two processes that append do not lose each other's lines", async () =
   assert.equal(new Set(lines).size, 400);
 });
 
+Deno.test("what a program appends is not lost when others of the run open the log, whatever for", async () => {
+  await using whole = await start();
+  for (const mode of ["r", "r+", "a+"]) {
+    const script = `import os
+open("/data/log", "w").write("start\\n")
+pid = os.fork()
+if pid == 0:
+    log = os.open("/data/log", os.O_WRONLY | os.O_APPEND)
+    for i in range(1500): os.write(log, b"line %d\\n" % i)
+    os._exit(0)
+right = "start\\n" + "".join("line %d\\n" % i for i in range(1500))
+while os.waitpid(pid, os.WNOHANG) == (0, 0):
+    with open("/data/log", "${mode}") as f:
+        f.seek(0)
+        seen = f.read()
+    if not right.startswith(seen): print("wrong", repr(seen[-50:]))
+print(open("/data/log").read() == right)
+`;
+    const { stdout } = await python(whole, script);
+    assert.deepEqual([mode, stdout, at(whole, "/data/log").split("\n").length], [mode, "True\n", 1502]);
+  }
+});
+
+Deno.test("a counter under a lock counts whoever opens the file as another lets go of it", async () => {
+  await using whole = await start();
+  const script = `import fcntl, os
+open("/data/counter", "w").close()
+for _ in range(4):
+    if os.fork() == 0:
+        for _ in range(40):
+            with open("/data/counter", "r+") as f:
+                fcntl.lockf(f, fcntl.LOCK_EX)
+                n = int(f.read() or 0)
+                f.seek(0); f.truncate(); f.write(str(n + 1)); f.flush()
+                fcntl.lockf(f, fcntl.LOCK_UN)
+        os._exit(0)
+for _ in range(4): os.wait()
+print(open("/data/counter").read())
+`;
+  assert.equal((await python(whole, script)).stdout, "160\n");
+  assert.equal(at(whole, "/data/counter"), "160");
+});
+
 Deno.test("a forked child shares the offset", async () => {
   await using whole = await start();
   await python(

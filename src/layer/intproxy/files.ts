@@ -123,23 +123,36 @@ export class Files implements Disposable {
     const observe = this.#snapshots.observer(message.path);
     const path = message.path.slice();
     const { flags } = message;
+    const since = this.#writing?.moment() ?? 0;
+    const again = ({ isWhole, handle }: Opened) => {
+      if (!isWhole) this.#agent.tell({ type: "CloseHandle", handle });
+      this.#open({ ...message, path }, id, shim);
+    };
     this.#agent.request({ ...message, inlineBytes: LAYER_LIMITS.inlineBytes }, (answer) => {
       if (!answer) return failure(ERRNO.EIO);
       observe?.(answer.errno, answer.stat);
       if (answer.errno === 0) this.paths.opened(answer.stat, path);
       const opening = { path, flags };
-      if (!this.#isWritten(answer, id, shim, opening)) this.#opened(answer, answer.data, id, shim, opening);
+      if (this.#isWritten(answer, id, shim, opening, again)) return;
+      if (answer.errno === 0 && this.#writing?.hasGoneSince(answer.stat, since)) return again(answer);
+      this.#opened(answer, answer.data, id, shim, opening);
     });
   }
 
   /** A file that the run writes is opened as it is written. */
-  #isWritten(answer: Opened & { data: Uint8Array }, id: number, shim: ShimConnection, asked: Asked): boolean {
+  #isWritten(
+    answer: Opened & { data: Uint8Array },
+    id: number,
+    shim: ShimConnection,
+    asked: Asked,
+    again: (answer: Opened) => void,
+  ): boolean {
     const file = answer.errno === 0 ? this.#writing?.find(answer.stat) : undefined;
     if (!file) return false;
     const { stat, handle } = answer;
     const data = answer.data.slice();
     const alone = { ...answer };
-    const orElse = () => this.#opened(alone, data, id, shim, asked);
+    const orElse = (isGone: boolean) => isGone ? again(alone) : this.#opened(alone, data, id, shim, asked);
     this.#writing?.handOut(file, { stat, data, restHandle: answer.isWhole ? 0n : handle }, id, shim, orElse);
     return true;
   }

@@ -7,14 +7,14 @@
  */
 import { ERRNO } from "../../base/errors.ts";
 import { AGENT_LIMITS, WRITE } from "../../proto/agent.ts";
-import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
 import { LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
 import { NO_STAT, type Stat } from "../../proto/schema.ts";
 import { Shelf } from "../../sys/shelf.ts";
 import type { AgentClient } from "./agent_client.ts";
-import { layerCodec, type ShimConnection } from "./shim_connection.ts";
+import { Departed } from "./departed.ts";
+import type { ShimConnection } from "./shim_connection.ts";
 import { Rings } from "./writes.ts";
-import { WrittenFile, type WrittenFileParts } from "./written_file.ts";
+import { keyOf, nameOf, WrittenFile, type WrittenFileParts } from "./written_file.ts";
 
 type WritingRequest = Extract<
   LayerMessage,
@@ -24,7 +24,9 @@ type WritingRequest = Extract<
 const O_ACCMODE = 3;
 const O_WRONLY = 1;
 const O_TRUNC = 0o1000;
+const O_EXCL = 0o200;
 const O_APPEND = 0o2000;
+const O_TMPFILE = 0o20200000;
 const TICK_MS = 50;
 /** What a program opens for reading and writing comes whole; beyond this size that is EFBIG. */
 const MOST_FETCHED_BYTES = 4 * 2 ** 30;
@@ -51,6 +53,7 @@ export class Writing {
   readonly #byNumber = new Map<bigint, WrittenFile>();
   readonly #running = new Set<Promise<void>>();
   readonly #log: (line: string) => void;
+  readonly #departed = new Departed();
   #lastNumber = 0n;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Called when something at the target changes. */
@@ -105,6 +108,16 @@ export class Writing {
     return this.#byInode.get(keyOf(stat));
   }
 
+  /** To be asked before an open goes to the agent, for `hasGoneSince`. */
+  moment(): number {
+    return this.#departed.moment();
+  }
+
+  /** The run wrote it then, and does not now: what the agent read since may be older than what was written. */
+  hasGoneSince(stat: Stat, moment: number): boolean {
+    return this.#departed.hasSince(keyOf(stat), moment);
+  }
+
   /** A request may change what the agent said of files. */
   doubtStats(): void {
     for (const file of this.#byNumber.values()) file.statAt = -Infinity;
@@ -125,11 +138,17 @@ export class Writing {
     });
   }
 
-  /** Answers an Open for reading with a file that is being written; `orElse` when it is not any more. */
-  handOut(file: WrittenFile, contents: Contents, id: number, shim: ShimConnection, orElse: () => void): void {
+  /** Answers an Open for reading with a file that is being written; otherwise by `orElse`: whether it has gone now. */
+  handOut(
+    file: WrittenFile,
+    contents: Contents,
+    id: number,
+    shim: ShimConnection,
+    orElse: (isGone: boolean) => void,
+  ): void {
     this.#run(file.alone(async () => {
-      if (file.isGone) return orElse();
-      const errno = file.hasContents ? 0 : await this.#takeContents(file, contents);
+      const errno = file.isGone || file.hasContents ? 0 : await this.#complete(file, contents);
+      if (errno === undefined || file.isGone) return orElse(file.isGone);
       if (contents.restHandle !== 0n) this.#agent.tell({ type: "CloseHandle", handle: contents.restHandle });
       if (errno === 0) file.promise();
       const answer = { stat: contents.stat, isWhole: true, handle: file.number, data: NOTHING };
@@ -169,6 +188,7 @@ export class Writing {
     if (path.length >= LAYER_LIMITS.pathBytes) return failure(ERRNO.ENAMETOOLONG);
     const isAppending = (flags & (O_ACCMODE | O_APPEND)) === (O_WRONLY | O_APPEND);
     const inlineBytes = (flags & O_TRUNC) !== 0 || isAppending ? 0 : LAYER_LIMITS.inlineBytes;
+    const since = this.moment();
     this.#agent.request({ type: "OpenWriting", path, flags, mode, umask, inlineBytes }, (answer) => {
       this.onChange();
       if (!answer) return failure(ERRNO.EIO);
@@ -177,8 +197,10 @@ export class Writing {
       this.onOpened(stat, path);
       const contents = { stat, restHandle, data: answer.data.slice() };
       this.#run((async () => {
-        const file = await this.#opened(contents, handle, flags);
+        const mayBeOld = (flags & O_EXCL) === 0 && (flags & O_TMPFILE) !== O_TMPFILE;
+        const file = await this.#opened(contents, handle, flags, mayBeOld ? since : Infinity);
         if (restHandle !== 0n) this.#agent.tell({ type: "CloseHandle", handle: restHandle });
+        if (file === undefined) return this.#open({ ...message, path }, id, shim);
         if (typeof file === "number") return failure(file);
         shim.send({ type: "OnShelf", errno: 0, file: file.number }, id);
         this.#tickSoon();
@@ -186,8 +208,16 @@ export class Writing {
     });
   }
 
-  /** The file, new or known, ready to be fetched; or an errno, and the handle is closed. */
-  async #opened(contents: Contents, handle: bigint, flags: number): Promise<WrittenFile | number> {
+  /**
+   * The file, new or known, ready to be fetched; or an errno, or undefined when the contents may be older than what a
+   * writer wrote who has gone since; then the handle is closed.
+   */
+  async #opened(
+    contents: Contents,
+    handle: bigint,
+    flags: number,
+    since: number,
+  ): Promise<WrittenFile | number | undefined> {
     let known = this.find(contents.stat);
     for (; known; known = this.find(contents.stat)) {
       const file = known;
@@ -195,6 +225,10 @@ export class Writing {
         file.isGone ? Promise.resolve(undefined) : this.#join(file, contents, handle, flags)
       );
       if (errno !== undefined) return errno || file;
+    }
+    if (this.#departed.hasSince(keyOf(contents.stat), since)) {
+      this.#closeAtAgent(handle);
+      return undefined;
     }
     const file = new WrittenFile(++this.#lastNumber, contents.stat, this.#parts);
     const status = this.#shelf.put(file.number, nameOf(file));
@@ -224,14 +258,21 @@ export class Writing {
   }
 
   /** Another open of a file that is being written. */
-  async #join(file: WrittenFile, contents: Contents, handle: bigint, flags: number): Promise<number> {
+  async #join(
+    file: WrittenFile,
+    contents: Contents,
+    handle: bigint,
+    flags: number,
+  ): Promise<number | undefined> {
     const canWrite = (flags & O_ACCMODE) !== 0;
     const isAppending = (flags & O_APPEND) !== 0;
     const isAppendingAlone = isAppending && (flags & O_ACCMODE) === O_WRONLY;
     let errno = 0;
     if ((flags & O_TRUNC) !== 0) errno = -file.resized(0);
     else if (!isAppendingAlone && (!file.hasContents || (file.isAppending && !isAppending))) {
-      errno = await this.#takeContents(file, contents);
+      const completed = file.hasContents ? 0 : await this.#complete(file, contents);
+      if (file.isGone) return undefined;
+      errno = completed ?? await this.#takeContents(file, contents);
     }
     // A handle that can write anywhere is better than one that appends, and that is better than none.
     const isBetter = canWrite && (!file.canWrite || (file.isAppending && !isAppending));
@@ -243,6 +284,23 @@ export class Writing {
     } else this.#closeAtAgent(handle);
     if (errno === 0) file.promise();
     return errno;
+  }
+
+  /**
+   * Puts what was in the target's file before into one that was only appended to; 0 or an errno. Programs go on appending
+   * meanwhile, so no byte of theirs is touched. Undefined: others at the target appended as well, or it is gone now.
+   */
+  async #complete(file: WrittenFile, { stat, data, restHandle }: Contents): Promise<number | undefined> {
+    const errno = await file.sweep({ then: WRITE.stat, isAwaited: false });
+    if (errno !== 0) return errno;
+    const until = file.before;
+    if (file.isGone || !file.isAlone || Number(stat.size) < until) return undefined;
+    if (until > MOST_FETCHED_BYTES) return ERRNO.EFBIG;
+    const begun = data.subarray(0, until);
+    const failure = -this.#shelf.fill(file.number, 0, begun) ||
+      (restHandle === 0n ? 0 : await this.#fetch(file, restHandle, begun.length, until));
+    file.hasContents = failure === 0;
+    return failure;
   }
 
   /** Puts the target's contents into the file; 0 or an errno. */
@@ -316,6 +374,7 @@ export class Writing {
   #forget(file: WrittenFile): void {
     if (!this.#byNumber.delete(file.number)) return;
     this.#byInode.delete(keyOf(file.stat));
+    this.#departed.add(keyOf(file.stat));
     this.#shelf.drop(file.number);
     if (file.error !== 0) this.#log(`a file is not written whole at the target: errno ${file.error}`);
   }
@@ -337,14 +396,4 @@ export class Writing {
       .finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
-}
-
-function keyOf({ dev, ino }: Stat): string {
-  return `${dev}:${ino}`;
-}
-
-/** The kernel's name for the file: the target's stat, and the number on the shelf (native/fds.c). */
-function nameOf({ stat, number }: WrittenFile): string {
-  const frame = layerCodec.encode({ type: "StatReply", errno: 0, stat }, 0);
-  return `mirrord-w-${frame.subarray(FRAME_HEAD_BYTES + 4).toHex()}${number.toString(16).padStart(16, "0")}`;
 }

@@ -8,9 +8,11 @@
  * An error of the target is told to the next one who waits, once; then all that is not surely there is sent again.
  */
 import { WRITE } from "../../proto/agent.ts";
+import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
 import type { Stat } from "../../proto/schema.ts";
 import type { Look, Shelf } from "../../sys/shelf.ts";
 import type { AgentClient } from "./agent_client.ts";
+import { layerCodec } from "./shim_connection.ts";
 import { type Rings, Writes } from "./writes.ts";
 
 /** Two writes within this time may bear the same time of change: the kernel's clock for it is coarse. */
@@ -59,6 +61,7 @@ export class WrittenFile {
   readonly #onChange: () => void;
   /** Where the target's file ends; of a file that is appended to: how much of ours has been sent. */
   #size = 0;
+  #before = 0;
   #tail = 0;
   #clean: Look | undefined;
   #seen: Look | undefined;
@@ -82,9 +85,20 @@ export class WrittenFile {
     this.#promisedAt = performance.now();
   }
 
+  /** Of a file that is appended to: where what the programs appended begins. */
+  get before(): number {
+    return this.#before;
+  }
+
+  /** By the latest stat, nobody else has changed the size of the target's file. */
+  get isAlone(): boolean {
+    return Number(this.stat.size) === this.#size;
+  }
+
   /** The target's file has this size, and so has ours. */
   resized(size: number): number {
     this.#size = size;
+    this.#before = size;
     this.#shelf.cut(this.number, size);
     return this.#shelf.resize(this.number, size);
   }
@@ -201,6 +215,7 @@ export class WrittenFile {
     if (look.size < this.#size) {
       writes.setSize(look.size);
       this.#size = look.size;
+      this.#before = Math.min(this.#before, look.size);
     }
     while (this.#size < look.size && writes.isWell) {
       const room = await writes.room();
@@ -216,4 +231,15 @@ export class WrittenFile {
 /** Nothing can have been written after the look and bear the time it saw. */
 function isSettled(look: Look): boolean {
   return BigInt(Date.now()) * 1_000_000n - look.mtimeNs > COARSE_NS;
+}
+
+/** One file of the target. */
+export function keyOf({ dev, ino }: Stat): string {
+  return `${dev}:${ino}`;
+}
+
+/** The kernel's name for the file: the target's stat, and the number on the shelf (native/fds.c). */
+export function nameOf({ stat, number }: WrittenFile): string {
+  const frame = layerCodec.encode({ type: "StatReply", errno: 0, stat }, 0);
+  return `mirrord-w-${frame.subarray(FRAME_HEAD_BYTES + 4).toHex()}${number.toString(16).padStart(16, "0")}`;
 }
