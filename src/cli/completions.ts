@@ -134,6 +134,7 @@ export async function candidates(commands: readonly Command[], words: readonly s
   }
   if (current.startsWith("-")) return starting([...command.flags, GLOBAL[0]!].map(flagLine), current);
   if (name === "exec") return [":commands"];
+  if (name === "fix") return starting(["kubeconfig"], current);
   return name === "verify-config" || name === "explain" ? [":files"] : name === "completions" ? SHELLS(current) : [];
 }
 

@@ -11,6 +11,7 @@ import { completeCommand, COMPLETIONS_COMMAND } from "./completions.ts";
 import { DIAGNOSE_COMMAND } from "./diagnose.ts";
 import { EXEC_COMMAND } from "./exec.ts";
 import { EXPLAIN_COMMAND } from "./explain.ts";
+import { FIX_COMMAND } from "./fix.ts";
 import { formatCommands, formatOptions, formatVariables } from "./help.ts";
 import { INTPROXY_COMMAND } from "./intproxy.ts";
 import { LS_COMMAND } from "./ls.ts";
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   EXPLAIN_COMMAND,
   COMPLETIONS_COMMAND,
   DIAGNOSE_COMMAND,
+  FIX_COMMAND,
   AGENT_COMMAND,
   INTPROXY_COMMAND,
   completeCommand(() => COMMANDS),

@@ -58,13 +58,13 @@ export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<K
   };
 }
 
-interface Source {
+export interface Source {
   readonly path: string;
   readonly text: string;
 }
 
 /** Undefined when nobody names a file and there is none where it usually lies. */
-async function readSources(
+export async function readSources(
   given: string | undefined,
   env: (name: string) => string | undefined,
 ): Promise<Source[] | undefined> {
@@ -134,7 +134,7 @@ function chooseContext(config: KubeConfig, wanted: string | undefined, from: str
   return context;
 }
 
-function directoryOf(path: string): string {
+export function directoryOf(path: string): string {
   return path.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : ".";
 }
 
@@ -228,7 +228,7 @@ function authenticationFailure(error: unknown, from: string): unknown {
   return new UserError("KUBE_AUTH_FAILED", `Cannot authenticate with ${from}: ${firstLine(error)}`, { cause: error });
 }
 
-function missing(env: (name: string) => string | undefined): UserError {
+export function missing(env: (name: string) => string | undefined): UserError {
   const usual = `${env("HOME") ?? "~"}/.kube/config`;
   return new UserError(
     "KUBECONFIG_MISSING",
@@ -239,7 +239,7 @@ function missing(env: (name: string) => string | undefined): UserError {
   );
 }
 
-function invalid(from: string, because: string, cause?: unknown): UserError {
+export function invalid(from: string, because: string, cause?: unknown): UserError {
   return new UserError("KUBECONFIG_INVALID", `Cannot use the kubeconfig ${from}: ${because}`, {
     hint: "`kubectl config view` must be able to read it",
     ...(cause === undefined ? {} : { cause }),

@@ -14,6 +14,7 @@ for (
     { args: ["ls", "--help"], golden: "ls_help.txt" },
     { args: ["completions", "--help"], golden: "completions_help.txt" },
     { args: ["diagnose", "--help"], golden: "diagnose_help.txt" },
+    { args: ["fix", "--help"], golden: "fix_help.txt" },
     { args: ["explain", "--help"], golden: "explain_help.txt" },
     { args: ["verify-config", "--help"], golden: "verify_config_help.txt" },
   ]

@@ -35,6 +35,8 @@ const MISUSES: readonly { args: string[]; says: RegExp; env?: Record<string, str
   { args: ["diagnose", "latncy"], says: /Cannot diagnose: "latncy" is too much\n hint: mirrord diagnose/ },
   { args: ["diagnose", "--rounds", "0"], says: /"0" round trips: it is no number from 1 to 10000/ },
   { args: ["diagnose", "latency", "-o", "xml"], says: /Cannot print as "xml"/ },
+  { args: ["fix"], says: /Cannot fix "": only a kubeconfig can be fixed\n hint: mirrord fix kubeconfig/ },
+  { args: ["fix", "kubeconfig", "now"], says: /Cannot fix "kubeconfig now"/ },
   { args: ["intproxy"], says: /it is started by `mirrord exec` alone/ },
   { args: ["agent"], says: /exactly one of --pid, --container-id, --neighbour, --targetless/ },
   { args: ["agent", "--pid", "1", "--targetless", "--stdio"], says: /exactly one of --pid/ },
