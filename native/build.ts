@@ -59,14 +59,36 @@ export async function compile(
   }
   await Deno.mkdir(OUT, { recursive: true });
   const output = options.output ?? new URL(product.name, OUT).pathname;
-  const scratch = `${output}.${Deno.pid}`;
-  const args = [...COMMON, ...product.flags, ...(options.extra ?? []), "-o", scratch, ...sources.sort()];
+  const flags = [...COMMON, ...product.flags, ...(options.extra ?? [])];
+  const stamp = await digest(flags, folder);
+  if (await readText(`${output}.stamp`) === stamp && await exists(output)) return output;
+  const scratch = `${output}.${crypto.randomUUID()}`;
+  const args = [...flags, "-o", scratch, ...sources.sort()];
   const { success, stderr } = await new Deno.Command("gcc", { args, stderr: "piped" }).output();
   if (!success) throw new Error(`gcc ${product.name}:\n${new TextDecoder().decode(stderr)}`);
   if (!options.extra) await new Deno.Command("strip", { args: ["--strip-debug", scratch] }).output();
   await Deno.rename(scratch, output);
+  await Deno.writeTextFile(`${output}.stamp`, stamp);
   return output;
 }
+
+/** Of all that makes a product what it is: compiler, flags, and every file it is made from. */
+async function digest(flags: readonly string[], folder: URL): Promise<string> {
+  const { stdout } = await new Deno.Command("gcc", { args: ["--version"] }).output();
+  const parts = [new TextDecoder().decode(stdout), ...flags];
+  const names: URL[] = [];
+  // The kernel calls share no file with the shim, but their folders lie in each other.
+  for (const place of [folder, new URL("./", import.meta.url)]) {
+    for await (const { isFile, name } of Deno.readDir(place)) {
+      if (isFile && /\.(c|h|def)$/.test(name)) names.push(new URL(name, place));
+    }
+  }
+  for (const name of names.sort()) parts.push(name.pathname, await Deno.readTextFile(name));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(parts.join("\0")))).toHex();
+}
+
+const readText = (path: string) => Deno.readTextFile(path).catch(() => undefined);
+const exists = (path: string) => Deno.stat(path).then(() => true, () => false);
 
 export async function compileAll(): Promise<void> {
   for (const product of PRODUCTS) await compile(product.name);

@@ -109,6 +109,11 @@ export function answerFrom(tree: Tree): (request: LayerFrame) => LayerMessage | 
         return path(node?.kind === "link" ? node.to : undefined, node ? ERRNO.EINVAL : ERRNO.ENOENT);
       case "RealPath":
         return path(node && (node.kind === "link" ? node.to : name.replace(/(?<=.)\/$/, "")), ERRNO.ENOENT);
+      // No file has any.
+      case "GetAttribute": {
+        const errno = errnoOf(node) || (request.name.length > 0 ? ERRNO.ENODATA : 0);
+        return { type: "AttributeReply", errno, value: new Uint8Array() };
+      }
       case "ChangeDirectory":
         return changeDirectory(tree, name, node);
       default:
