@@ -15,6 +15,7 @@ import { FIX_COMMAND } from "./fix.ts";
 import { formatCommands, formatOptions, formatVariables } from "./help.ts";
 import { INTPROXY_COMMAND } from "./intproxy.ts";
 import { LS_COMMAND } from "./ls.ts";
+import { PORT_FORWARD_COMMAND } from "./port_forward.ts";
 import { report } from "./report.ts";
 import { printLine } from "./terminal.ts";
 import { VERIFY_CONFIG_COMMAND } from "./verify_config.ts";
@@ -25,6 +26,7 @@ export const COMMANDS: readonly Command[] = [
   LS_COMMAND,
   VERIFY_CONFIG_COMMAND,
   EXPLAIN_COMMAND,
+  PORT_FORWARD_COMMAND,
   COMPLETIONS_COMMAND,
   DIAGNOSE_COMMAND,
   FIX_COMMAND,

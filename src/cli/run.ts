@@ -156,7 +156,8 @@ export async function buildId(): Promise<string> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", shim as Uint8Array<ArrayBuffer>)).subarray(0, 8).toHex();
 }
 
-async function reachableAgent(
+/** Of a process of this machine, or in the cluster; `undo` removes it. */
+export async function reachableAgent(
   config: Config,
   progress: Progress,
   undo: AsyncDisposableStack,

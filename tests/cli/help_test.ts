@@ -15,6 +15,7 @@ for (
     { args: ["completions", "--help"], golden: "completions_help.txt" },
     { args: ["diagnose", "--help"], golden: "diagnose_help.txt" },
     { args: ["fix", "--help"], golden: "fix_help.txt" },
+    { args: ["port-forward", "--help"], golden: "port_forward_help.txt" },
     { args: ["explain", "--help"], golden: "explain_help.txt" },
     { args: ["verify-config", "--help"], golden: "verify_config_help.txt" },
   ]
