@@ -18,6 +18,7 @@ struct own_dir {
 	int fd;
 	char *entries;
 	size_t mapped, end, at;
+	bool is_rewound;
 };
 
 enum { DIRS = 8192 };
@@ -70,6 +71,7 @@ static DIR *dir_over(int fd, const struct directory_footer *footer)
 	dir->mapped = mapped;
 	dir->end = footer->entries_bytes;
 	dir->at = fds_entries_offset(kernel(SYS_lseek, fd, 0, SEEK_CUR));
+	dir->is_rewound = false;
 	return (DIR *)dir;
 }
 
@@ -109,8 +111,38 @@ DIR *hook_fdopendir(int fd)
 	return dir_over(fd, &footer);
 }
 
+/* "It shall also cause the directory stream to refer to the current state of the directory" (rewinddir): asked for by who
+ * reads on. What cannot be had any more stays as it was. */
+static void list_again(struct own_dir *dir)
+{
+	struct directory_footer footer = { 0 };
+	char path[WIRE_PATH_BYTES];
+	ssize_t length = fds_directory_path(dir->fd, path, sizeof path);
+	int fd = length < 0 ? -1 : remote_open((struct wire_bytes){ path, (uint32_t)length }, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	size_t mapped = fds_directory(fd, &footer) < 0 ? 0 : footer.entries_bytes ? footer.entries_bytes : 1;
+	void *map = mapped ? (void *)kernel(SYS_mmap, 0, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0) : (void *)-1L;
+	long flags = kernel(SYS_fcntl, dir->fd, F_GETFD);
+	bool is_had = (unsigned long)map < -4095UL;
+	if (is_had && kernel(SYS_dup3, fd, dir->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0) {
+		kernel(SYS_munmap, dir->entries, dir->mapped);
+		dir->entries = map;
+		dir->mapped = mapped;
+		dir->end = footer.entries_bytes;
+	} else if (is_had) {
+		kernel(SYS_munmap, map, mapped);
+	}
+	kernel(SYS_close, fd);
+}
+
 static struct dirent *next_of(struct own_dir *dir)
 {
+	if (unlikely(dir->is_rewound)) {
+		dir->is_rewound = false;
+		if (dir->at == 0)
+			list_again(dir);
+	}
 	if (dir->at >= dir->end)
 		return NULL;
 	struct dirent *entry = (struct dirent *)(dir->entries + dir->at);
@@ -155,10 +187,12 @@ static void go_to(struct own_dir *dir, uint64_t at)
 void hook_rewinddir(DIR *dir)
 {
 	struct own_dir *it = own(dir);
-	if (it)
-		go_to(it, 0);
-	else
+	if (!it) {
 		real.rewinddir(dir);
+		return;
+	}
+	go_to(it, 0);
+	it->is_rewound = true;
 }
 
 /* The same number as d_off of the entry before. */

@@ -5,6 +5,7 @@
  */
 #include "cwd.h"
 #include "fds.h"
+#include "fresh.h"
 #include "real.h"
 #include "tree.h"
 #include "wire.h"
@@ -22,7 +23,11 @@ static int done(struct wire_call *call, size_t length, struct wire_bytes rest)
 	struct wire_done reply = { 0 };
 	if (wire_finish(call, wire_get_done(&call->in, &reply)))
 		return -EIO;
-	return reply.error ? refused(reply.error) : 0;
+	if (reply.error)
+		return refused(reply.error);
+	/* What is known of open files may have been of the one that was changed. */
+	fresh_void();
+	return 0;
 }
 
 /* The last field of each is put empty: done() adds what belongs there. */

@@ -83,6 +83,40 @@ Deno.test("a program sees what it has changed at once, by whatever name, though 
   ]);
 });
 
+Deno.test("fstat() of an open file knows what the program has just changed of it, rewinddir() what of a directory", async () => {
+  await using whole = await start({ "/data/file": "one", "/data/sub/x": "y" });
+  const script = `import ctypes, os, stat
+fd = os.open("/data/file", os.O_RDONLY)
+def look(): it = os.fstat(fd); return (stat.filemode(it.st_mode), it.st_nlink, it.st_mtime_ns)
+os.fchmod(fd, 0o600); print(look())
+os.utime(fd, ns=(5, 7)); print(look())
+os.link("/data/file", "/data/other"); print(look())
+libc = ctypes.CDLL(None)
+libc.opendir.restype = libc.readdir.restype = ctypes.c_void_p
+dir = ctypes.c_void_p(libc.opendir(b"/data/sub"))
+def names():
+    found = []
+    while entry := libc.readdir(dir): found.append(ctypes.string_at(entry + 19).decode())
+    return sorted(found)
+print(names())
+os.unlink("/data/sub/x"); os.mkdir("/data/sub/new"); print(names())
+libc.rewinddir(dir); print(names(), names())
+os.rmdir("/data/sub/new"); os.rmdir("/data/sub"); libc.rewinddir(dir); print(len(names()) <= 3, libc.closedir(dir))
+`;
+  const { code, stdout, stderr } = await whole.run(["python3", "-c", script]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.deepEqual(stdout.replace(/(?<=^[^\n]*, )\d{9,}/, "T").split("\n"), [
+    "('-rw-------', 1, T)",
+    "('-rw-------', 1, 7)",
+    "('-rw-------', 2, 7)",
+    "['.', '..', 'x']",
+    "[]",
+    "['.', '..', 'new'] []",
+    "True 0",
+    "",
+  ]);
+});
+
 Deno.test("what one process of the run changes, another sees at once", async () => {
   await using whole = await start({ "/data/file": "one" }, STILL);
   const script = `import os, subprocess

@@ -42,7 +42,6 @@ const SYMBOLS: Record<string, { remote: string; local: RegExp }> = {
   readdir64: { remote: ALL, local: /a\.txt/ },
   readdir_r: { remote: ALL, local: /a\.txt/ },
   readdir64_r: { remote: ALL, local: /a\.txt/ },
-  rewinddir: { remote: ALL, local: /inner/ },
   telldir: { remote: ALL.replace("./1/4 ", ""), local: /\// },
   seekdir: { remote: ALL.replace("./1/4 ", ""), local: /\// },
   closedir: { remote: "0 then closed", local: /^0 then closed$/ },
@@ -66,6 +65,18 @@ for (const [symbol, expected] of Object.entries(SYMBOLS)) {
     assert.deepEqual(asked, []);
   });
 }
+
+Deno.test("rewinddir() makes who reads on see the target's directory as it is by then", async () => {
+  const { output, asked } = await call("rewinddir", ["/data"]);
+  assert.deepEqual({ output, asked }, { output: ALL, asked: ["Open /data", "Open /data"] });
+});
+
+Deno.test("rewinddir() works on the local directory without a message when the path is local", async () => {
+  using local = await localDirectory();
+  const { output, asked } = await call("rewinddir", [local.path]);
+  assert.match(output, /inner/);
+  assert.deepEqual(asked, []);
+});
 
 for (const symbol of ["glob", "glob64"]) {
   Deno.test(`${symbol}() matches in the target's directory when the pattern is remote`, async () => {
