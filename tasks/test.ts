@@ -6,7 +6,7 @@ import { build } from "./build.ts";
 import { prepare, say, TO_BUILD } from "./prepare.ts";
 
 /** What needs Kubernetes (`deno task test:cluster`) is among it, and skipped by name; tests/programs is not. */
-const PLACES = ["src/", "tests/", "--ignore=tests/programs"];
+const PLACES = ["--ignore=tests/programs", "src/", "tests/"];
 
 interface Counts {
   passed: number;
