@@ -16,13 +16,22 @@ import { StartSignals } from "./start_signals.ts";
 import { complain, printLine } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
+/** Signal 1 in StartSignals' mask. */
+const HANG_UP = 1n;
+
 /** Resolves with the exit code, when a signal has come. Throws `UserError` when there is no agent, or none any more. */
 export async function forwardPorts(config: Config, forwards: readonly Forward[]): Promise<number> {
-  using signals = new StartSignals(startingLimits().ignoredSignals);
+  // Ctrl-C ends it in the background of a script too, where it is ignored; nohup's hang-up does not.
+  const ignored = startingLimits().ignoredSignals & HANG_UP;
+  using signals = new StartSignals(ignored);
+  const onHangUp = () => {};
+  if (ignored) Deno.addSignalListener("SIGHUP", onHangUp); // without a listener it would end us
   try {
     await forwardUntil(config, forwards, signals.signal);
   } catch (error) {
     if (signals.exitCode === undefined) throw error;
+  } finally {
+    if (ignored) Deno.removeSignalListener("SIGHUP", onHangUp);
   }
   return signals.exitCode ?? 0;
 }

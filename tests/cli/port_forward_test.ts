@@ -1,7 +1,7 @@
 /** `mirrord port-forward`, end to end, with a sandbox as its target. */
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
-import { endOf, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { endOf, MIRRORD, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
@@ -24,13 +24,18 @@ function freePorts(count: number): number[] {
   return ports;
 }
 
-function forwardTest(name: string, destinations: readonly string[], body: (it: Forwarding) => Promise<void>): void {
+function forwardTest(
+  name: string,
+  destinations: readonly string[],
+  body: (it: Forwarding) => Promise<void>,
+  start: typeof spawnMirrord = spawnMirrord,
+): void {
   testUnless(REASON, name, async () => {
     await using sandbox = await startSandbox();
     const ports = freePorts(destinations.length);
     const flags = destinations.flatMap((it, at) => ["-L", `${ports[at]}:${it}`]);
     const env = { MIRRORD_PROGRESS_MODE: "off" };
-    const child = spawnMirrord(["port-forward", "-t", `process/${sandbox.pid}`, ...flags], { env });
+    const child = start(["port-forward", "-t", `process/${sandbox.pid}`, ...flags], { env });
     let said = "";
     const listening = [child.stdout, child.stderr].map(async (stream) => {
       for await (const chunk of stream) said += text.decode(chunk);
@@ -41,7 +46,9 @@ function forwardTest(name: string, destinations: readonly string[], body: (it: F
         ...{ sandbox, ports, child, said: () => said },
         async interrupt() {
           child.kill("SIGINT");
-          return (await child.status).code;
+          const { code, signal } = await child.status;
+          assert.equal(signal, null); // it ended by itself
+          return code;
         },
       });
     } finally {
@@ -125,6 +132,22 @@ forwardTest("Ctrl-C ends it, its ports, its connections and its agent", ["10.99.
   await assert.rejects(Deno.connect({ hostname: "127.0.0.1", port: it.ports[0]! }), /refused/);
   await eventually(() => agentsOf(it.sandbox).length === 0);
 });
+
+/** As behind nohup, in the background of a script. */
+const ignoring: typeof spawnMirrord = (args, options = {}) => {
+  const command = `trap '' HUP INT; exec ${MIRRORD} "$@"`;
+  return spawnMirrord(["-c", command, "sh", ...args], { ...options, executable: "/bin/sh" });
+};
+const BEHIND_NOHUP = "behind nohup it survives a hang-up, and still ends in order at Ctrl-C";
+forwardTest(BEHIND_NOHUP, ["10.99.7.1:7000"], async (it) => {
+  it.child.kill("SIGHUP");
+  const sent = crypto.getRandomValues(new Uint8Array(100));
+  assert.equal((await exchanged(it.ports[0]!, sent)).toHex(), sent.toHex());
+  it.child.kill("SIGINT");
+  const { code, signal } = await it.child.status;
+  assert.deepEqual({ code, signal }, { code: 130, signal: null });
+  await eventually(() => agentsOf(it.sandbox).length === 0);
+}, ignoring);
 
 forwardTest("an agent that is lost ends it with the reason", ["echo-server:80"], async ({ sandbox, child, said }) => {
   for (const pid of agentsOf(sandbox)) Deno.kill(pid, "SIGKILL");

@@ -26,7 +26,8 @@ clusterTest("mirrord port-forward reaches the pod's own loopback, and Ctrl-C lea
     });
     assert.equal(text, "hello from the pod\n");
     child.kill("SIGINT");
-    assert.equal((await child.status).code, 130);
+    const { code, signal } = await child.status;
+    assert.deepEqual({ code, signal }, { code: 130, signal: null });
   } finally {
     try {
       child.kill("SIGKILL");
