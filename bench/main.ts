@@ -5,6 +5,8 @@
  * test cluster's kubeconfig) reaches none. Images are loaded by tests/cluster, so the cluster part is for that cluster.
  */
 import { measureDelay } from "./delay.ts";
+import { measureFiles } from "./files.ts";
+import { measureHooks } from "./hooks.ts";
 import { measureMemory } from "./memory.ts";
 import { markdownTable, type Row } from "./measure.ts";
 import { measureNetwork } from "./network.ts";
@@ -37,10 +39,12 @@ async function main(): Promise<number> {
     say(markdownTable(more) + "\n");
   };
   add(await measureStart(bench));
+  add(await measureHooks(bench));
   add(await measureDelay());
   if (await hasCluster(bench)) {
     add(await measureClusterStart(bench));
     add(await measureNetwork(bench));
+    add(await measureFiles(bench));
   } else skipped.push("everything that needs Kubernetes: no API server answers");
   add(await measureMemory(bench));
   await Deno.writeTextFile(PAGE, await page(rows, skipped));
