@@ -106,14 +106,15 @@ __attribute__((noinline)) static int finish_directory(int fd, uint64_t size, str
 
 /* Fills the new memfd from the answer to Open: to its end, or so that the rest comes on demand (`*is_big`). Finishes the
  * call. */
-static int fill(struct wire_call *call, const struct wire_open_reply *reply, struct wire_bytes path, int fd, bool *is_big)
+static int fill(struct wire_call *call, const struct wire_open_reply *reply, struct wire_bytes path, int fd, int flags,
+		bool *is_big)
 {
 	uint64_t size = reply->data.length;
 	int error = take_bulk(call, reply->data, fd, 0);
 	if (error)
 		return error;
 	wire_finish(call, true);
-	*is_big = !reply->is_whole && S_ISREG(reply->stat.mode) && reply->handle <= UINT32_MAX &&
+	*is_big = !reply->is_whole && S_ISREG(reply->stat.mode) && reply->handle <= UINT32_MAX && !(flags & O_PATH) &&
 		  big_begin(fd, size, (uint64_t)reply->stat.size);
 	if (!reply->is_whole && !*is_big) {
 		error = fetch_rest(reply->handle, fd, &size);
@@ -156,7 +157,7 @@ int remote_open(struct wire_bytes path, int flags)
 	int lifted = fds_lift_limit(&before, S_ISREG(reply.stat.mode) ? end : MOST_ENTRIES);
 	if (lifted < 0)
 		wire_finish(&call, call.in.missing == 0);
-	error = lifted < 0 ? lifted : fill(&call, &reply, path, fd, &is_big);
+	error = lifted < 0 ? lifted : fill(&call, &reply, path, fd, flags, &is_big);
 	if (lifted > 0)
 		fds_lower_limit(&before);
 	if (!error)

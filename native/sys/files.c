@@ -170,8 +170,11 @@ static int64_t read_directory(int found, uint32_t flags, uint8_t *data, uint32_t
 /* The contents of what was found, by its kind. */
 static int64_t read_object(int found, uint32_t mode, uint32_t flags, uint8_t *data, uint32_t capacity, int32_t *handle)
 {
-	if (flags & O_PATH)
-		return 0;
+	if (flags & O_PATH) {
+		/* Whoever has it may open it for reading, by its link in /proc: then the contents have to be there. */
+		int64_t count = S_ISREG(mode) ? read_file(found, 0, data, capacity, handle) : 0;
+		return count < 0 ? 0 : count;
+	}
 	if (S_ISREG(mode))
 		return read_file(found, flags, data, capacity, handle);
 	if (S_ISDIR(mode))

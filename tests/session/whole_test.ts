@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { Whole } from "../support/whole.ts";
 
+const PYTHON = "/usr/bin/python3";
+const noPython = await Deno.stat(PYTHON).then(() => false, () => true);
+
 Deno.test("cat of a small file at the target is one message", async () => {
   await using whole = await Whole.start({ "/app/settings": "from the target\n" });
   const { code, stdout, stderr, messages } = await whole.run(["cat", "/app/settings"]);
@@ -68,4 +71,23 @@ Deno.test("what a program writes before it exits reaches the server", async () =
   assert.equal((await whole.run(["bash", "-c", script])).code, 0);
   assert.equal(await received, 3_000_000);
   listener.close();
+});
+
+Deno.test({
+  name: "a file that was opened as a path can be opened for reading through /proc, small or big",
+  ignore: noPython,
+}, async () => {
+  const big = new Uint8Array(3_000_001).map((_, at) => (at * 7) >> 2);
+  await using whole = await Whole.start({ "/data/small": "hello\n", "/data/big": big });
+  const script = `import os, hashlib
+for name in ("small", "big"):
+    for flags in (os.O_PATH, os.O_RDONLY):
+        fd = os.open("/data/" + name, flags)
+        print(hashlib.sha256(open(f"/proc/self/fd/{fd}", "rb").read()).hexdigest())`;
+  const { stdout, stderr } = await whole.run([PYTHON, "-c", script]);
+  assert.equal(stderr, "");
+  const digest = async (bytes: Uint8Array<ArrayBuffer>) =>
+    new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  const [small, ofBig] = [await digest(new TextEncoder().encode("hello\n")), await digest(big)];
+  assert.deepEqual(stdout.trimEnd().split("\n"), [small, small, ofBig, ofBig]);
 });
