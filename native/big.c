@@ -18,7 +18,7 @@ enum { FRESH_MS = 200 };
 /* What is present beyond a read for it to need no lock: readers who share the position overtake each other by less. */
 #define SLACK_BYTES ((uint64_t)1 << 20)
 
-uint8_t big_marks[BIG_MARKS];
+_Atomic uint8_t big_marks[BIG_MARKS];
 static _Atomic int highest_mark = -1;
 
 bool big_look(struct big *it, int fd, bool is_whole_too)
@@ -567,7 +567,7 @@ int big_make_all_whole(bool is_every)
 	int highest = atomic_load(&highest_mark);
 	int first_error = 0;
 	for (int fd = 0; fd <= highest; fd++) {
-		if (!big_marks[fd])
+		if (!big_mark_of(fd))
 			continue;
 		long flags = kernel(SYS_fcntl, fd, F_GETFD);
 		if (flags < 0 || (!is_every && (flags & FD_CLOEXEC)))
@@ -582,15 +582,15 @@ int big_make_all_whole(bool is_every)
 
 void big_mark_as(int fd, int mark)
 {
-	if ((unsigned)fd < BIG_MARKS && big_marks[fd] != BIG_MARK)
-		big_marks[fd] = (uint8_t)mark;
+	if ((unsigned)fd < BIG_MARKS && big_mark_of(fd) != BIG_MARK)
+		atomic_store_explicit(&big_marks[fd], (uint8_t)mark, memory_order_relaxed);
 }
 
 void big_mark(int fd)
 {
 	if ((unsigned)fd >= BIG_MARKS)
 		return;
-	big_marks[fd] = BIG_MARK;
+	atomic_store_explicit(&big_marks[fd], BIG_MARK, memory_order_relaxed);
 	int highest = atomic_load_explicit(&highest_mark, memory_order_relaxed);
 	while (fd > highest && !atomic_compare_exchange_weak(&highest_mark, &highest, fd))
 		;
@@ -627,7 +627,7 @@ void big_closing(int fd)
 		wire_tell(&call, wire_put_descriptor_closed(call.buffer, sizeof call.buffer, WIRE_ID, message));
 	}
 	if (!wire_is_in_borrowed_memory())
-		big_marks[fd] = 0;
+		atomic_store_explicit(&big_marks[fd], 0, memory_order_relaxed);
 }
 
 /* A page written alone must be a page alone: not so where memory is given out in huge pages. */

@@ -23,17 +23,18 @@
 
 #include "remote.h"
 
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
 enum { BIG_MARKS = 1 << 20 };
 /* Perhaps a remote file that is not all there; one that is, and may have grown at the target (fresh.h); a directory. */
 enum { BIG_MARK = 1, WHOLE_MARK = 2, DIRECTORY_MARK = 3 };
-extern uint8_t big_marks[BIG_MARKS];
+extern _Atomic uint8_t big_marks[BIG_MARKS];
 
 static inline int big_mark_of(int fd)
 {
-	return likely((unsigned)fd >= BIG_MARKS) ? 0 : big_marks[fd];
+	return unlikely((unsigned)fd >= BIG_MARKS) ? 0 : atomic_load_explicit(&big_marks[fd], memory_order_relaxed);
 }
 
 static inline bool big_may_be(int fd)
