@@ -179,6 +179,11 @@ static struct decision decide_by_pattern(const char *path, size_t length, bool i
 	}
 }
 
+static bool is_above_launch_directory(const char *path, size_t length)
+{
+	return is_within(shim.launch_directory.at, shim.launch_directory.length, (struct text){ path, length });
+}
+
 /* Without the user's patterns. */
 static struct decision decide_by_nature(const char *path, size_t length, bool is_write)
 {
@@ -190,7 +195,8 @@ static struct decision decide_by_nature(const char *path, size_t length, bool is
 		return decided(REMOTE, RULE_TARGET_IDENTITY);
 	if (length <= 1)
 		return decided(LOCAL, RULE_ROOT);
-	if (is_within(path, length, shim.launch_directory))
+	/* And what it lies in: realpath(3) of a program's own file, or `cd ..`, looks at each of them. */
+	if (is_within(path, length, shim.launch_directory) || is_above_launch_directory(path, length))
 		return decided(LOCAL, RULE_LAUNCH_DIRECTORY);
 	if (is_within(path, length, shim.temporary_directory))
 		return decided(LOCAL, RULE_TEMPORARY_DIRECTORY);

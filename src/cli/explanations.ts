@@ -53,7 +53,7 @@ const WHY: Readonly<Record<Rule, string>> = {
   "user-credentials": "your own cloud credentials, which the target does not have",
   "target-identity": "names and certificates as the target has them",
   "root": "the root directory",
-  "launch-directory": "in the directory in which the program is started",
+  "launch-directory": "in the directory in which the program is started, or one above it",
   "temporary-directory": "in $TMPDIR",
   "system-directory": "in a directory of the system: programs, libraries, devices",
   "program": "the program itself",

@@ -56,7 +56,7 @@ A file with \`{{ … }}\` in it is rendered first, in the part of Tera's languag
 4. For reading, where the target's volumes are mounted: the target's.
 5. Your own cloud credentials (\`~/.config/gcloud\`, \`~/.kube\`, \`~/.azure\`): not there.
 6. For reading, /etc/hosts, /etc/resolv.conf, /etc/hostname, /etc/ssl/certs: the target's.
-7. The directory the program is started in, $TMPDIR, directories of the system, dot files in your home, the program itself, and code by
+7. The directory the program is started in and those it lies in (not what else is in those), $TMPDIR, directories of the system, dot files in your home, the program itself, and code by
    its name where this machine has it: this machine's.
 8. In mode \`localwithoverrides\` this machine's; in mode \`read\` the target's for reading; in mode \`write\` the target's.
 

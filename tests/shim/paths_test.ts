@@ -77,6 +77,7 @@ const LOCAL = [
   "/run/x",
   "/selinux",
   "/nix/store",
+  "/srv",
   "/srv/project",
   "/srv/project/src/main.c",
   "/srv/scratch/x",
