@@ -6,7 +6,12 @@ import { build } from "./build.ts";
 import { prepare, say, TO_BUILD } from "./prepare.ts";
 
 /** What needs Kubernetes (`deno task test:cluster`) is among it, and skipped by name; tests/programs is not. */
-const PLACES = ["--ignore=tests/programs", "src/", "tests/"];
+const PLACES = [
+  "src/",
+  ...[...Deno.readDirSync(new URL("../tests/", import.meta.url))]
+    .filter(({ name, isDirectory }) => isDirectory && name !== "programs")
+    .map(({ name }) => `tests/${name}/`).sort(),
+];
 
 interface Counts {
   passed: number;
