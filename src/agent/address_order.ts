@@ -3,7 +3,7 @@
  * not read). Which source an address would be reached from is the kernel's answer in the target's network.
  */
 import { sourceTowards } from "../sys/datagrams.ts";
-import { mapped6 } from "./addresses.ts";
+import { mapped6 } from "../base/addresses.ts";
 
 interface Candidate {
   /** As 16 bytes, v4-mapped where it is IPv4. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { inOrder } from "./address_order.ts";
-import { formatAddress, parseAddress } from "./addresses.ts";
+import { formatAddress, parseAddress } from "../base/addresses.ts";
 
 /** What the addresses come to when this host's own are `own`, by family; undefined: no way there. */
 function order(addresses: string[], own: { v4?: string; v6?: string }): string[] {

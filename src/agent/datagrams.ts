@@ -10,7 +10,7 @@ import { type AGENT, AGENT_LIMITS, type AgentMessage } from "../proto/agent.ts";
 import type { AgentLink } from "../proto/agent_link.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import { openDatagramTo, sourceOrErrno } from "../sys/datagrams.ts";
-import { formatAddress, parseAddress, unmapped4 } from "./addresses.ts";
+import { formatAddress, parseAddress, unmapped4 } from "../base/addresses.ts";
 
 type OpenDatagrams = MessageNamed<typeof AGENT, "OpenDatagrams">;
 type Datagram = MessageNamed<typeof AGENT, "Datagram">;

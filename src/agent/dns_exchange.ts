@@ -4,7 +4,7 @@
  */
 import { equalBytes } from "../base/bytes.ts";
 import { type ConnectedDatagram, openDatagramTo } from "../sys/datagrams.ts";
-import { formatAddress, parseAddress } from "./addresses.ts";
+import { formatAddress, parseAddress } from "../base/addresses.ts";
 import { type Answer, decodeAnswer, encodeQuestion, type Question } from "./dns_message.ts";
 
 export interface Server {

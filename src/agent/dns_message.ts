@@ -1,7 +1,7 @@
 /** DNS messages (RFC 1035): one question out, and what an answer to it says. */
 import { Buffer } from "node:buffer";
 import packet from "dns-packet";
-import { parseAddress } from "./addresses.ts";
+import { parseAddress } from "../base/addresses.ts";
 
 export type QuestionType = "A" | "AAAA" | "PTR";
 

@@ -1,6 +1,6 @@
 /** hosts(5): lines of an address and its names; names are the same in upper and lower case, but not with a dot at the end. */
 import { equalBytes } from "../base/bytes.ts";
-import { isLoopback6, parseAddress, unmapped4 } from "./addresses.ts";
+import { isLoopback6, parseAddress, unmapped4 } from "../base/addresses.ts";
 
 export interface HostsMatch {
   addresses: Uint8Array[];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatAddress, parseAddress } from "./addresses.ts";
+import { formatAddress, parseAddress } from "../base/addresses.ts";
 import { findInHosts, nameInHosts } from "./hosts_file.ts";
 
 const HOSTS = `

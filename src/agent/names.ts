@@ -10,7 +10,7 @@ import type { MessageNamed } from "../proto/schema.ts";
 import { closeFile, openFile, readFileAt } from "../sys/files.ts";
 import { cString } from "../sys/load.ts";
 import { inOrder } from "./address_order.ts";
-import { isLoopback6, mapped6, parseAddress, parseOldAddress4, unmapped4 } from "./addresses.ts";
+import { isLoopback6, mapped6, parseAddress, parseOldAddress4, unmapped4 } from "../base/addresses.ts";
 import { Budget } from "./budget.ts";
 import type { QuestionType } from "./dns_message.ts";
 import { searchDns } from "./dns_search.ts";

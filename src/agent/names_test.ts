@@ -5,7 +5,7 @@ import { openRoot } from "../sys/files.ts";
 import { closeFile } from "../sys/files.ts";
 import { cString } from "../sys/load.ts";
 import { NameServer, type Zone } from "../../tests/support/name_server.ts";
-import { formatAddress, parseAddress } from "./addresses.ts";
+import { formatAddress, parseAddress } from "../base/addresses.ts";
 import { AI, EAI } from "./eai.ts";
 import { Names } from "./names.ts";
 

@@ -11,7 +11,7 @@ import { type AGENT, AGENT_LIMITS, type AgentMessage } from "../proto/agent.ts";
 import type { AgentLink } from "../proto/agent_link.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import { type StreamMessage, Streams } from "../proto/streams.ts";
-import { formatAddress, mapped6, parseAddress, unmapped4 } from "./addresses.ts";
+import { formatAddress, mapped6, parseAddress, unmapped4 } from "../base/addresses.ts";
 
 type Connect = MessageNamed<typeof AGENT, "Connect">;
 type Send = (message: AgentMessage) => void;

@@ -1,5 +1,5 @@
 /** resolv.conf(5), as glibc reads it: name servers, search list and the options that change which queries are sent. */
-import { parseAddress } from "./addresses.ts";
+import { parseAddress } from "../base/addresses.ts";
 
 export interface ResolvConf {
   /** Addresses of 4 or 16 bytes, in order; never empty. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatAddress } from "./addresses.ts";
+import { formatAddress } from "../base/addresses.ts";
 import { parseResolvConf } from "./resolv_conf.ts";
 
 const parse = (text: string | undefined, hostname = "host") => {

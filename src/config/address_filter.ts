@@ -3,6 +3,7 @@
  * `[tcp://|udp://]HOST[:PORT]`, HOST being a name, an address, a subnet or nothing, PORT 0 or absent being any. Either those
  * that match are remote and all others local, or the other way round.
  */
+import { parseAddress } from "../base/addresses.ts";
 import { equalBytes } from "../base/bytes.ts";
 
 export type Protocol = "tcp" | "udp";
@@ -36,7 +37,7 @@ export function parseAddressRule(text: string): AddressRule | string {
   if (port > 65535) return `there is no port ${port}`;
   if (text === "") return "it is empty";
   if (host === "") return bits === undefined ? { protocol, name: undefined, subnet: undefined, port } : "no address";
-  const bytes = bytesOf(host);
+  const bytes = parseAddress(host);
   if (!bytes) {
     if (bits !== undefined) return `"${host}" is a name, and only addresses have subnets`;
     if (!/^[a-z0-9_.-]+$/i.test(host) || host.length > 255) return `"${host}" is no host name`;
@@ -90,18 +91,4 @@ function isWithin(address: Uint8Array, subnet: Uint8Array, prefixBits: number): 
   if (!equalBytes(address.subarray(0, whole), subnet.subarray(0, whole))) return false;
   const mask = 0xff00 >> (prefixBits & 7) & 0xff;
   return mask === 0 || (address[whole]! & mask) === (subnet[whole]! & mask);
-}
-
-function bytesOf(host: string): Uint8Array | undefined {
-  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(host)?.slice(1).map(Number);
-  if (parts) return parts.every((part) => part < 256) ? Uint8Array.from(parts) : undefined;
-  if (!host.includes(":")) return undefined;
-  try {
-    const text = new URL(`http://[${host}]`).hostname.slice(1, -1);
-    const [front, back] = text.split("::").map((half) => half === "" ? [] : half.split(":"));
-    const words = back ? [...front!, ...Array(8 - front!.length - back.length).fill("0"), ...back] : front!;
-    return Uint8Array.from(words.flatMap((word) => [parseInt(word, 16) >> 8, parseInt(word, 16) & 0xff]));
-  } catch {
-    return undefined;
-  }
 }

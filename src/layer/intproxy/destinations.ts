@@ -5,6 +5,7 @@
  * those names of rules that resolve to it now.
  */
 import { lookup } from "node:dns/promises";
+import { isLoopback } from "../../base/addresses.ts";
 import {
   type AddressFilter,
   type AddressRule,
@@ -16,7 +17,7 @@ import {
 } from "../../config/address_filter.ts";
 import type { LAYER } from "../../proto/layer.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
-import { hostOf } from "./addresses.ts";
+import { addressesIn, hostOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 
@@ -43,7 +44,6 @@ export interface OwnSockets {
 const MOST_ADDRESSES = 4096;
 /** How long what a rule's name resolved to is believed. */
 const RESOLVED_MS = 10_000;
-const RECORD_BYTES = 17;
 
 export class Destinations {
   readonly #agent: AgentClient;
@@ -103,7 +103,7 @@ export class Destinations {
   /** What a name of the program resolved to; `records` as ResolveReply has them. */
   learn(names: readonly string[], records: Uint8Array): void {
     if (!this.#outgoing) return;
-    for (const host of hostsIn(records)) {
+    for (const host of addressesIn(records).map(hostOf)) {
       const known = this.#namesOf.get(host) ?? new Set();
       for (const name of names) if (name !== "") known.add(normalName(name));
       this.#namesOf.delete(host);
@@ -141,7 +141,7 @@ export class Destinations {
   #lookUpThere(name: string): Promise<ReadonlySet<string>> {
     return this.#agent.ask(
       { type: "Resolve", name, family: 0, flags: 0 },
-      (answer) => new Set(answer ? hostsIn(answer.addresses) : []),
+      (answer) => new Set(answer ? addressesIn(answer.addresses).map(hostOf) : []),
     );
   }
 }
@@ -155,16 +155,4 @@ function filterOf(filter: AddressFilter | undefined): Filter | undefined {
 /** A rule without a host is about every name. */
 function isAny(rule: AddressRule): boolean {
   return rule.name === undefined && rule.subnet === undefined;
-}
-
-function hostsIn(records: Uint8Array): string[] {
-  const count = Math.floor(records.length / RECORD_BYTES);
-  return Array.from({ length: count }, (_, index) => {
-    const at = index * RECORD_BYTES;
-    return hostOf(records.subarray(at + 1, at + 1 + (records[at] === 4 ? 4 : 16)));
-  });
-}
-
-function isLoopback(address: Uint8Array): boolean {
-  return address.length === 4 ? address[0] === 127 : address.every((byte, at) => byte === (at === 15 ? 1 : 0));
 }

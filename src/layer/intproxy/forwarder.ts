@@ -13,9 +13,11 @@
  * that one which is taken is known at once; who connects early waits.
  */
 import { createServer, isIP, type Server, type Socket } from "node:net";
+import { parseAddress } from "../../base/addresses.ts";
 import { ERRNO, UserError } from "../../base/errors.ts";
 import { SocketEnd } from "../../base/socket_end.ts";
 import { FIRST_INCOMING_STREAM } from "../../proto/agent.ts";
+import { addressesIn } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 
 export interface ForwardedPort {
@@ -24,8 +26,6 @@ export interface ForwardedPort {
   readonly port: number;
 }
 
-/** Records of 17 bytes: 4 or 6, then 16 bytes. */
-const RECORD_BYTES = 17;
 const EAI_NONAME = -2;
 
 export class Forwarder {
@@ -79,9 +79,9 @@ export class Forwarder {
   }
 
   #resolve(agent: AgentClient, end: SocketEnd, to: ForwardedPort): void {
-    if (isIP(to.host) !== 0) return this.#connect(agent, end, to, [bytesOf(to.host)]);
+    if (isIP(to.host) !== 0) return this.#connect(agent, end, to, [parseAddress(to.host)!]);
     agent.request({ type: "Resolve", name: to.host, family: 0, flags: 0 }, (answer) => {
-      const addresses = answer?.eai === 0 ? addressesOf(answer.addresses) : [];
+      const addresses = answer?.eai === 0 ? addressesIn(answer.addresses) : [];
       if (addresses.length > 0) return this.#connect(agent, end, to, addresses);
       const isUnknown = answer?.eai === EAI_NONAME || answer?.eai === 0;
       this.#fail(end, to, isUnknown ? "the target knows no such name" : "the name cannot be looked up now");
@@ -133,23 +133,6 @@ function notOpened(port: number, reason: string): UserError {
   return new UserError("PORT_NOT_OPENED", `Cannot listen on port ${port} of this machine: ${because}`, {
     hint: "another one can stand before the destination: -L LOCAL:HOST:PORT",
   });
-}
-
-function addressesOf(records: Uint8Array): Uint8Array[] {
-  return Array.from({ length: Math.floor(records.length / RECORD_BYTES) }, (_, index) => {
-    const at = index * RECORD_BYTES;
-    return records.slice(at + 1, at + 1 + (records[at] === 4 ? 4 : 16));
-  });
-}
-
-/** Of what isIP() says is an address. */
-function bytesOf(host: string): Uint8Array {
-  if (isIP(host) === 4) return new Uint8Array(host.split(".").map(Number));
-  const [front, back] = new URL(`http://[${host}]`).hostname.slice(1, -1).split("::") as [string, string | undefined];
-  const words = (text: string | undefined) => text ? text.split(":").map((it) => parseInt(it, 16)) : [];
-  const [first, last] = [words(front), words(back)];
-  const all = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
-  return new Uint8Array(all.flatMap((it) => [it >> 8, it & 0xff]));
 }
 
 const REASONS: Readonly<Record<number, string>> = {

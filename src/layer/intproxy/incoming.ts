@@ -7,6 +7,7 @@
  * ended, and else every LOOK_MS.
  */
 import { connect } from "node:net";
+import { isLoopback } from "../../base/addresses.ts";
 import { utf8 } from "../../base/bytes.ts";
 import { ERRNO } from "../../base/errors.ts";
 import { SocketEnd } from "../../base/socket_end.ts";
@@ -15,7 +16,7 @@ import type { AGENT } from "../../proto/agent.ts";
 import type { LAYER, LayerMessage } from "../../proto/layer.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
 import { listenersOn, writeToStderrOf } from "../../sys/relay.ts";
-import { canonical, hostOf, keyOf } from "./addresses.ts";
+import { hostOf, keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
 import { listenersByProc } from "./listeners.ts";
@@ -290,11 +291,6 @@ export class Incoming {
     task.catch((error) => this.#log(`incoming: ${error instanceof Error ? error.stack : error}`))
       .finally(() => this.#tasks.delete(task));
   }
-}
-
-function isLoopback(address: Uint8Array): boolean {
-  const host = hostOf(address);
-  return host === "::1" || (host.startsWith("127.") && canonical(address).length === 4);
 }
 
 function isListening({ inode, realPort }: Listener): boolean {

@@ -54,9 +54,9 @@ export class Life {
     return this.#listeners.has(address, port);
   }
 
-  /** Whether a process of the run has a UDP socket on this loopback address and port of this machine. */
+  /** Whether a process of the run has a UDP socket on this address and port of this machine. */
   hasDatagramSocket(address: Uint8Array, port: number): boolean {
-    return isLoopback(address) && this.#listeners.hasDatagramSocket(address, port);
+    return this.#listeners.hasDatagramSocket(address, port);
   }
 
   /** The living: known ones, their descendants, and who carries the mark in its environment. */
@@ -83,8 +83,4 @@ export class Life {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#look(pauseMs), pauseMs);
   }
-}
-
-function isLoopback(address: Uint8Array): boolean {
-  return address.length === 4 ? address[0] === 127 : address.every((byte, at) => byte === (at === 15 ? 1 : 0));
 }

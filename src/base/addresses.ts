@@ -67,3 +67,9 @@ export function unmapped4(address: Uint8Array): Uint8Array | undefined {
 export function isLoopback6(address: Uint8Array): boolean {
   return address.length === 16 && address.subarray(0, 15).every((byte) => byte === 0) && address[15] === 1;
 }
+
+/** 127.0.0.0/8, mapped or not, and ::1. */
+export function isLoopback(address: Uint8Array): boolean {
+  const plain = unmapped4(address) ?? address;
+  return plain.length === 4 ? plain[0] === 127 : isLoopback6(plain);
+}
