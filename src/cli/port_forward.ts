@@ -1,24 +1,29 @@
-/** `mirrord port-forward`: ports of this machine whose connections go out from the target. */
-import { UserError } from "../base/errors.ts";
+/** `mirrord port-forward`: ports of this machine that lead to the target's network, and ports of the target that lead here. */
 import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
-import type { Command } from "./command.ts";
+import type { Command, CommandInput } from "./command.ts";
 import { loadConfig } from "./configuration.ts";
-import { parseForwards } from "./forwards.ts";
+import { misuse, parseForwards, parseReverseForwards } from "./forwards.ts";
 
 const GROUPS: readonly string[] = ["Target", "Agent", "Kubernetes"];
 
 export const PORT_FORWARD_COMMAND: Command = {
   name: "port-forward",
-  summary: "Open ports here whose connections go out from the target",
+  summary: "Lead ports here to what the target reaches, and ports of the target here",
   doc:
-    `Listens on ports of this machine's 127.0.0.1. Whoever connects to one reaches HOST:PORT as the target would: any host
-that the target can reach, by the names that it knows. Names are looked up at the target, anew for each connection.
+    `With -L: listens on ports of this machine's 127.0.0.1. Whoever connects to one reaches HOST:PORT as the target would: any
+host that the target can reach, by the names that it knows. Names are looked up at the target, anew for each connection.
+
+With -R: connections to a port of the target come to a port of this machine's loopback. They are copied, and what is answered
+here goes nowhere; with --steal they are taken away from the target and answered here. With an HTTP filter in the
+configuration (feature.network.incoming.http_filter) only the requests that it matches.
+
 TCP only. Lasts until Ctrl-C, and leaves nothing behind.`,
-  usage: ["mirrord port-forward -L [LOCAL:]HOST:PORT... [options]"],
+  usage: ["mirrord port-forward (-L [LOCAL:]HOST:PORT | -R [REMOTE:]LOCAL)... [options]"],
   examples: [
     "mirrord port-forward -L 8080:echo-server:80",
     "mirrord port-forward --target deployment/shop -L 5432:db.internal:5432 -L 9000:127.0.0.1:9000",
     "mirrord port-forward -L 8443:[2001:db8::1]:443",
+    "mirrord port-forward --target deployment/shop -R 80:8080 --steal",
   ],
   flags: [
     {
@@ -27,19 +32,31 @@ TCP only. Lasts until Ctrl-C, and leaves nothing behind.`,
       value: "FORWARD",
       doc: "[LOCAL:]HOST:PORT; LOCAL is the port here, PORT where it is left out; may be given several times",
     },
+    {
+      flag: "--reverse",
+      short: "-R",
+      value: "FORWARD",
+      doc: "[REMOTE:]LOCAL; REMOTE is the port of the target, LOCAL where it is left out; may be given several times",
+    },
+    { ...EXEC_OPTIONS.find((it) => it.flag === "--steal")!, group: "Options" },
     ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
     CONFIG_FILE_OPTION,
   ],
   async run(input) {
-    const forwards = parseForwards(input.flags.filter((it) => it.decl.flag === "--local").map((it) => it.text!));
+    const forwards = {
+      local: parseForwards(textsOf(input, "--local")),
+      reverse: parseReverseForwards(textsOf(input, "--reverse")),
+    };
+    if (forwards.local.length + forwards.reverse.length === 0) throw misuse("Cannot forward: no port was named");
     if (input.rest.length > 0) {
-      throw new UserError("USAGE", `Cannot forward: "${input.rest.join(" ")}" is too much`, {
-        hint: "each destination has its own -L",
-        exitCode: 2,
-      });
+      throw misuse(`Cannot forward: "${input.rest.join(" ")}" is too much`, "each destination has its own -L or -R");
     }
     const { config } = await loadConfig(input);
     const { forwardPorts } = await import("./forwarding.ts");
     return await forwardPorts(config, forwards);
   },
 };
+
+function textsOf(input: CommandInput, flag: string): string[] {
+  return input.flags.filter((it) => it.decl.flag === flag).map((it) => it.text!);
+}

@@ -179,6 +179,19 @@ function withoutOwnTraffic(config: Config): Config {
   return { ...config, incoming: { ...incoming, mode: "off" } };
 }
 
+/** Throws `UserError` (exit code 2) where there is no traffic of a target's to take. */
+export function checkTraffic(config: Config): void {
+  const refuse = (why: string, hint: string) =>
+    new UserError("OPTIONS_CONFLICT", `Cannot take the target's traffic: ${why}`, { hint, exitCode: 2 });
+  if (config.target.kind === "targetless") throw refuse("there is no target", "name a --target");
+  if (config.incoming.mode === "off") {
+    throw refuse("feature.network.incoming is off", "leave it out, or say mirror or steal");
+  }
+  if (withoutOwnTraffic(config) !== config) {
+    throw refuse("its network is this machine's own", "its ports are reached here as they are");
+  }
+}
+
 /** Names the network namespace of a process; undefined where that is not to be known. */
 function networkOf(pid: string): string | undefined {
   try {
@@ -189,7 +202,7 @@ function networkOf(pid: string): string | undefined {
 }
 
 /** For others to read who find the target's port taken. */
-function whoRuns(environment: Environment): string {
+export function whoRuns(environment: Environment): string {
   const user = textOf(environment, "USER") || textOf(environment, "LOGNAME") || `user ${Deno.uid()}`;
   return `${user}@${Deno.hostname()}`;
 }

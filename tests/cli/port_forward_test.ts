@@ -6,11 +6,14 @@ import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts"
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
 const text = new TextDecoder();
+const LED = / leads to | of the target is /;
 
 interface Forwarding {
   readonly sandbox: Sandbox;
   /** The ports here, in the order of the destinations. */
   readonly ports: readonly number[];
+  /** Requests that have come to the server here. */
+  readonly heard: readonly string[];
   readonly child: Deno.ChildProcess;
   /** What it has printed until now, both streams. */
   said(): string;
@@ -34,34 +37,62 @@ function forwardTest(
     await using sandbox = await startSandbox();
     const ports = freePorts(destinations.length);
     const flags = destinations.flatMap((it, at) => ["-L", `${ports[at]}:${it}`]);
-    const env = { MIRRORD_PROGRESS_MODE: "off" };
-    const child = start(["port-forward", "-t", `process/${sandbox.pid}`, ...flags], { env });
-    let said = "";
-    const listening = [child.stdout, child.stderr].map(async (stream) => {
-      for await (const chunk of stream) said += text.decode(chunk);
-    });
-    try {
-      await eventually(() => said.split("leads to").length === destinations.length + 1);
-      await body({
-        ...{ sandbox, ports, child, said: () => said },
-        async interrupt() {
-          child.kill("SIGINT");
-          const { code, signal } = await child.status;
-          assert.equal(signal, null); // it ended by itself
-          return code;
-        },
-      });
-    } finally {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // It has ended.
-      }
-      await child.status;
-      await child.stdin.close().catch(() => {});
-      await Promise.all(listening);
-    }
+    await runForwarding(sandbox, flags, start, (it) => body({ ...it, ports }));
   });
+}
+
+/** The same with a server of this machine, which answers "here"; `flags` are told its port. */
+function reverseTest(
+  name: string,
+  flags: (port: number) => readonly string[],
+  body: (it: Forwarding) => Promise<void>,
+): void {
+  testUnless(REASON, name, async () => {
+    await using sandbox = await startSandbox();
+    const heard: string[] = [];
+    await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+      heard.push(new URL(request.url).pathname);
+      return new Response("here");
+    });
+    const { port } = server.addr;
+    await runForwarding(sandbox, flags(port), spawnMirrord, (it) => body({ ...it, ports: [port], heard }));
+  });
+}
+
+async function runForwarding(
+  sandbox: Sandbox,
+  flags: readonly string[],
+  start: typeof spawnMirrord,
+  body: (it: Forwarding) => Promise<void>,
+): Promise<void> {
+  const env = { MIRRORD_PROGRESS_MODE: "off" };
+  const child = start(["port-forward", "-t", `process/${sandbox.pid}`, ...flags], { env });
+  const count = flags.filter((it) => it === "-L" || it === "-R").length;
+  let said = "";
+  const listening = [child.stdout, child.stderr].map(async (stream) => {
+    for await (const chunk of stream) said += text.decode(chunk);
+  });
+  try {
+    await eventually(() => said.split(LED).length === count + 1);
+    await body({
+      ...{ sandbox, ports: [], heard: [], child, said: () => said },
+      async interrupt() {
+        child.kill("SIGINT");
+        const { code, signal } = await child.status;
+        assert.equal(signal, null); // it ended by itself
+        return code;
+      },
+    });
+  } finally {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
+    await child.status;
+    await child.stdin.close().catch(() => {});
+    await Promise.all(listening);
+  }
 }
 
 /** Numbers of the agents whose target this is. */
@@ -162,4 +193,70 @@ testUnless(REASON, "a port that somebody has is refused before there is an agent
   const { code, stderr } = await endOf(child);
   assert.match(stderr, /Cannot listen on port \d+ of this machine: somebody listens there\n hint: .*PORT_NOT_OPENED/);
   assert.equal(code, 125);
+});
+
+function inside(sandbox: Sandbox, ...args: string[]): Promise<string> {
+  return sandbox.inNetwork(["curl", "-sS", "--max-time", "5", ...args]);
+}
+
+const STOLEN = "-R --steal takes a port of the target, two at once, beside -L; Ctrl-C gives it back";
+reverseTest(
+  STOLEN,
+  (port) => ["-R", `80:${port}`, "-R", `7000:${port}`, "-L", "7001:127.0.0.1:7001", "--steal"],
+  async (it) => {
+    assert.equal(await inside(it.sandbox, "http://127.0.0.1/a"), "here");
+    assert.equal(await inside(it.sandbox, "http://[::1]/b"), "here");
+    assert.equal(await inside(it.sandbox, "http://10.99.7.1:7000/c"), "here");
+    assert.deepEqual(it.heard, ["/a", "/b", "/c"]);
+    assert.match(it.said(), new RegExp(`^port 80 of the target is stolen for 127.0.0.1:${it.ports[0]}$`, "m"));
+    assert.match(text.decode(await exchanged(7001, new Uint8Array())), /^only on loopback/);
+    assert.equal(await it.interrupt(), 130);
+    assert.match(await inside(it.sandbox, "http://127.0.0.1/d"), /"path":"\/d"/);
+  },
+);
+
+reverseTest("-R copies a port of the target, which goes on answering", (port) => ["-R", `80:${port}`], async (it) => {
+  assert.match(await inside(it.sandbox, "http://127.0.0.1/copied"), /"path":"\/copied"/);
+  await eventually(() => it.heard.length === 1);
+  assert.deepEqual(it.heard, ["/copied"]);
+  assert.match(it.said(), /^port 80 of the target is mirrored to 127.0.0.1:\d+$/m);
+});
+
+const FILTER = JSON.stringify({
+  feature: { network: { incoming: { mode: "steal", http_filter: { header_filter: "^x-mine: yes$" } } } },
+});
+testUnless(REASON, "-R with an HTTP filter takes the requests that match", async () => {
+  await using sandbox = await startSandbox();
+  const file = await Deno.makeTempFile({ suffix: ".json" });
+  await Deno.writeTextFile(file, FILTER);
+  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => new Response("here"));
+  await runForwarding(sandbox, ["-R", `80:${server.addr.port}`, "-f", file], spawnMirrord, async () => {
+    assert.match(await inside(sandbox, "http://127.0.0.1/"), /"path":"\/"/);
+    assert.equal(await inside(sandbox, "-H", "X-Mine: yes", "http://127.0.0.1/"), "here");
+  });
+  await Deno.remove(file);
+});
+
+reverseTest(
+  "-R tells when nobody listens here, and its peer sees a reset",
+  () => ["-R", "80:9", "--steal"],
+  async (it) => {
+    assert.equal(await inside(it.sandbox, "http://127.0.0.1/"), "");
+    await eventually(() => it.said().includes("warning"));
+    assert.match(it.said(), /a connection to port 80 of the target did not reach port 9 here: nobody listens there/);
+  },
+);
+
+testUnless(REASON, "-R of a port that somebody steals is refused with who does", async () => {
+  await using sandbox = await startSandbox();
+  await runForwarding(sandbox, ["-R", "80:81", "--steal"], spawnMirrord, async () => {
+    const child = spawnMirrord(["port-forward", "-t", `process/${sandbox.pid}`, "-R", "80:82", "--steal"]);
+    await child.stdin.close();
+    const { code, stderr } = await endOf(child);
+    assert.match(
+      stderr,
+      /Cannot steal port 80: port 80 of the target is stolen already, by .*\(code PORT_NOT_TAKEN\)/s,
+    );
+    assert.equal(code, 125);
+  });
 });

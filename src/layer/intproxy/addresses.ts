@@ -11,6 +11,12 @@ export function keyOf(address: Uint8Array, port: number): string {
   return `${hostOf(address)}:${port}`;
 }
 
+/** As people write it: brackets around what has colons. */
+export function endpointOf(address: Uint8Array, port: number): string {
+  const host = hostOf(address);
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** An address of 4 or 16 bytes as sockets print it. */
 export function hostOf(address: Uint8Array): string {
   const bytes = canonical(address);

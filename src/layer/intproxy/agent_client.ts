@@ -83,8 +83,10 @@ export class AgentClient {
   readonly lost: Promise<Error>;
   /** Takes what is heard over UDP; its bytes are good until it returns. */
   onDatagram: (news: MessageNamed<typeof AGENT, "Datagram" | "DatagramFailed">) => void = () => {};
-  /** What the agent wants the user to know. */
+  /** What the agent wanted the user to know while it started. */
   readonly warnings: string[] = [];
+  /** Takes what it wants the user to know from then on. */
+  onWarning: ((text: string) => void) | undefined;
   readonly #link: AgentLink;
   readonly #options: AgentClientOptions;
   readonly #pending = new Map<number, Pending>();
@@ -225,7 +227,8 @@ export class AgentClient {
       case "Ping":
         return this.#link.send({ type: "Pong", id: message.id });
       case "Warning":
-        this.warnings.push(message.text);
+        if (this.onWarning) this.onWarning(message.text);
+        else this.warnings.push(message.text);
         return this.#options.log(`agent: ${message.text}`);
     }
     const pending = this.#pending.get(message.id);

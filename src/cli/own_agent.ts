@@ -1,0 +1,101 @@
+/**
+ * An agent that one command has for itself, without an intproxy: port-forward and dump. It lasts until a signal comes or
+ * the agent is lost; what was made is undone last first.
+ */
+import type { Duplex } from "../base/duplex.ts";
+import { UserError } from "../base/errors.ts";
+import type { Config } from "../config/resolve.ts";
+import { AgentClient } from "../layer/intproxy/agent_client.ts";
+import type { ReachableAgent } from "./cluster.ts";
+import type { AgentSource } from "./control.ts";
+import type { Progress } from "./progress.ts";
+import { reachableAgent } from "./run.ts";
+import { startingLimits } from "./self.ts";
+import { StartSignals } from "./start_signals.ts";
+import { complain } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+/** Signal 1 in StartSignals' mask. */
+const HANG_UP = 1n;
+
+/** Resolves with the exit code once `run` has, which `signal` ends. */
+export async function untilSignal(run: (signal: AbortSignal) => Promise<void>): Promise<number> {
+  // Ctrl-C ends it in the background of a script too, where it is ignored; nohup's hang-up does not.
+  const ignored = startingLimits().ignoredSignals & HANG_UP;
+  using signals = new StartSignals(ignored);
+  const onHangUp = () => {};
+  if (ignored) Deno.addSignalListener("SIGHUP", onHangUp); // without a listener it would end us
+  try {
+    await run(signals.signal);
+  } catch (error) {
+    if (signals.exitCode === undefined) throw error;
+  } finally {
+    if (ignored) Deno.removeSignalListener("SIGHUP", onHangUp);
+  }
+  return signals.exitCode ?? 0;
+}
+
+export interface OwnAgent {
+  readonly client: AgentClient;
+  readonly found: ReachableAgent;
+}
+
+/** What the agent warns of is shown, from now on too. Throws `UserError`. */
+export async function reachOwnAgent(
+  config: Config,
+  progress: Progress,
+  undo: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<OwnAgent> {
+  // An agent that is kept would be forgotten when this ends: it is for runs.
+  const own = { ...config, agent: { ...config.agent, keepAliveSeconds: 0 } };
+  const found = await reachableAgent(own, progress, undo, signal);
+  const client = await progress.step("reaching the agent", async (step) => {
+    step.done = "agent ready";
+    return await found.explained(shakeHands(found.source, undo, signal));
+  });
+  for (const warning of client.warnings) progress.warning(warning);
+  client.onWarning = (text) => complain(`warning: ${text}\n`);
+  return { client, found };
+}
+
+/** Resolves when it is to stop; throws when the agent is lost before. `act` is what goes on with it. */
+export async function untilLost(client: AgentClient, act: string, signal: AbortSignal): Promise<void> {
+  const { promise: stopped, resolve } = Promise.withResolvers<undefined>();
+  signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  if (signal.aborted) resolve(undefined);
+  const reason = await Promise.race([stopped, client.lost]);
+  if (reason === undefined) return;
+  throw new UserError("AGENT_LOST", `Cannot ${act} any longer: the agent was lost (${reason.message})`, {
+    hint: "start it again; `kubectl logs -l app=mirrord` may tell why",
+  });
+}
+
+async function shakeHands(source: AgentSource, undo: AsyncDisposableStack, signal: AbortSignal): Promise<AgentClient> {
+  const { duplex, secret, refusal } = await reach(source, undo, signal);
+  const client = new AgentClient(duplex, { log: () => {} });
+  undo.defer(() => client.close());
+  await client.shakeHands(VERSION, secret).catch(async (error) => {
+    throw await refusal() ?? error;
+  });
+  signal.throwIfAborted();
+  return client;
+}
+
+interface Reached {
+  readonly duplex: Duplex;
+  readonly secret: Uint8Array;
+  /** Why it could not begin, when it told us. */
+  refusal(): Promise<UserError | undefined>;
+}
+
+async function reach(source: AgentSource, undo: AsyncDisposableStack, signal: AbortSignal): Promise<Reached> {
+  if (source.kind === "process") {
+    const { startLocalAgent } = await import("./local_agent.ts");
+    const agent = undo.use(startLocalAgent(source.pid, () => {}));
+    return { duplex: agent.duplex, secret: new Uint8Array(32), refusal: () => agent.refusal() };
+  }
+  const { openPortForward } = await import("../kube/port_forward.ts");
+  const duplex = undo.use(await openPortForward(source.address, { signal }));
+  return { duplex, secret: Uint8Array.fromHex(source.secret), refusal: () => Promise.resolve(undefined) };
+}
