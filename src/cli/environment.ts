@@ -5,7 +5,7 @@
  * target's file system or runtime and would break a program here.
  */
 import { fromUtf8, splitNul, utf8 } from "../base/bytes.ts";
-import { compilePattern } from "../config/pattern.ts";
+import { firstMatch } from "../config/pattern.ts";
 
 /** Variables by name, bytes as they are: values need not be UTF-8, nor do names. */
 export type Environment = Map<string, Uint8Array>;
@@ -121,8 +121,9 @@ export function composeEnvironment(
   const isUnset = unsetBy(changes.unset);
   const kept = [...user].filter(([name]) => !isUnset(name));
   const remote = new Map([...selectVariables(target, changes), ...file]);
+  const mappingOf = mappedBy(changes.mapping);
   for (const name of remote.keys()) {
-    const mapping = mappingFor(nameText(name), changes.mapping);
+    const mapping = mappingOf(name);
     if (mapping) remote.set(name, utf8(mapping[1]));
   }
   const override = Object.entries(changes.override).map(([name, value]) => [latin1(utf8(name)), utf8(value)] as const);
@@ -135,12 +136,10 @@ export function unsetBy(names: readonly string[]): (name: string) => boolean {
   return (name) => unset.has(name.toLowerCase());
 }
 
-/** The pattern that matches a name, and the value it gives. */
-export function mappingFor(name: string, mapping: EnvironmentChanges["mapping"]): [string, string] | undefined {
-  return Object.entries(mapping).find(([pattern]) => {
-    const expression = compilePattern(pattern);
-    return typeof expression !== "string" && expression.test(name);
-  });
+/** Tells the pattern that matches a name, and the value it gives. */
+export function mappedBy(mapping: EnvironmentChanges["mapping"]): (name: string) => [string, string] | undefined {
+  const find = firstMatch(mapping);
+  return (name) => find(nameText(name));
 }
 
 function nameText(name: string): string {

@@ -90,6 +90,15 @@ Deno.test("composeEnvironment() does not map what is only the user's", () => {
   assert.equal(textOf(composeEnvironment(user, environmentOf([]), environmentOf([]), rules), "MINE"), "x");
 });
 
+Deno.test("composeEnvironment() does not take long over a pattern that backtracks", () => {
+  const target = environmentOf(["A".repeat(40) + "B"]);
+  const rules = { include: undefined, exclude: [], unset: [], mapping: { "^(A+)+$": "mapped" }, override: {} };
+  assert.equal(
+    textOf(composeEnvironment(environmentOf([]), target, environmentOf([]), rules), "A".repeat(40) + "B"),
+    "x",
+  );
+});
+
 function formatted(variables: Record<string, string>): string {
   return Object.entries(variables).map(([name, value]) => `${name}=${value}\0`).join("");
 }

@@ -18,7 +18,7 @@ import type { Config } from "../config/resolve.ts";
 import { type PathDecision, PathJudge, type Rule } from "../layer/explain.ts";
 import { unpackShim } from "../layer/inject.ts";
 import type { LoadedConfig } from "./configuration.ts";
-import { type Environment, latin1, mappingFor, type TargetRule, targetRules, unsetBy } from "./environment.ts";
+import { type Environment, latin1, mappedBy, type TargetRule, targetRules, unsetBy } from "./environment.ts";
 import { settingsOf } from "./intproxy_process.ts";
 import { buildId, runSettings } from "./run.ts";
 import { userEnvironment } from "./self.ts";
@@ -185,7 +185,7 @@ async function explainVariable(config: Config, name: string): Promise<Explanatio
   const file: Environment = env.file === undefined ? new Map() : (await import("./env_file.ts")).readEnvFile(env.file);
   const rule = targetRules(env)(key);
   const isTaken = rule === "taken" || rule === "included";
-  const mapping = mappingFor(name, env.mapping);
+  const mapping = mappedBy(env.mapping)(key);
   const isUnset = unsetBy(env.unset)(key);
   const own = isUnset ? "unset" : userEnvironment().has(key) ? "kept" : "none";
   const decides = Object.hasOwn(env.override, name)

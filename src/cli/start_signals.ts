@@ -12,11 +12,14 @@ export class StartSignals implements Disposable {
   readonly #listeners = new Map<Caught, () => void>();
   #exitCode: number | undefined;
 
-  /** What the user has said to ignore (nohup, a background job of a script) stays ignored: bit N-1 stands for signal N. */
+  /**
+   * What the user has said to ignore (nohup, a background job of a script) is ignored: bit N-1 stands for signal N. There
+   * is a listener for it all the same: where the runtime has none it lets a signal end the process, ignored or not.
+   */
   constructor(ignoredSignals: bigint) {
     for (const name of Object.keys(EXIT_CODES) as Caught[]) {
-      if (ignoredSignals >> BigInt(EXIT_CODES[name] - 128 - 1) & 1n) continue;
-      const listener = () => this.#caught(name);
+      const isIgnored = (ignoredSignals >> BigInt(EXIT_CODES[name] - 128 - 1) & 1n) === 1n;
+      const listener = isIgnored ? () => {} : () => this.#caught(name);
       this.#listeners.set(name, listener);
       Deno.addSignalListener(name, listener);
     }

@@ -6,7 +6,7 @@
 import { UserError } from "../base/errors.ts";
 import { type AgentConfig, formatAgent, resolveAgent } from "./agent_options.ts";
 import type { AddressFilter } from "./address_filter.ts";
-import { compilePattern } from "./pattern.ts";
+import { whyNoPattern } from "./pattern.ts";
 import { formatIncoming, type IncomingConfig, incomingOf } from "./incoming.ts";
 import { type ConfigKey, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
@@ -162,8 +162,8 @@ function requirePod(target: Target, said: Said): void {
 
 function checkPatterns(mapping: Values["map"], said: Said | undefined): void {
   for (const pattern of Object.keys(mapping)) {
-    const wrong = compilePattern(pattern);
-    if (typeof wrong === "string") throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
+    const wrong = whyNoPattern(pattern);
+    if (wrong !== undefined) throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
   }
 }
 

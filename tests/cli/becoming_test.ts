@@ -80,7 +80,7 @@ test("the program has no children it did not start, and no descriptors but its t
 test("limits, signal dispositions and mask are as the user's shell gave them", async (target) => {
   // The last eight digits: signals 1 to 32. 33 and 34 belong to the C library.
   const script = 'ulimit -Sn; ulimit -Hn; grep -E "^Sig(Ign|Blk|Cgt)" /proc/self/status | grep -o "........$"';
-  const shell = (command: string) => ["-c", `ulimit -Sn 777; trap "" HUP; ${command}`];
+  const shell = (command: string) => ["-c", `ulimit -Sn 777; trap "" HUP INT; ${command}`];
   const plain = await new Deno.Command("bash", { args: shell(`bash -c '${script}'`) }).output();
   const typed = `MIRRORD_PROGRESS_MODE=off ${MIRRORD} exec ${target.join(" ")} bash -c '${script}'`;
   const mirrored = await new Deno.Command("bash", { args: shell(typed) }).output();

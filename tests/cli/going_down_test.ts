@@ -1,6 +1,6 @@
 /** However a run ends, it ends: signals while it starts, an agent or a target that is killed, servers that are silent. */
 import assert from "node:assert/strict";
-import { endOf, exec, type RunOptions, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { endOf, exec, MIRRORD, type RunOptions, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { eventually, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
 const REASON = whyNotBuilt();
@@ -72,6 +72,21 @@ for (const { signal, code } of [{ signal: "SIGINT", code: 130 }, { signal: "SIGT
     });
   });
 }
+
+testUnless(REASON, "a signal that is ignored, as in the background of a script, does not end the start", async () => {
+  await silentCluster(async (kubeconfig) => {
+    await withRuntimeDirectory(async (options, directory) => {
+      const typed = `trap "" INT; exec "$0" exec --kubeconfig ${kubeconfig} -t pod/web sleep 60`;
+      const child = spawnMirrord(["-c", typed, MIRRORD], { ...options, executable: "/bin/sh" });
+      await eventually(() => processesWith(`MIRRORD_INTPROXY_DIRECTORY=${directory}`).length > 0);
+      child.kill("SIGINT");
+      child.kill("SIGTERM"); // delivered second, as the greater number
+      await child.stdin.close();
+      const ended = await endOf(child);
+      assert.deepEqual([ended.signal, ended.code], [null, 143], ended.stderr);
+    });
+  });
+});
 
 testUnless(REASON, "a run whose CLI is killed while it starts leaves nothing", async () => {
   await silentCluster(async (kubeconfig) => {
