@@ -1,15 +1,20 @@
 /**
  * From a kubeconfig to an `ApiServer`: which file, which context, and what authenticates us there, exec plugins
- * included.
- *
- * @kubernetes/client-node reads it. It is loaded only here and only when needed, never by the intproxy; and only its
- * module for kubeconfigs, of which the bundler keeps 2 MB: all of it is 17 MB, which take 300 ms to start.
+ * included. It is loaded only when it is needed, never by the intproxy.
  */
-import type { KubeConfig } from "@kubernetes/client-node/dist/config.js";
-import type { Cluster, Context, User } from "@kubernetes/client-node/dist/config_types.js";
 import { UserError } from "../base/errors.ts";
 import type { ApiServer } from "./api_server.ts";
-import { type ExecPlugin, runExecPlugin } from "./exec_plugin.ts";
+import { runExecPlugin } from "./exec_plugin.ts";
+import { invalid, missing } from "./kubeconfig_errors.ts";
+import {
+  joinKubeconfigs,
+  type KubeCluster,
+  type KubeconfigContent,
+  type KubeContext,
+  type KubeUser,
+  type Pem,
+  readKubeconfig,
+} from "./kubeconfig_file.ts";
 import { proxyFor } from "./proxy.ts";
 
 export interface Kubeconfig {
@@ -28,34 +33,52 @@ export interface KubeconfigOptions {
   readonly env?: (name: string) => string | undefined;
   /** Whether an exec plugin may ask something there; by default whether there is one. */
   readonly isTerminal?: boolean;
+  /** The folder of a pod's service account. */
+  readonly serviceAccount?: string;
 }
 
-const IN_CLUSTER_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+/** Where a pod finds what its service account may. */
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Throws `UserError` saying which file is wrong and how. */
 export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<Kubeconfig> {
-  const { KubeConfig } = await import("@kubernetes/client-node/dist/config.js");
   const env = options.env ?? ((name) => Deno.env.get(name));
+  const serviceAccount = options.serviceAccount ?? SERVICE_ACCOUNT;
   const sources = await readSources(options.path, env);
-  const config = new KubeConfig();
   let from: string;
+  let content: KubeconfigContent;
   if (sources) {
     from = sources.map((it) => it.path).join(":");
-    merge(config, sources.map((it) => parse(new KubeConfig(), it)));
-    if (config.clusters.length === 0 && config.contexts.length === 0) throw invalid(from, "it names no clusters");
-  } else if (env("KUBERNETES_SERVICE_HOST") && await exists(IN_CLUSTER_TOKEN)) {
+    content = joinKubeconfigs(sources.map((it) => readKubeconfig(it.path, it.text, directoryOf(it.path))));
+    if (content.clusters.length === 0 && content.contexts.length === 0) throw invalid(from, "it names no clusters");
+  } else if (env("KUBERNETES_SERVICE_HOST") && await exists(`${serviceAccount}/token`)) {
     from = "the pod's service account";
-    config.loadFromCluster();
+    content = await inCluster(serviceAccount, env);
   } else throw missing(env);
-  const context = chooseContext(config, options.context, from);
-  config.setCurrentContext(context.name);
+  const context = chooseContext(content, options.context, from);
   const isTerminal = options.isTerminal ?? Deno.stdin.isTerminal();
   const directory = directoryOf(sources?.[0]?.path ?? "/");
-  const server = await serverOf(config, context, { from, env, isTerminal, directory });
+  const server = await serverOf(content, context, { from, env, isTerminal, directory });
   return {
     server: options.isInsecure === undefined ? server : { ...server, isInsecure: options.isInsecure },
     namespace: context.namespace || "default",
   };
+}
+
+/** As if a kubeconfig said so. */
+async function inCluster(folder: string, env: (name: string) => string | undefined): Promise<KubeconfigContent> {
+  const host = env("KUBERNETES_SERVICE_HOST")!;
+  const server = `https://${host.includes(":") ? `[${host}]` : host}:${env("KUBERNETES_SERVICE_PORT") ?? "443"}`;
+  const namespace = await Deno.readTextFile(`${folder}/namespace`).then((text) => text.trim(), () => undefined);
+  const name = "in-cluster";
+  const cluster = { server, "certificate-authority": `${folder}/ca.crt` };
+  const file = {
+    clusters: [{ name, cluster }],
+    users: [{ name, user: { tokenFile: `${folder}/token` } }],
+    contexts: [{ name, context: { cluster: name, user: name, namespace } }],
+    "current-context": name,
+  };
+  return readKubeconfig("the pod's service account", JSON.stringify(file), folder);
 }
 
 export interface Source {
@@ -98,31 +121,7 @@ async function readSource(path: string): Promise<Source> {
   }
 }
 
-function parse(config: KubeConfig, { path, text }: Source): KubeConfig {
-  if (text.trim() === "") return config;
-  try {
-    config.loadFromString(text);
-  } catch (error) {
-    throw invalid(path, firstLine(error), error);
-  }
-  config.makePathsAbsolute(directoryOf(path));
-  return config;
-}
-
-/** Into `into`; of two things with one name the first wins, as with kubectl. */
-function merge(into: KubeConfig, configs: readonly KubeConfig[]): void {
-  const firsts = <T extends { name: string }>(all: T[]): T[] => [
-    ...new Map(all.toReversed().map((it) => [it.name, it])).values(),
-  ];
-  into.loadFromOptions({
-    clusters: firsts(configs.flatMap((it) => it.clusters)),
-    contexts: firsts(configs.flatMap((it) => it.contexts)),
-    users: firsts(configs.flatMap((it) => it.users)),
-    currentContext: configs.map((it) => it.currentContext).find(Boolean),
-  });
-}
-
-function chooseContext(config: KubeConfig, wanted: string | undefined, from: string): Context {
+function chooseContext(config: KubeconfigContent, wanted: string | undefined, from: string): KubeContext {
   const name = wanted ?? config.currentContext;
   const names = config.contexts.map((it) => it.name);
   const hint = names.length > 0 ? `contexts there: ${names.join(", ")}` : "it has no contexts at all";
@@ -146,108 +145,94 @@ interface Surroundings {
   readonly directory: string;
 }
 
-async function serverOf(config: KubeConfig, context: Context, around: Surroundings): Promise<ApiServer> {
+async function serverOf(config: KubeconfigContent, context: KubeContext, around: Surroundings): Promise<ApiServer> {
   const { from, env } = around;
-  const cluster: Cluster | undefined = config.clusters.find((it) => it.name === context.cluster);
-  const user: User | undefined = config.users.find((it) => it.name === context.user);
+  const cluster = config.clusters.find((it) => it.name === context.cluster);
+  const user = config.users.find((it) => it.name === context.user);
   if (!cluster?.server) throw invalid(from, `context "${context.name}" names cluster "${context.cluster}", not there`);
   if (!user && context.user) throw invalid(from, `context "${context.name}" names user "${context.user}", not there`);
   if (!/^https?:\/\/./.test(cluster.server)) throw invalid(from, `"${cluster.server}" is no address of an API server`);
-  const { proxyUrl, ...direct } = cluster;
-  // The library has rules of its own against plain HTTP (`kubectl proxy` is reached that way) and about proxies.
-  const isPlain = cluster.server.startsWith("http:");
-  config.clusters = config.clusters.map((it) =>
-    it === cluster ? { ...direct, skipTLSVerify: isPlain || direct.skipTLSVerify } : it
-  );
-  if (user?.exec) await logIn(config, user, cluster, around);
-  const proxy = proxyFor(cluster.server, proxyUrl, env);
-  const applied: Applied = { headers: {} };
-  try {
-    await config.applyToHTTPSOptions(applied);
-  } catch (error) {
-    throw authenticationFailure(error, from);
-  }
-  const headers = { ...applied.headers, ...(applied.auth ? { Authorization: `Basic ${btoa(applied.auth)}` } : {}) };
+  const { server: url } = cluster;
+  const proxy = proxyFor(url, cluster.proxyUrl, env);
+  const credentials = user ? await credentialsOf(user, { ...cluster, server: url }, around) : { headers: {} };
+  const ca = await pemText(cluster.ca, from);
   return {
-    url: cluster.server,
+    url,
     context: context.name,
-    headers,
-    ...pem("ca", applied.ca),
-    ...pem("cert", applied.cert),
-    ...pem("key", applied.key),
-    ...(applied.servername ? { serverName: applied.servername } : {}),
-    ...(applied.rejectUnauthorized === false ? { isInsecure: true } : {}),
+    ...credentials,
+    ...(ca === undefined ? {} : { ca }),
+    ...(cluster.serverName ? { serverName: cluster.serverName } : {}),
+    // `kubectl proxy` is reached by plain HTTP: there is nothing to verify.
+    ...(cluster.isInsecure && url.startsWith("https:") ? { isInsecure: true } : {}),
     ...(proxy === undefined ? {} : { proxy }),
   };
 }
 
-/** Puts in place of the plugin what it answers. */
-async function logIn(config: KubeConfig, user: User, cluster: Cluster, around: Surroundings): Promise<void> {
-  const { isTerminal, directory } = around;
-  const credentials = await runExecPlugin(user.exec as ExecPlugin, {
+type Credentials = Pick<ApiServer, "headers" | "cert" | "key">;
+
+async function credentialsOf(
+  user: KubeUser,
+  cluster: KubeCluster & { server: string },
+  around: Surroundings,
+): Promise<Credentials> {
+  const { from } = around;
+  const plugin = user.exec && await logIn(user, cluster, around);
+  const token = plugin?.token ?? (user.tokenFile ? (await readNamed(user.tokenFile, from)).trim() : user.token);
+  const cert = plugin?.clientCertificateData ?? await pemText(user.cert, from);
+  const key = plugin?.clientKeyData ?? await pemText(user.key, from);
+  const provided = user.authProvider && !user.exec
+    ? await (await import("./auth_provider.ts")).authProviderHeaders(user, cluster.server)
+    : {};
+  const basic = user.username === undefined ? undefined : `Basic ${btoa(`${user.username}:${user.password ?? ""}`)}`;
+  const authorization = token === undefined ? basic : `Bearer ${token}`;
+  return {
+    headers: {
+      ...provided,
+      ...(authorization === undefined ? {} : { Authorization: authorization }),
+      ...impersonation(user, from),
+    },
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+function impersonation({ name, impersonate: { user, groups, uid } }: KubeUser, from: string): Record<string, string> {
+  if (groups.length > 1) throw invalid(from, `user "${name}" is to act in several groups (as-groups): one can be used`);
+  const [group] = groups;
+  return {
+    ...(user === undefined ? {} : { "Impersonate-User": user }),
+    ...(group === undefined ? {} : { "Impersonate-Group": group }),
+    ...(uid === undefined ? {} : { "Impersonate-Uid": uid }),
+  };
+}
+
+async function logIn(user: KubeUser, cluster: KubeCluster, { isTerminal, directory }: Surroundings) {
+  return await runExecPlugin(user.exec!, {
     ...{ user: user.name, isTerminal, directory },
     cluster: {
       server: cluster.server,
-      "tls-server-name": cluster.tlsServerName,
-      "insecure-skip-tls-verify": cluster.skipTLSVerify,
-      "certificate-authority-data": cluster.caData,
+      "tls-server-name": cluster.serverName,
+      "insecure-skip-tls-verify": cluster.isInsecure,
+      "certificate-authority-data": cluster.ca && "data" in cluster.ca ? btoa(cluster.ca.data) : undefined,
     },
   });
-  const { exec: _, ...rest } = user;
-  const { token, clientCertificateData: cert, clientKeyData: key } = credentials;
-  const known: User = {
-    ...rest,
-    ...(token === undefined ? {} : { token }),
-    ...(cert === undefined ? {} : { certData: btoa(cert) }),
-    ...(key === undefined ? {} : { keyData: btoa(key) }),
-  };
-  config.users = config.users.map((it) => it === user ? known : it);
 }
 
-/** What the library puts in, of node's many options. */
-interface Applied {
-  headers: Record<string, string>;
-  auth?: string;
-  ca?: string | Uint8Array;
-  cert?: string | Uint8Array;
-  key?: string | Uint8Array;
-  servername?: string;
-  rejectUnauthorized?: boolean;
+async function pemText(pem: Pem | undefined, from: string): Promise<string | undefined> {
+  if (pem === undefined || "data" in pem) return pem?.data;
+  return await readNamed(pem.path, from);
 }
 
-function pem<K extends string>(name: K, value: string | Uint8Array | undefined): { [P in K]?: string } {
-  if (value === undefined) return {};
-  const text = typeof value === "string" ? value : new TextDecoder().decode(value);
-  return { [name]: text } as { [P in K]?: string };
-}
-
-function authenticationFailure(error: unknown, from: string): unknown {
-  if (error instanceof Deno.errors.NotFound || error instanceof Error && "code" in error && error.code === "ENOENT") {
-    return invalid(from, `a file that it names is missing (${firstLine(error)})`, error);
+/** A file that a kubeconfig names. */
+async function readNamed(path: string, from: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    const because = error instanceof Deno.errors.NotFound
+      ? `a file that it names is missing ("${path}")`
+      : `a file that it names cannot be read ("${path}": ${error instanceof Error ? error.message : error})`;
+    throw invalid(from, because, error);
   }
-  return new UserError("KUBE_AUTH_FAILED", `Cannot authenticate with ${from}: ${firstLine(error)}`, { cause: error });
-}
-
-export function missing(env: (name: string) => string | undefined): UserError {
-  const usual = `${env("HOME") ?? "~"}/.kube/config`;
-  return new UserError(
-    "KUBECONFIG_MISSING",
-    `Cannot find a kubeconfig: KUBECONFIG is not set and there is no ${usual}`,
-    {
-      hint: "--kubeconfig FILE names one; --target process/PID needs none",
-    },
-  );
-}
-
-export function invalid(from: string, because: string, cause?: unknown): UserError {
-  return new UserError("KUBECONFIG_INVALID", `Cannot use the kubeconfig ${from}: ${because}`, {
-    hint: "`kubectl config view` must be able to read it",
-    ...(cause === undefined ? {} : { cause }),
-  });
-}
-
-function firstLine(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).trim().split("\n", 1)[0]!;
 }
 
 async function exists(path: string): Promise<boolean> {

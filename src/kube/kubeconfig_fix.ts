@@ -8,7 +8,8 @@
 import { resolve } from "node:path";
 import { isAlias, isMap, isScalar, isSeq, parseDocument, type Scalar } from "yaml";
 import { UserError } from "../base/errors.ts";
-import { directoryOf, invalid, missing, readSources, type Source } from "./kubeconfig.ts";
+import { directoryOf, readSources, type Source } from "./kubeconfig.ts";
+import { invalid, missing } from "./kubeconfig_errors.ts";
 
 export interface CommandFix {
   readonly file: string;

@@ -70,6 +70,19 @@ Deno.test("loadKubeconfig() reads server, namespace and what authenticates us", 
     const { server } = await load(kubeconfig("a", "{username: u, password: p, as: boss}"));
     assert.deepEqual(server.headers, { Authorization: `Basic ${btoa("u:p")}`, "Impersonate-User": "boss" });
   });
+  await test.step("a token in a file, as the group and by the number of somebody", async () => {
+    await folder.write("token", "from a file\n");
+    const { server } = await load(kubeconfig("a", "{token: no, tokenFile: token, as: u, as-groups: [g], as-uid: '7'}"));
+    const headers = { "Impersonate-User": "u", "Impersonate-Group": "g", "Impersonate-Uid": "7" };
+    assert.deepEqual(server.headers, { Authorization: "Bearer from a file", ...headers });
+  });
+  await test.step("a provider from before there were plugins", async () => {
+    const part = (it: object) => btoa(JSON.stringify(it)).replaceAll("=", "");
+    const token = `${part({ alg: "none" })}.${part({ exp: 4e9 })}.x`;
+    const config = `{id-token: ${token}, client-id: c, idp-issuer-url: "https://i"}`;
+    const { server } = await load(kubeconfig("a", `{auth-provider: {name: oidc, config: ${config}}}`));
+    assert.deepEqual(server.headers, { Authorization: `Bearer ${token}` });
+  });
   await test.step("no verification, and another name", async () => {
     const cluster = ", insecure-skip-tls-verify: true, tls-server-name: api.other";
     const { server } = await load(kubeconfig("a", "{token: t}", cluster));
@@ -156,6 +169,30 @@ Deno.test("loadKubeconfig() says which file is wrong and how", async (test) => {
       /a file that it names is missing \(.*none\.pem/,
     ],
     ["address", await folder.write("i", kubeconfig("a").replace("https://", "")), "KUBECONFIG_INVALID", /no address/],
+    [
+      "a number for a token",
+      await folder.write("l", kubeconfig("a", "{token: 12345}")),
+      "KUBECONFIG_INVALID",
+      /users\[0\]\.user\.token is a number, not a string/,
+    ],
+    [
+      "no base64",
+      await folder.write("m", kubeconfig("a", "{client-key-data: ???}")),
+      "KUBECONFIG_INVALID",
+      /users\[0\]\.user\.client-key-data is not in base64/,
+    ],
+    [
+      "no list",
+      await folder.write("n", "clusters: {a: b}\n"),
+      "KUBECONFIG_INVALID",
+      /clusters is no list/,
+    ],
+    [
+      "several groups",
+      await folder.write("o", kubeconfig("a", "{as: u, as-groups: [g, h]}")),
+      "KUBECONFIG_INVALID",
+      /as-groups/,
+    ],
     [
       "plugin missing",
       await folder.write("j", kubeconfig("a", "{exec: {command: no-such-plugin, apiVersion: v1}}")),
@@ -245,4 +282,26 @@ Deno.test("loadKubeconfig() finds the proxy that leads to the server", async () 
       .proxy;
   assert.equal(await load(""), "http://e:3128");
   assert.equal(await load(', proxy-url: "socks5://k:1080"'), "socks5://k:1080");
+});
+
+Deno.test("loadKubeconfig() takes a pod's service account where there is no kubeconfig", async () => {
+  await using folder = await makeFolder();
+  await folder.write("token", "t0ken");
+  await folder.write("ca.crt", "CA");
+  await folder.write("namespace", "shop\n");
+  const load = async (host: string) => {
+    const env = (name: string) =>
+      ({ HOME: folder.path, KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: "6443" })[name];
+    return await loadKubeconfig({ env, serviceAccount: folder.path });
+  };
+  assert.deepEqual(await load("10.0.0.1"), {
+    server: {
+      url: "https://10.0.0.1:6443",
+      context: "in-cluster",
+      headers: { Authorization: "Bearer t0ken" },
+      ca: "CA",
+    },
+    namespace: "shop",
+  });
+  assert.equal((await load("fd00::1")).server.url, "https://[fd00::1]:6443");
 });
