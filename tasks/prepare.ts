@@ -13,6 +13,7 @@ const PACKAGES = {
   mount: ["/usr/bin/mount", "mount"],
   curl: ["/usr/bin/curl", "curl"],
   script: ["/usr/bin/script", "bsdutils"],
+  tmux: ["/usr/bin/tmux", "tmux"],
   procps: ["/usr/bin/ps", "procps"],
   services: ["/etc/services", "netbase"],
   buildah: ["/usr/bin/buildah", "buildah"],

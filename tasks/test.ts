@@ -21,7 +21,7 @@ interface Counts {
 
 /** Resolves with the exit code. */
 async function test(args: readonly string[]): Promise<number> {
-  await prepare([...TO_BUILD, "ip", "unshare", "mount", "curl", "script", "procps", "services", "python"]);
+  await prepare([...TO_BUILD, "ip", "unshare", "mount", "curl", "script", "tmux", "procps", "services", "python"]);
   say(`built ${await build()}`);
   const paths = args.some((it) => !it.startsWith("-")) ? [] : PLACES;
   return await runTests([...args, ...paths]);

@@ -31,7 +31,7 @@ export async function agentInCluster(
   undo: AsyncDisposableStack,
   signal: AbortSignal,
 ): Promise<ReachableAgent> {
-  const kube = await progress.aside(() => openCluster(config)); // a plugin may ask for a password
+  const kube = await progress.aside(() => openCluster(config, signal)); // a plugin may ask for a password
   const client = undo.use(kube.client);
   const namespace = config.targetNamespace ?? kube.namespace;
   const agentNamespace = config.agent.namespace ?? namespace;

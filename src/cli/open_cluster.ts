@@ -9,9 +9,10 @@ export interface OpenCluster {
   readonly namespace: string;
 }
 
-export async function openCluster(config: Config): Promise<OpenCluster> {
+/** `signal` ends a plugin that asks for a password, say. */
+export async function openCluster(config: Config, signal?: AbortSignal): Promise<OpenCluster> {
   const { kubeconfig: path, context, acceptInvalidCertificates: isInsecure, usesProxy } = config.kube;
   const env = (name: string) => !usesProxy && /_proxy$/i.test(name) ? undefined : Deno.env.get(name);
-  const { server, namespace } = await loadKubeconfig({ path, context, isInsecure, env });
+  const { server, namespace } = await loadKubeconfig({ path, context, isInsecure, env, signal });
   return { client: new KubeClient(server), namespace };
 }

@@ -2,8 +2,9 @@
  * What the user sees while a run starts: lines beginning with "* " that say what will be the target's, then steps with
  * their times. All of it on standard error; what the program writes begins after it.
  *
- * MIRRORD_PROGRESS_MODE: standard (a spinner on a terminal, plain lines elsewhere), dumb (plain lines), json (an object
- * a line, for editors), off. Warnings are shown in every mode but off; errors always, see report.ts.
+ * MIRRORD_PROGRESS_MODE: standard (a spinner on a terminal, plain lines elsewhere and where CI is set), dumb (plain
+ * lines), json (an object a line, for editors), off. Warnings are shown in every mode but off; errors always, see
+ * report.ts. Nothing is coloured, so NO_COLOR changes nothing.
  */
 import { UserError } from "../base/errors.ts";
 import { complain, isTerminal } from "./terminal.ts";
@@ -47,7 +48,13 @@ export function startProgress(mode: string | undefined, title: string): Progress
   }
   if (known === "off") return new Silent();
   if (known === "json") return new JsonLines(title);
-  return known === "standard" && isTerminal() ? new Spinner(title) : new PlainLines();
+  return known === "standard" && mayMove() ? new Spinner(title) : new PlainLines();
+}
+
+/** Logs of a CI service pass for a terminal; one that is "dumb" cannot erase. */
+function mayMove(): boolean {
+  const isCi = !["", "0", "false"].includes(Deno.env.get("CI") ?? "");
+  return isTerminal() && !isCi && Deno.env.get("TERM") !== "dumb";
 }
 
 async function timed<T>(run: () => Promise<T>): Promise<{ value: T; time: string }> {

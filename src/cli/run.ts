@@ -56,6 +56,7 @@ export async function runProgram(said: LoadedConfig, name: string, args: readonl
       limits,
       progress,
       signal: signals.signal,
+      letSignalsThrough: () => signals.letThrough(),
     });
   } catch (error) {
     if (signals.exitCode !== undefined) return signals.exitCode;
@@ -75,6 +76,8 @@ interface Run {
   readonly limits: StartingLimits;
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** As `StartSignals` does it. */
+  readonly letSignalsThrough: () => Promise<void>;
 }
 
 async function start(run: Run): Promise<void> {
@@ -100,6 +103,8 @@ async function start(run: Run): Promise<void> {
   const variables = await variablesFor(run, parseEnvironment(target.environ), shimPath, directory);
   signal.throwIfAborted();
   await session.go();
+  await run.letSignalsThrough();
+  signal.throwIfAborted();
   progress.finish("ready to launch process");
   throw notBecome(program, [...program.words.map(utf8), ...args], variables, limits);
 }

@@ -10,6 +10,7 @@ type Caught = keyof typeof EXIT_CODES;
 export class StartSignals implements Disposable {
   readonly #controller = new AbortController();
   readonly #listeners = new Map<Caught, () => void>();
+  readonly #ignored = new Set<Caught>();
   #exitCode: number | undefined;
 
   /**
@@ -19,6 +20,7 @@ export class StartSignals implements Disposable {
   constructor(ignoredSignals: bigint) {
     for (const name of Object.keys(EXIT_CODES) as Caught[]) {
       const isIgnored = (ignoredSignals >> BigInt(EXIT_CODES[name] - 128 - 1) & 1n) === 1n;
+      if (isIgnored) this.#ignored.add(name);
       const listener = isIgnored ? () => {} : () => this.#caught(name);
       this.#listeners.set(name, listener);
       Deno.addSignalListener(name, listener);
@@ -33,6 +35,19 @@ export class StartSignals implements Disposable {
   /** What to exit with when a signal ended the start. */
   get exitCode(): number | undefined {
     return this.#exitCode;
+  }
+
+  /**
+   * From now on a signal does to us what it would do to a program that has just begun. What came before has aborted `signal`
+   * by the time that this resolves: otherwise it would be lost to both.
+   */
+  async letThrough(): Promise<void> {
+    for (const [name, listener] of this.#listeners) {
+      if (this.#ignored.has(name)) continue;
+      Deno.removeSignalListener(name, listener);
+      this.#listeners.delete(name);
+    }
+    await new Promise((resolve) => setTimeout(resolve));
   }
 
   [Symbol.dispose](): void {

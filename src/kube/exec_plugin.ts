@@ -3,6 +3,7 @@
  * may ask something, it has the user's terminal; what it says on standard error the user sees then, else it is told when
  * the plugin fails.
  */
+import { concatBytes, fromUtf8 } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
 
 /** As the kubeconfig has it. */
@@ -24,6 +25,8 @@ export interface PluginContext {
   /** What a plugin learns of the cluster that asks to. */
   readonly cluster: Readonly<Record<string, unknown>>;
   readonly isTerminal: boolean;
+  /** Ends the plugin. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface PluginCredentials {
@@ -65,14 +68,9 @@ async function outputOf(plugin: ExecPlugin, context: PluginContext, isInteractiv
       stdout: "piped",
       stderr: isInteractive ? "inherit" : "piped",
     }).spawn();
-    const read = async (stream: ReadableStream<Uint8Array>) => await new Response(stream as BodyInit).text();
-    const [{ code }, stdout, stderr] = await Promise.all([
-      child.status,
-      read(child.stdout),
-      isInteractive ? "" : read(child.stderr),
-    ]);
-    return { code, stdout, stderr };
+    return await answerOf(child, isInteractive, context.signal);
   } catch (error) {
+    context.signal?.throwIfAborted();
     if (error instanceof Deno.errors.NotFound) {
       throw new UserError(
         "KUBE_AUTH_PLUGIN_MISSING",
@@ -82,6 +80,37 @@ async function outputOf(plugin: ExecPlugin, context: PluginContext, isInteractiv
     }
     const because = error instanceof Error ? error.message : String(error);
     throw failed(plugin, context, `cannot be run: ${because}`, "can you run it by hand?");
+  }
+}
+
+/** Rejects when it is called off: whatever the plugin started may hold its pipes open, and is not waited for. */
+async function answerOf(child: Deno.ChildProcess, isInteractive: boolean, signal: AbortSignal | undefined) {
+  const readers: ReadableStreamDefaultReader<Uint8Array>[] = [];
+  const read = async (stream: ReadableStream<Uint8Array>) => {
+    const reader = stream.getReader();
+    readers.push(reader);
+    const parts: Uint8Array[] = [];
+    for (let next = await reader.read(); !next.done; next = await reader.read()) parts.push(next.value);
+    return fromUtf8(concatBytes(parts));
+  };
+  const answered = Promise.all([child.status, read(child.stdout), isInteractive ? "" : read(child.stderr)]);
+  answered.catch(() => {}); // of one that was called off
+  const stopped = Promise.withResolvers<never>();
+  const onAbort = () => {
+    try {
+      child.kill("SIGTERM");
+    } catch {
+      // It has ended.
+    }
+    for (const reader of readers) reader.cancel().catch(() => {});
+    stopped.reject(signal!.reason);
+  };
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    const [{ code }, stdout, stderr] = await Promise.race([answered, stopped.promise]);
+    return { code, stdout, stderr };
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
   }
 }
 

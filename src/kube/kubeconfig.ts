@@ -33,6 +33,8 @@ export interface KubeconfigOptions {
   readonly env?: (name: string) => string | undefined;
   /** Whether an exec plugin may ask something there; by default whether there is one. */
   readonly isTerminal?: boolean;
+  /** Ends an exec plugin that is waited for. */
+  readonly signal?: AbortSignal | undefined;
   /** The folder of a pod's service account. */
   readonly serviceAccount?: string;
 }
@@ -58,7 +60,7 @@ export async function loadKubeconfig(options: KubeconfigOptions = {}): Promise<K
   const context = chooseContext(content, options.context, from);
   const isTerminal = options.isTerminal ?? Deno.stdin.isTerminal();
   const directory = directoryOf(sources?.[0]?.path ?? "/");
-  const server = await serverOf(content, context, { from, env, isTerminal, directory });
+  const server = await serverOf(content, context, { from, env, isTerminal, directory, signal: options.signal });
   return {
     server: options.isInsecure === undefined ? server : { ...server, isInsecure: options.isInsecure },
     namespace: context.namespace || "default",
@@ -143,6 +145,7 @@ interface Surroundings {
   readonly isTerminal: boolean;
   /** Of the kubeconfig. */
   readonly directory: string;
+  readonly signal: AbortSignal | undefined;
 }
 
 async function serverOf(config: KubeconfigContent, context: KubeContext, around: Surroundings): Promise<ApiServer> {
@@ -206,9 +209,9 @@ function impersonation({ name, impersonate: { user, groups, uid } }: KubeUser, f
   };
 }
 
-async function logIn(user: KubeUser, cluster: KubeCluster, { isTerminal, directory }: Surroundings) {
+async function logIn(user: KubeUser, cluster: KubeCluster, { isTerminal, directory, signal }: Surroundings) {
   return await runExecPlugin(user.exec!, {
-    ...{ user: user.name, isTerminal, directory },
+    ...{ user: user.name, isTerminal, directory, signal },
     cluster: {
       server: cluster.server,
       "tls-server-name": cluster.serverName,
