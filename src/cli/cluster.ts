@@ -7,6 +7,7 @@ import { type AgentOptions, attachAgent, type ClusterAgent, createAgent } from "
 import type { AgentSpec } from "../kube/agent_manifest.ts";
 import { agentImage } from "../kube/image.ts";
 import type { KubeClient } from "../kube/client.ts";
+import type { ProbedPort } from "../kube/container_ports.ts";
 import { type ResolvedTarget, resolveTarget } from "../kube/pods.ts";
 import { withMissingRights } from "../kube/rights.ts";
 import type { AgentSource } from "./control.ts";
@@ -19,6 +20,9 @@ export interface ReachableAgent {
   readonly source: AgentSource;
   /** Where volumes are mounted in the target: they are read from it, wherever they lie. */
   readonly mounts: readonly string[];
+  /** What the target's container says it listens on. */
+  readonly ports: readonly number[];
+  readonly probes: readonly ProbedPort[];
   /** What `work` with the agent promises; where it fails because the agent did, the cluster's reason. */
   readonly explained: <T>(work: Promise<T>) => Promise<T>;
 }
@@ -82,6 +86,8 @@ async function agentFor(
   return {
     source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret), job },
     mounts: target?.mounts ?? [],
+    ports: target?.ports ?? [],
+    probes: target?.probes ?? [],
     explained: (work) => agent.explained(work).catch((error) => Promise.reject(withFittingImage(error))),
   };
 }

@@ -167,9 +167,14 @@ async function valuesOf(flag: HelpFlag, current: string, before: readonly string
   if (flag.value === "BOOL") return starting(["true", "false"], current);
   const { FS_MODES } = await import("../config/options.ts");
   if (flag.flag === "--fs-mode") return starting(FS_MODES, current);
-  if (flag.flag === "--output") return starting((await import("./ls_format.ts")).OUTPUTS, current);
+  if (flag.flag === "--output") return starting(await outputsOf(before), current);
   const { contexts, namespaces, targets } = await import("./complete_live.ts");
   if (flag.flag === "--context") return starting(await contexts(before), current);
   if (flag.value === "NAMESPACE") return starting(await namespaces(before), current);
   return flag.flag === "--target" ? starting(await targets(before), current) : [];
+}
+
+async function outputsOf(before: readonly string[]): Promise<readonly string[]> {
+  const isList = before.find((it) => !it.startsWith("-")) === "ls";
+  return isList ? (await import("./ls_format.ts")).OUTPUTS : ["text", "json"];
 }

@@ -9,6 +9,7 @@ import { parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { completeCommand, COMPLETIONS_COMMAND } from "./completions.ts";
 import { DIAGNOSE_COMMAND } from "./diagnose.ts";
+import { DUMP_COMMAND } from "./dump.ts";
 import { EXEC_COMMAND } from "./exec.ts";
 import { EXPLAIN_COMMAND } from "./explain.ts";
 import { FIX_COMMAND } from "./fix.ts";
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Command[] = [
   VERIFY_CONFIG_COMMAND,
   EXPLAIN_COMMAND,
   PORT_FORWARD_COMMAND,
+  DUMP_COMMAND,
   COMPLETIONS_COMMAND,
   DIAGNOSE_COMMAND,
   FIX_COMMAND,

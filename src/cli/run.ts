@@ -25,6 +25,7 @@ import type { ReachableAgent } from "./cluster.ts";
 import type { RunSettings } from "./control.ts";
 import type { LoadedConfig } from "./configuration.ts";
 import { composeEnvironment, type Environment, formatEnvironment, parseEnvironment, textOf } from "./environment.ts";
+import { adviseOnProbes } from "./probes.ts";
 import { findProgram, type Program } from "./program.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { startingLimits, userArguments, userEnvironment } from "./self.ts";
@@ -94,7 +95,9 @@ async function start(run: Run): Promise<void> {
     step.done = "agent ready";
     const settings = runSettings(config, program, environment, shimPath, agent.mounts);
     const { pathMapping, network } = config;
-    const incoming = { ...config.incoming, who: whoRuns(environment) };
+    const advice = adviseOnProbes(config.incoming, agent.probes);
+    for (const warning of advice.warnings) progress.warning(warning);
+    const incoming = { ...advice.incoming, who: whoRuns(environment) };
     const rules = { settings, pathMapping, network, incoming };
     const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, ...rules } as const;
     return await agent.explained(session.connect(message, signal));
@@ -171,7 +174,8 @@ export async function reachableAgent(
   const { target } = config;
   if (target.kind === "process") {
     checkProcess(target.pid);
-    return { source: { kind: "process", pid: target.pid }, mounts: [], explained: (work) => work };
+    const source = { kind: "process", pid: target.pid } as const;
+    return { source, mounts: [], ports: [], probes: [], explained: (work) => work };
   }
   const { agentInCluster } = await import("./cluster.ts");
   return await agentInCluster(config, target, progress, undo, signal);

@@ -29,3 +29,40 @@ export function isOutputTerminal(): boolean {
 export function isTerminal(): boolean {
   return Deno.stderr.isTerminal();
 }
+
+/**
+ * Standard output for what may be more than its reader takes: nobody but the writer of a piece waits for it. Pieces come out
+ * whole and in their order; when nobody reads any more they are thrown away.
+ */
+export class OutputQueue {
+  /** Resolves when nobody reads any more. */
+  readonly closed: Promise<void>;
+  readonly #onClosed: () => void;
+  #last: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.closed = promise;
+    this.#onClosed = resolve;
+  }
+
+  /** Resolves when it was taken. */
+  put(bytes: Uint8Array): Promise<void> {
+    return this.#last = this.#last.then(() => this.#write(bytes));
+  }
+
+  /** Resolves when all was taken that was put until now. */
+  settled(): Promise<void> {
+    return this.#last;
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length && !this.#isClosed;) at += await Deno.stdout.write(bytes.subarray(at));
+    } catch {
+      this.#isClosed = true;
+      this.#onClosed();
+    }
+  }
+}

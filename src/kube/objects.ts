@@ -30,6 +30,17 @@ export interface Container {
   /** "Always" makes an init container a sidecar. */
   readonly restartPolicy?: string;
   readonly volumeMounts?: readonly { readonly mountPath: string }[];
+  readonly ports?: readonly { readonly name?: string; readonly containerPort: number; readonly protocol?: string }[];
+  readonly livenessProbe?: Probe;
+  readonly readinessProbe?: Probe;
+  readonly startupProbe?: Probe;
+}
+
+/** How the kubelet asks a container whether it is well; a port may be the name of one. */
+export interface Probe {
+  readonly httpGet?: { readonly path?: string; readonly port: number | string };
+  readonly tcpSocket?: { readonly port: number | string };
+  readonly grpc?: { readonly port: number };
 }
 
 export interface ContainerState {

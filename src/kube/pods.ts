@@ -2,6 +2,7 @@
 import { UserError } from "../base/errors.ts";
 import { AGENT_CONTAINER } from "./agent_manifest.ts";
 import type { KubeClient } from "./client.ts";
+import { portsOf, type ProbedPort } from "./container_ports.ts";
 import { chooseContainer, statusOf, whyNotRunning } from "./containers.ts";
 import type { Container, ContainerStatus, Pod } from "./objects.ts";
 import { describeTarget, type NamedTarget, podsOfTarget } from "./workloads.ts";
@@ -16,6 +17,9 @@ export interface ResolvedTarget {
   readonly podIPs: readonly string[];
   /** Where volumes are mounted in the container: ConfigMaps, Secrets, disks. */
   readonly mounts: readonly string[];
+  /** What the container says it listens on; it may listen on others too. */
+  readonly ports: readonly number[];
+  readonly probes: readonly ProbedPort[];
   /** Why this one, where there was a choice; else empty. */
   readonly choice: string;
 }
@@ -86,6 +90,7 @@ function resolved(
     containerId: status.containerID!.replace(/^[a-z0-9-]+:\/\//, ""),
     podIPs: podIPs?.map((it) => it.ip) ?? (podIP ? [podIP] : []),
     mounts: container.volumeMounts?.map((it) => it.mountPath) ?? [],
+    ...portsOf(container),
     choice,
   };
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { UserError } from "../base/errors.ts";
 import { listOf, refuse, startApiServer } from "../../tests/support/api_server.ts";
 import { KubeClient } from "./client.ts";
+import { portsOf } from "./container_ports.ts";
 import { resolveTarget } from "./pods.ts";
 import { formatSelector, type NamedTarget } from "./workloads.ts";
 
@@ -77,8 +78,30 @@ Deno.test("resolveTarget() tells all of a pod that the agent and the shim need",
     containerId: "app1",
     podIPs: ["10.0.0.9", "fd00::9"],
     mounts: ["/mnt/app"],
+    ports: [],
+    probes: [],
     choice: "",
   });
+});
+
+Deno.test("portsOf() tells what a container listens on over TCP, and where the kubelet asks for its health", () => {
+  const container = {
+    name: "app",
+    ports: [{ name: "web", containerPort: 80 }, { containerPort: 53, protocol: "UDP" }, { containerPort: 80 }],
+    livenessProbe: { httpGet: { path: "/live", port: "web" } },
+    readinessProbe: { tcpSocket: { port: 8080 } },
+    startupProbe: { grpc: { port: 9000 } },
+  };
+  assert.deepEqual(portsOf(container), {
+    ports: [80],
+    probes: [
+      { kind: "liveness", protocol: "http", port: 80, path: "/live" },
+      { kind: "readiness", protocol: "tcp", port: 8080, path: "" },
+      { kind: "startup", protocol: "grpc", port: 9000, path: "" },
+    ],
+  });
+  const odd = { name: "app", livenessProbe: { httpGet: { port: "nameless" } }, readinessProbe: { exec: {} } };
+  assert.deepEqual(portsOf(odd), { ports: [], probes: [] });
 });
 
 Deno.test("resolveTarget() chooses the container", async (test) => {

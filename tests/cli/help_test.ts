@@ -16,6 +16,7 @@ for (
     { args: ["diagnose", "--help"], golden: "diagnose_help.txt" },
     { args: ["fix", "--help"], golden: "fix_help.txt" },
     { args: ["port-forward", "--help"], golden: "port_forward_help.txt" },
+    { args: ["dump", "--help"], golden: "dump_help.txt" },
     { args: ["explain", "--help"], golden: "explain_help.txt" },
     { args: ["verify-config", "--help"], golden: "verify_config_help.txt" },
   ]
