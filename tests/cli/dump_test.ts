@@ -96,8 +96,9 @@ dumpTest(
   },
 );
 
-dumpTest("without --ports all ports that the target listens on are watched", [], async (it) => {
+dumpTest("without --ports all ports that the target listens on are watched", [], (it) => {
   assert.match(it.complained(), /^watching ports 80, 7000, 7001 of the target$/m);
+  return Promise.resolve();
 });
 
 testUnless(REASON, "a reader that goes ends it", async () => {
