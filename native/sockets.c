@@ -373,24 +373,29 @@ static bool peer_is_relay(int fd)
 	return peer_endpoint(fd, &peer) && is_relay(&peer);
 }
 
+/* A connection that both ends have ended has no peer any more, but its own name still. */
+static bool may_be_over(int fd, const struct endpoint *own)
+{
+	return is_loopback(own) && own->port != 0 && tcp_state(fd) == TCP_CLOSE;
+}
+
 /* Replaces the name libc gave by what the app would see inside the target; keeps it when the intproxy does not know. */
-static void rename_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *length, socklen_t room)
+static bool rename_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *length, socklen_t room)
 {
 	struct wire_call call;
 	struct endpoint local, end;
 	if (!local_endpoint(fd, &local))
-		return;
+		return false;
 	struct wire_socket_names message = { .local_address = bytes_of(&local), .local_port = local.port };
 	size_t bytes = wire_put_socket_names(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	if (wire_ask(&call, bytes, WIRE_SOCKET_NAMES_REPLY))
-		return;
+		return false;
 	struct wire_socket_names_reply reply = { 0 };
 	if (wire_finish(&call, wire_get_socket_names_reply(&call.in, &reply)) || !reply.is_known)
-		return;
+		return false;
 	bool is_right = is_peer ? to_endpoint(reply.peer_address, reply.peer_port, &end) :
 				  to_endpoint(reply.own_address, reply.own_port, &end);
-	if (is_right)
-		put_name(fd, &end, name, length, room);
+	return is_right && put_name(fd, &end, name, length, room);
 }
 
 int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
@@ -416,9 +421,10 @@ int hook_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 	struct endpoint own;
 	if (result != 0 || !endpoint_of(name, room < *length ? room : *length, &own))
 		return result;
-	if (shim.is_tcp_remote && peer_is_relay(fd))
-		rename_end(fd, false, name, length, room);
-	else if (shim.is_udp_remote && tcp_state(fd) < 0)
+	if (shim.is_tcp_remote && (peer_is_relay(fd) || may_be_over(fd, &own)) &&
+	    rename_end(fd, false, name, length, room))
+		return result;
+	if (shim.is_udp_remote && tcp_state(fd) < 0)
 		datagrams_name_end(fd, false, name, length, room);
 	else if (shim.is_incoming_remote)
 		name_own_end(fd, &own, name, length, room);

@@ -6,9 +6,24 @@ import { build } from "./build.ts";
 import { prepare, say, TO_BUILD, tryToPrepare } from "./prepare.ts";
 import { runTests } from "./test.ts";
 
+const NETWORK = [
+  "wget",
+  "openssl",
+  "socat",
+  "dig",
+  "host",
+  "redis",
+  "psql",
+  "postgres",
+  "wrk",
+  "h2load",
+  "nginx",
+  "php",
+] as const;
+
 if (import.meta.main) {
   await prepare([...TO_BUILD, "ip", "unshare", "mount", "python"]);
-  await tryToPrepare(["git", "sqlite", "node", "npm", "java", "rsync", "ruby", "make", "go", "pip"]);
+  await tryToPrepare(["git", "sqlite", "node", "npm", "java", "rsync", "ruby", "make", "go", "pip", ...NETWORK]);
   say(`built ${await build()}`);
   const paths = Deno.args.some((it) => !it.startsWith("-")) ? [] : ["tests/programs/"];
   Deno.exit(await runTests([...Deno.args, ...paths]));

@@ -4,43 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { sandboxTest } from "../support/sandbox_case.ts";
+import { CACHE, GO, PYTHON, whyNoFlask, whyNoHandlebars } from "./packages.ts";
 
-const CACHE = `${Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`}/mirrord-tests`;
-const PYTHON = "/usr/bin/python3";
-const GO = "/usr/lib/go-1.19/bin/go";
 const HERE = new URL("./", import.meta.url).pathname;
-
-/** Undefined, or why what a command installs to a directory of the cache is not there. */
-async function whyNotInstalled(name: string, command: readonly string[]): Promise<string | undefined> {
-  const directory = `${CACHE}/${name}`;
-  if (await Deno.stat(`${directory}/.whole`).then(() => true, () => false)) return undefined;
-  await Deno.mkdir(directory, { recursive: true });
-  const [program, ...args] = command.map((it) => it.replace("DIRECTORY", directory));
-  const failed = await new Deno.Command(program!, { args, cwd: directory, stdin: "null" }).output()
-    .then(({ success, stderr }) => success ? undefined : new TextDecoder().decode(stderr).trim().split("\n").at(-1))
-    .catch((error) => String(error));
-  if (failed === undefined) await Deno.writeTextFile(`${directory}/.whole`, "");
-  return failed && `cannot install ${name}: ${failed}`;
-}
-
-const NO_FLASK = await whyNotInstalled("flask", [
-  PYTHON,
-  "-m",
-  "pip",
-  "install",
-  "-q",
-  "--target",
-  "DIRECTORY",
-  "flask",
-]);
-const NO_NPM = await whyNotInstalled("handlebars", [
-  "npm",
-  "install",
-  "--silent",
-  "--prefix",
-  "DIRECTORY",
-  "handlebars@4",
-]);
+const NO_FLASK = await whyNoFlask();
+const NO_NPM = await whyNoHandlebars();
 
 const WEB = {
   "/data/web/templates/page.html": "<p>{{ name }}</p>\n",
