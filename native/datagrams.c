@@ -349,7 +349,7 @@ int hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, s
 int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
 	/* Descriptors of big remote files that are sent need a look as well. */
-	bool is_ours = big_has_any() && messages;
+	bool is_ours = messages && (big_has_any() || patterns_are_any(&shim.unix_sockets));
 	for (unsigned at = 0; shim.is_udp_remote && messages && at < count && !is_ours; at++)
 		is_ours = messages[at].msg_hdr.msg_name != NULL;
 	if (!is_ours)

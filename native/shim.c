@@ -171,6 +171,7 @@ void shim_adopt_settings(void)
 	any_of(settings->mounts, add_mount, NULL);
 	patterns_adopt(&shim.rules, settings->path_rules);
 	patterns_adopt(&shim.mappings, settings->path_mappings);
+	patterns_adopt(&shim.unix_sockets, settings->unix_sockets);
 	/* Last: until it is set, every path is local. */
 	shim.fs_mode = settings->fs_mode <= FS_WRITE ? settings->fs_mode : FS_LOCAL;
 }

@@ -41,7 +41,7 @@ struct shim {
 	struct text mounts[MAX_MOUNTS];
 	int mount_count;
 	/* The user's patterns: which paths are whose, and which are other paths. */
-	struct patterns rules, mappings;
+	struct patterns rules, mappings, unix_sockets;
 	struct text home, launch_directory, temporary_directory, program;
 	struct sockaddr_un socket;
 	/* "MIRRORD_SESSION_DIR=…" and the shim's own path, terminated. */

@@ -6,7 +6,7 @@
  * intproxy, which completes the handshake when the agent has connected, or breaks it. A broken one shows as ECONNRESET;
  * the true errno is the intproxy's to tell (SO_ERROR, a second connect).
  *
- * UDP is the matter of datagrams.c; Unix sockets stay real. Refuses nothing by itself.
+ * UDP is the matter of datagrams.c, Unix sockets that of unix_sockets.c. Refuses nothing by itself.
  */
 #include "big.h"
 #include "datagrams.h"
@@ -14,6 +14,7 @@
 #include "listening.h"
 #include "real.h"
 #include "remote.h"
+#include "unix_sockets.h"
 #include "wire.h"
 
 #include <fcntl.h>
@@ -276,6 +277,8 @@ int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 	long result = try_connect(fd, address, length);
 	if (result == BYPASS)
 		result = datagrams_connect(fd, address, length);
+	if (result == BYPASS)
+		result = unix_connect(fd, address, length);
 	return result == BYPASS ? real.connect(fd, address, length) : edge(result);
 }
 
@@ -327,6 +330,8 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	struct any_address instead;
 	int error = unlikely(big_has_any()) ? make_whole_what_is_sent(message) : 0;
+	if (error == 0)
+		error = unix_may_send(fd, message);
 	if (edge(error) < 0)
 		return -1;
 	if (!message || !message->msg_name)
@@ -353,6 +358,8 @@ int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 		seen = true_error(fd, seen);
 		memcpy(value, &seen, sizeof seen);
 	}
+	if (unlikely(level == SOL_SOCKET && name == SO_PEERCRED && result == 0))
+		unix_name_user(fd, value, length);
 	return result;
 }
 
@@ -403,6 +410,8 @@ int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 	socklen_t room = length ? *length : 0;
 	int result = real.getpeername(fd, name, length);
 	struct endpoint peer;
+	if (result == 0)
+		unix_name_peer(fd, name, length, room);
 	if (result != 0 || !endpoint_of(name, room < *length ? room : *length, &peer))
 		return result;
 	if (shim.is_tcp_remote && is_relay(&peer))

@@ -16,8 +16,8 @@
  * the intproxy that this process image and all its forks are gone.
  *
  * Slot 1 is the door: the intproxy's socket as a file, opened at start (O_PATH). Through it a process that has given up
- * its user, or left our root, still reaches the socket in a directory that it could not enter any more. Slot 2 is the same
- * for the shelf, from which files that are written come.
+ * its user, or left our root, still reaches the socket in a directory that it could not enter any more. Slots 2 to 4 are the same
+ * for what lies beside it: the shelf, from which files that are written come, and the relays for Unix sockets.
  *
  * Who forked without telling us (clone, a raw fork) is found by a page that the kernel wipes in a forked child. A child
  * that shares our memory (vfork) sees the page as it was, but has another pid: it uses a connection of its own for each
@@ -35,7 +35,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
-enum { SLOTS = 64, LIFELINE = 0, DOOR = 1, SHELF_DOOR = 2 };
+enum { SLOTS = 64, LIFELINE = 0, DOOR = 1, FIRST_PLACE = 2 };
 /* Below the lowest usual RLIMIT_NOFILE (1024), and high enough to be in nobody's way. A table reaching further up would
  * make every fork copy it. */
 enum { USUAL_FILES = 1024, OWN_FILES = 128, LEAST_FLOOR = 64 };
@@ -246,23 +246,31 @@ static void open_door(int slot, const char *path)
 	atomic_store(&pool[slot].state, INHERITED);
 }
 
-/* The shelf lies beside the socket. */
-static void shelf_path(struct sockaddr_un *address)
+static void path_of(enum wire_place place, struct sockaddr_un *address)
 {
+	static const char *const names[] = { "/shelf", "/streams", "/packets" };
 	*address = shim.socket;
-	strcpy(strrchr(address->sun_path, '/'), "/shelf");
+	strcpy(strrchr(address->sun_path, '/'), names[place]);
 }
 
-bool wire_shelf_address(int way, struct sockaddr_un *address)
+bool wire_place_address(enum wire_place place, int way, struct sockaddr_un *address)
 {
-	int door = atomic_load(&pool[SHELF_DOOR].fd);
+	struct connection *door = &pool[FIRST_PLACE + (int)place];
+	int fd = atomic_load(&door->fd);
 	if (way == 0)
-		shelf_path(address);
-	if (way != 1 || atomic_load(&pool[SHELF_DOOR].state) == EMPTY || !is_still_ours(&pool[SHELF_DOOR], door))
+		path_of(place, address);
+	if (way != 1 || atomic_load(&door->state) != INHERITED || !is_still_ours(door, fd))
 		return way == 0;
 	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	name_descriptor(door, address->sun_path);
+	name_descriptor(fd, address->sun_path);
 	return true;
+}
+
+static void open_place(enum wire_place place)
+{
+	struct sockaddr_un address;
+	path_of(place, &address);
+	open_door(FIRST_PLACE + (int)place, address.sun_path);
 }
 
 void wire_start(void)
@@ -273,11 +281,13 @@ void wire_start(void)
 		owner_pid = page;
 	atomic_store(owner_pid, current_pid());
 	pthread_atfork(NULL, NULL, after_fork_in_child);
-	struct sockaddr_un shelf;
-	shelf_path(&shelf);
 	open_door(DOOR, shim.socket.sun_path);
 	if (shim.settings.fs_mode != FS_LOCAL)
-		open_door(SHELF_DOOR, shelf.sun_path);
+		open_place(WIRE_SHELF);
+	if (shim.settings.unix_sockets.length > 0) {
+		open_place(WIRE_STREAMS);
+		open_place(WIRE_PACKETS);
+	}
 	atomic_store(&pool[LIFELINE].state, BUSY);
 	int error = open_slot(&pool[LIFELINE], true);
 	atomic_store(&pool[LIFELINE].state, error ? EMPTY : IDLE);

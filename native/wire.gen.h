@@ -59,6 +59,10 @@ enum wire_type {
 	WIRE_RELAY_DATAGRAMS = 47,
 	WIRE_RELAY_DATAGRAMS_REPLY = 48,
 	WIRE_DATAGRAM_NAMES = 49,
+	WIRE_CONNECT_UNIX = 130,
+	WIRE_CONNECT_UNIX_REPLY = 131,
+	WIRE_UNIX_PEER = 132,
+	WIRE_UNIX_PEER_REPLY = 133,
 	WIRE_OPEN_WRITING = 70,
 	WIRE_ON_SHELF = 71,
 	WIRE_SYNC_WRITING = 72,
@@ -169,6 +173,9 @@ struct wire_settings {
 	uint16_t hole_port6;
 	uint32_t datagram_relay;
 	bool is_incoming_remote;
+	struct wire_bytes unix_sockets;
+	struct wire_bytes stream_relay;
+	struct wire_bytes packet_relay;
 };
 
 static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id, struct wire_settings message)
@@ -199,6 +206,9 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_u16(&out, message.hole_port6);
 	wire_put_u32(&out, message.datagram_relay);
 	wire_put_bool(&out, message.is_incoming_remote);
+	wire_put_bytes(&out, message.unix_sockets);
+	wire_put_bytes(&out, message.stream_relay);
+	wire_put_bytes(&out, message.packet_relay);
 	return wire_end(&out);
 }
 
@@ -229,6 +239,9 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_u16(in, &message->hole_port6) &&
 	       wire_get_u32(in, &message->datagram_relay) &&
 	       wire_get_bool(in, &message->is_incoming_remote) &&
+	       wire_get_bytes(in, &message->unix_sockets) &&
+	       wire_get_bytes(in, &message->stream_relay) &&
+	       wire_tail(in, &message->packet_relay) &&
 	       wire_is_done(in);
 }
 
@@ -1363,6 +1376,101 @@ static inline bool wire_get_datagram_names(struct wire_in *in, struct wire_datag
 	return wire_get_u16(in, &message->relay_port) &&
 	       wire_get_u16(in, &message->local_port) &&
 	       wire_get_bool(in, &message->is_ipv6_only) &&
+	       wire_is_done(in);
+}
+
+/* the app's Unix socket (`inode`) wants to reach `name`: an absolute path, or NUL and an abstract name. Answered when the agent has answered; at success the shim connects the socket to the relay for its kind (isPackets: SOCK_SEQPACKET) and sends `token`, 8 bytes, as the first that it says */
+struct wire_connect_unix {
+	uint64_t inode;
+	struct wire_bytes name;
+	bool is_packets;
+	bool is_blocking;
+};
+
+static inline size_t wire_put_connect_unix(uint8_t *frame, size_t room, uint32_t id, struct wire_connect_unix message)
+{
+	struct wire_out out = wire_begin(frame, room, 130, id);
+	wire_put_u64(&out, message.inode);
+	wire_put_bytes(&out, message.name);
+	wire_put_bool(&out, message.is_packets);
+	wire_put_bool(&out, message.is_blocking);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_connect_unix(struct wire_in *in, struct wire_connect_unix *message)
+{
+	return wire_get_u64(in, &message->inode) &&
+	       wire_get_bytes(in, &message->name) &&
+	       wire_get_bool(in, &message->is_packets) &&
+	       wire_get_bool(in, &message->is_blocking) &&
+	       wire_is_done(in);
+}
+
+struct wire_connect_unix_reply {
+	int32_t error;
+	uint64_t token;
+};
+
+static inline size_t wire_put_connect_unix_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_connect_unix_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 131, id);
+	wire_put_i32(&out, message.error);
+	wire_put_u64(&out, message.token);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_connect_unix_reply(struct wire_in *in, struct wire_connect_unix_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_u64(in, &message->token) &&
+	       wire_is_done(in);
+}
+
+/* whom the socket `inode` reached at the target */
+struct wire_unix_peer {
+	uint64_t inode;
+};
+
+static inline size_t wire_put_unix_peer(uint8_t *frame, size_t room, uint32_t id, struct wire_unix_peer message)
+{
+	struct wire_out out = wire_begin(frame, room, 132, id);
+	wire_put_u64(&out, message.inode);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_unix_peer(struct wire_in *in, struct wire_unix_peer *message)
+{
+	return wire_get_u64(in, &message->inode) &&
+	       wire_is_done(in);
+}
+
+/* what getpeername and SO_PEERCRED tell; isKnown false: not ours */
+struct wire_unix_peer_reply {
+	bool is_known;
+	struct wire_bytes name;
+	int32_t pid;
+	uint32_t uid;
+	uint32_t gid;
+};
+
+static inline size_t wire_put_unix_peer_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_unix_peer_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 133, id);
+	wire_put_bool(&out, message.is_known);
+	wire_put_bytes(&out, message.name);
+	wire_put_i32(&out, message.pid);
+	wire_put_u32(&out, message.uid);
+	wire_put_u32(&out, message.gid);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_unix_peer_reply(struct wire_in *in, struct wire_unix_peer_reply *message)
+{
+	return wire_get_bool(in, &message->is_known) &&
+	       wire_get_bytes(in, &message->name) &&
+	       wire_get_i32(in, &message->pid) &&
+	       wire_get_u32(in, &message->uid) &&
+	       wire_get_u32(in, &message->gid) &&
 	       wire_is_done(in);
 }
 

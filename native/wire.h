@@ -67,8 +67,10 @@ int wire_tell(struct wire_call *call, size_t length);
 /* A line for the intproxy's log: `Act "subject": reason`. */
 void wire_note(const char *act, const char *subject, const char *reason);
 
-/* Where the shelf's socket is (writing.c): by its path, then through the door. False when there is no such way. */
-bool wire_shelf_address(int way, struct sockaddr_un *address);
+/* Where the shelf's socket is (writing.c), and the relays' (unix_sockets.c): by its path, then through the door. False when
+ * there is no such way. */
+enum wire_place { WIRE_SHELF, WIRE_STREAMS, WIRE_PACKETS };
+bool wire_place_address(enum wire_place place, int way, struct sockaddr_un *address);
 
 /* Our descriptors, for those who guard them. */
 bool wire_owns(int fd);

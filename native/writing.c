@@ -93,7 +93,7 @@ static int fetch(const struct request *request)
 	int to = (int)kernel(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address;
 	error = to < 0 ? to : -EIO;
-	for (int way = 0; to >= 0 && error < 0 && wire_shelf_address(way, &address); way++)
+	for (int way = 0; to >= 0 && error < 0 && wire_place_address(WIRE_SHELF, way, &address); way++)
 		error = send_request(to, request, ends[1], &address);
 	if (to >= 0)
 		kernel(SYS_close, to);

@@ -1,5 +1,5 @@
 /**
- * TCP connections from the target's network for one session, and their streams.
+ * Connections from the target for one session, TCP and to Unix sockets, and their streams.
  *
  * How a connect ends is the kernel's word, its errno included; it takes as long as the kernel lets it (about two minutes
  * for a host that does not answer), unless the client gives it up with Reset.
@@ -11,21 +11,25 @@ import { type AGENT, AGENT_LIMITS, type AgentMessage } from "../proto/agent.ts";
 import type { AgentLink } from "../proto/agent_link.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import { type StreamMessage, Streams } from "../proto/streams.ts";
+import { reachUnix, type UnixPlace } from "./unix_sockets.ts";
 import { formatAddress, mapped6, parseAddress, unmapped4 } from "../base/addresses.ts";
 
 type Connect = MessageNamed<typeof AGENT, "Connect">;
+type ConnectUnix = MessageNamed<typeof AGENT, "ConnectUnix">;
 type Send = (message: AgentMessage) => void;
 
 export class Outgoing {
   readonly #streams: Streams;
+  readonly #place: UnixPlace;
   readonly #maxStreams: number;
   /** Ends an attempt that is under way, by its stream. */
   readonly #attempts = new Map<number, () => void>();
   #isClosed = false;
 
   /** `maxStreams` is the wire's limit except in tests. */
-  constructor(link: AgentLink, maxStreams: number = AGENT_LIMITS.openStreams) {
+  constructor(link: AgentLink, place: UnixPlace, maxStreams: number = AGENT_LIMITS.openStreams) {
     this.#streams = new Streams(link);
+    this.#place = place;
     this.#maxStreams = maxStreams;
   }
 
@@ -34,18 +38,44 @@ export class Outgoing {
    * number is in use.
    */
   connect({ stream, address, port }: Connect, send: Send): Promise<void> {
-    if (stream === 0 || this.#attempts.has(stream) || this.#streams.has(stream)) {
-      throw new WireError(`Stream ${stream} cannot be opened: it is in use, or 0`);
-    }
+    this.#checkNumber(stream);
     if (address.length !== 4 && address.length !== 16) {
       send(connectFailed(ERRNO.EAFNOSUPPORT));
       return Promise.resolve();
     }
-    if (this.#attempts.size + this.#streams.size >= this.#maxStreams) {
+    if (this.#isFull) {
       send(connectFailed(ERRNO.EMFILE));
       return Promise.resolve();
     }
     return this.#attempt(stream, address.slice(), port, send);
+  }
+
+  /** As `connect`, to a Unix socket. */
+  async connectUnix({ stream, name, isPackets, isBlocking }: ConnectUnix, send: Send): Promise<void> {
+    this.#checkNumber(stream);
+    const ending = new AbortController();
+    const options = { isPackets, isBlocking, place: this.#place, signal: ending.signal };
+    const reaching = this.#isFull ? ERRNO.EMFILE : reachUnix(name.slice(), options);
+    this.#attempts.set(stream, () => ending.abort());
+    const made = await reaching;
+    this.#attempts.delete(stream);
+    if (typeof made === "number" || ending.signal.aborted || this.#isClosed) {
+      if (typeof made !== "number") made.socket.destroy();
+      const errno = typeof made === "number" ? made : ERRNO.ECONNABORTED;
+      return send({ type: "ConnectUnixReply", errno, name: new Uint8Array(0), pid: 0, uid: 0, gid: 0 });
+    }
+    send({ type: "ConnectUnixReply", errno: 0, ...made.peer });
+    this.#streams.add(stream, new SocketEnd(made.socket));
+  }
+
+  get #isFull(): boolean {
+    return this.#attempts.size + this.#streams.size >= this.#maxStreams;
+  }
+
+  #checkNumber(stream: number): void {
+    if (stream === 0 || this.#attempts.has(stream) || this.#streams.has(stream)) {
+      throw new WireError(`Stream ${stream} cannot be opened: it is in use, or 0`);
+    }
   }
 
   async #attempt(stream: number, address: Uint8Array, port: number, send: Send): Promise<void> {

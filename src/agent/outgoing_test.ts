@@ -13,7 +13,7 @@ function errnoOf(message: AgentMessage): number {
 
 Deno.test("more streams than the limit are EMFILE, until one is gone", async () => {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const outgoing = new Outgoing(new AgentLink(duplexPair()[0]), 2);
+  const outgoing = new Outgoing(new AgentLink(duplexPair()[0]), { root: -1, rights: null }, 2);
   const connect = async (stream: number) => {
     let errno = -1;
     const { port } = listener.addr;
@@ -29,7 +29,7 @@ Deno.test("more streams than the limit are EMFILE, until one is gone", async () 
 Deno.test("a connect that is given up, or whose client goes, ends at once", async () => {
   // A listener whose queue is full does not answer: the third connection waits for minutes.
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
-  const outgoing = new Outgoing(new AgentLink(duplexPair()[0]));
+  const outgoing = new Outgoing(new AgentLink(duplexPair()[0]), { root: -1, rights: null });
   const errnos: number[] = [];
   const { port } = listener.addr;
   const attempts = [1, 2, 3, 4, 5, 6].map((stream) =>

@@ -61,7 +61,7 @@ export class Session {
     const { root, rights } = context.target;
     this.#writing = new Writing({ root, rights, threads, keepForReading: (fd) => this.#files.adopt(fd) });
     this.#tree = new Tree(root, rights, (handle, use) => this.#writing.borrow(handle, use));
-    this.#outgoing = new Outgoing(this.#link);
+    this.#outgoing = new Outgoing(this.#link, context.target);
     this.#datagrams = new Datagrams(this.#link);
     this.#incoming = new IncomingStreams(this.#link);
   }
@@ -152,6 +152,8 @@ export class Session {
         return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
       case "Connect":
         return this.#run(id, this.#outgoing.connect(frame, send));
+      case "ConnectUnix":
+        return this.#run(id, this.#outgoing.connectUnix(frame, send));
       case "OpenDatagrams":
         return send(this.#datagrams.open(frame));
       case "Datagram":

@@ -54,6 +54,7 @@ export interface RunSettings {
   readonly mounts: readonly string[];
   readonly pathRules: string;
   readonly pathMappings: string;
+  readonly unixSockets: string;
   readonly skipProcesses: readonly string[];
   readonly buildTools: readonly string[];
 }

@@ -172,6 +172,7 @@ export function settingsOf({ settings }: Pick<Start, "settings">): UserSettings 
     mounts: joinNul(settings.mounts.map(utf8)),
     pathRules: bytes(settings.pathRules),
     pathMappings: bytes(settings.pathMappings),
+    unixSockets: bytes(settings.unixSockets),
     skipProcesses: joinNul(settings.skipProcesses.map(utf8)),
     buildTools: joinNul(settings.buildTools.map(utf8)),
   };

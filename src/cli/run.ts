@@ -14,7 +14,7 @@ import { joinNul, utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
 import { FS_MODES } from "../config/options.ts";
 import { pathMappingTable } from "../config/path_mapping.ts";
-import { pathRulesTable } from "../config/path_rules.ts";
+import { pathRulesTable, unixSocketsTable } from "../config/path_rules.ts";
 import type { Config } from "../config/resolve.ts";
 import { skippedIn } from "../config/skipped.ts";
 import { environmentFor, unpackShim } from "../layer/inject.ts";
@@ -262,6 +262,7 @@ export function runSettings(
     mounts: config.isAutoMounting ? mounts : [],
     pathRules: base64(pathRulesTable(config.paths)),
     pathMappings: base64(pathMappingTable(config.pathMapping)),
+    unixSockets: base64(unixSocketsTable(config.unixSockets)),
     ...skipSettings(config, program),
   };
 }

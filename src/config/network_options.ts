@@ -5,6 +5,7 @@ export type NetworkKey =
   | "feature.network.outgoing.ignore_localhost"
   | "feature.network.outgoing.filter.remote"
   | "feature.network.outgoing.filter.local"
+  | "feature.network.outgoing.unix_streams"
   | "feature.network.dns.filter.remote"
   | "feature.network.dns.filter.local";
 
@@ -26,6 +27,14 @@ export const NETWORK_FILE_OPTIONS: readonly KeyDecl[] = [
     kind: "boolean",
     doc: "Whether 127.0.0.0/8 and ::1 are this machine's, not the target's",
     default: "false",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.network.outgoing.unix_streams",
+    kind: "patterns",
+    env: "MIRRORD_OUTGOING_REMOTE_UNIX_STREAMS",
+    doc:
+      "Unix sockets (stream and seqpacket) that are the target's: paths, and abstract names behind an @; case counts",
     group: "What is the target's",
   },
   {

@@ -41,7 +41,6 @@ const FEATURES = [
   operator("feature.network.incoming.on_concurrent_steal"),
   operator("feature.network.incoming.tls_delivery"),
   operator("feature.network.incoming.https_delivery"),
-  later("feature.network.outgoing.unix_streams"),
   operator("feature.copy_target", false),
   operator("feature.split_queues"),
   operator("feature.db_branches"),

@@ -30,13 +30,20 @@ export function whyNoPathPattern(source: string): string | undefined {
 
 /** What the shim decides by; empty when there are no patterns. Throws `UserError` when there are too many for a table. */
 export function pathRulesTable(rules: PathRules): Uint8Array {
+  return tableOf("feature.fs", RANKED.map((list) => rules[list]), true);
+}
+
+/** Of `feature.network.outgoing.unix_streams`: a path, or "@" and an abstract name, that matches is the target's. */
+export function unixSocketsTable(patterns: readonly string[]): Uint8Array {
+  return tableOf("feature.network.outgoing.unix_streams", [patterns], false);
+}
+
+function tableOf(key: string, lists: readonly (readonly string[])[], isCaseIgnored: boolean): Uint8Array {
   try {
-    return compileTable(
-      RANKED.map((list) => rules[list].map((source) => compileRegex(source, { isCaseIgnored: true }))),
-    );
+    return compileTable(lists.map((list) => list.map((source) => compileRegex(source, { isCaseIgnored }))));
   } catch (error) {
     if (!(error instanceof RegexError)) throw error;
-    throw new UserError("PATTERNS_TOO_BIG", `Cannot use the patterns of feature.fs: ${error.message}`, {
+    throw new UserError("PATTERNS_TOO_BIG", `Cannot use the patterns of ${key}: ${error.message}`, {
       hint: "simpler patterns, or fewer, say the same",
       exitCode: 2,
     });

@@ -10,7 +10,7 @@ import { whyNoPattern } from "./pattern.ts";
 import { formatIncoming, type IncomingConfig, incomingOf } from "./incoming.ts";
 import { type ConfigKey, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
-import { type PathRules, pathRulesTable, whyNoPathPattern } from "./path_rules.ts";
+import { type PathRules, pathRulesTable, unixSocketsTable, whyNoPathPattern } from "./path_rules.ts";
 import { formatTarget, parseTarget, type Target } from "./target.ts";
 import { readValue, refuse, type Said, type Values } from "./values.ts";
 
@@ -49,6 +49,8 @@ export interface Config {
   readonly isHostnameRemote: boolean;
   readonly isTcpRemote: boolean;
   readonly isUdpRemote: boolean;
+  /** Patterns of Unix sockets that are the target's. */
+  readonly unixSockets: readonly string[];
   readonly network: {
     readonly outgoing?: AddressFilter;
     readonly dns?: AddressFilter;
@@ -141,6 +143,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     network: networkOf(value, last),
+    unixSockets: unixSocketsOf(value),
     incoming: incomingOf(target, value, last),
     key: value("key", "text"),
     skip: {
@@ -207,6 +210,12 @@ function networkOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Config[
   };
 }
 
+function unixSocketsOf(value: ReadSaid): readonly string[] {
+  const patterns = value("feature.network.outgoing.unix_streams", "patterns") ?? [];
+  unixSocketsTable(patterns); // throws
+  return patterns;
+}
+
 function checkMapping(mapping: PathMapping, said: Said | undefined): void {
   for (const [pattern] of mapping) {
     const wrong = whyNoPathPattern(pattern);
@@ -249,6 +258,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.network.outgoing.ignore_localhost": config.network.keepsLoopback,
     "feature.network.outgoing.filter.remote": rulesOf(config.network.outgoing, "remote"),
     "feature.network.outgoing.filter.local": rulesOf(config.network.outgoing, "local"),
+    "feature.network.outgoing.unix_streams": config.unixSockets,
     "feature.network.dns.filter.remote": rulesOf(config.network.dns, "remote"),
     "feature.network.dns.filter.local": rulesOf(config.network.dns, "local"),
     "feature.network.incoming.mode": config.incoming.mode,

@@ -25,6 +25,7 @@ import { Incoming, type IncomingWishes } from "./intproxy/incoming.ts";
 import { Life } from "./intproxy/life.ts";
 import { Outgoing } from "./intproxy/outgoing.ts";
 import { Server } from "./intproxy/server.ts";
+import { UnixSockets } from "./intproxy/unix_sockets.ts";
 import { Writing } from "./intproxy/writing.ts";
 import { type UserSettings, writeSettings } from "./intproxy/settings.ts";
 
@@ -100,6 +101,8 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   });
   const outgoing = await Outgoing.open(agent);
   undo.defer(() => outgoing.close());
+  const unixSockets = await UnixSockets.open(agent, directory, options.settings.unixSockets.length > 0);
+  undo.defer(() => unixSockets.close());
   const writing = new Writing(directory, agent, log);
   undo.defer(() => writing.close());
   const incoming = new Incoming(agent, options.incoming ?? NO_INCOMING, log);
@@ -111,12 +114,13 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
   const datagrams = new Datagrams(agent, (address, port) => destinations.isLocal("udp", address, port));
   undo.defer(() => datagrams.close());
-  const parts = { agent, outgoing, datagrams, destinations, incoming, files, writing, life };
+  const parts = { agent, outgoing, unixSockets, datagrams, destinations, incoming, files, writing, life };
   const server = new Server(directory, { ...parts, mapper, build, log });
   undo.defer(() => server.close());
   await writeSettings(directory, {
     ...options.settings,
     ...outgoing.ports,
+    ...unixSockets.relays,
     datagramRelay: datagrams.relayAddress,
     asksDestinations: destinations.hasFilter,
     isIncomingRemote: incoming.isRemote,
@@ -134,6 +138,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
 interface Parts {
   agent: AgentClient;
   outgoing: Outgoing;
+  unixSockets: UnixSockets;
   datagrams: Datagrams;
   destinations: Destinations;
   incoming: Incoming;
@@ -177,7 +182,8 @@ class Session {
   }
 
   async #goDown(outcome: Outcome): Promise<void> {
-    const { agent, outgoing, datagrams, destinations, incoming, files, writing, life, server } = this.#parts;
+    const { agent, outgoing, unixSockets, datagrams, destinations, incoming, files, writing, life, server } =
+      this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
@@ -194,6 +200,7 @@ class Session {
     await server.close();
     // 5. Relays, and the shelf.
     await outgoing.close();
+    await unixSockets.close();
     await datagrams.close();
     await writing.close();
     await incoming.close();

@@ -65,15 +65,21 @@ async function isDead(directory: string): Promise<boolean> {
 
 /** Listens on `directory`/`name` without the path being seen: /proc/net/unix shows everybody what was given to bind(2). */
 export function listenUnnamed(directory: string, name: string, mode: number): Deno.UnixListener {
-  using held = Deno.openSync(directory);
+  using place = unnamedPlace(directory);
+  const listener = Deno.listen({ transport: "unix", path: `${place.path}/${name}` });
+  Deno.chmodSync(`${directory}/${name}`, mode);
+  return listener;
+}
+
+/** Another path of the directory, which tells nobody its name and is good until disposed. */
+export function unnamedPlace(directory: string): Disposable & { readonly path: string } {
+  const held = Deno.openSync(directory);
   const { dev, ino } = held.statSync();
   for (const { name: fd } of Deno.readDirSync("/proc/self/fd")) {
-    const place = `/proc/self/fd/${fd}`;
-    if (!isSameFile(place, dev, ino)) continue;
-    const listener = Deno.listen({ transport: "unix", path: `${place}/${name}` });
-    Deno.chmodSync(`${directory}/${name}`, mode);
-    return listener;
+    const path = `/proc/self/fd/${fd}`;
+    if (isSameFile(path, dev, ino)) return { path, [Symbol.dispose]: () => held.close() };
   }
+  held.close();
   throw new Error("a descriptor that is open is not in /proc/self/fd");
 }
 

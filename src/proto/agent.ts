@@ -194,6 +194,18 @@ export const AGENT = {
     fields: { stream: "u32", bytes: "u32" },
   },
 
+  ConnectUnix: {
+    id: 160,
+    doc: "to a Unix socket of the target: `name` is a path, or NUL and an abstract name; `stream` as in Connect. " +
+      "isPackets: SOCK_SEQPACKET, a message is u32 (its length) and its bytes. isBlocking: who has too many waiting is waited for",
+    fields: { stream: "u32", name: "bytes", isPackets: "bool", isBlocking: "bool" },
+  },
+  ConnectUnixReply: {
+    id: 161,
+    doc: "who serves there, as the target sees it; the stream exists when errno is 0",
+    fields: { errno: "i32", name: "bytes", pid: "i32", uid: "u32", gid: "u32" },
+  },
+
   OpenWriting: {
     id: 70,
     doc: "open(2) for writing or creating; `umask` is the program's. With `inlineBytes` 0 the contents are " +

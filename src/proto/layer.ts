@@ -63,6 +63,10 @@ export const LAYER = {
       datagramRelay: "u32",
       /** TCP ports that the program listens on may be the target's. */
       isIncomingRemote: "bool",
+      /** The user's patterns for Unix sockets of the target, as a table; what the kernel calls the relays for them. */
+      unixSockets: "bytes",
+      streamRelay: "bytes",
+      packetRelay: "bytes",
     },
   },
   Hello: {
@@ -206,6 +210,22 @@ export const LAYER = {
     doc:
       "for whom a UDP relay stands, and the own end of the app's socket at `localPort`; answered by SocketNamesReply",
     fields: { relayPort: "u16", localPort: "u16", isIpv6Only: "bool" },
+  },
+
+  ConnectUnix: {
+    id: 130,
+    doc:
+      "the app's Unix socket (`inode`) wants to reach `name`: an absolute path, or NUL and an abstract name. Answered " +
+      "when the agent has answered; at success the shim connects the socket to the relay for its kind (isPackets: " +
+      "SOCK_SEQPACKET) and sends `token`, 8 bytes, as the first that it says",
+    fields: { inode: "u64", name: "bytes", isPackets: "bool", isBlocking: "bool" },
+  },
+  ConnectUnixReply: { id: 131, doc: "", fields: { errno: "i32", token: "u64" } },
+  UnixPeer: { id: 132, doc: "whom the socket `inode` reached at the target", fields: { inode: "u64" } },
+  UnixPeerReply: {
+    id: 133,
+    doc: "what getpeername and SO_PEERCRED tell; isKnown false: not ours",
+    fields: { isKnown: "bool", name: "bytes", pid: "i32", uid: "u32", gid: "u32" },
   },
 
   OpenWriting: {

@@ -23,6 +23,7 @@ export const USER_SETTINGS: IntproxyOptions["settings"] = {
   mounts: new Uint8Array(0),
   pathRules: new Uint8Array(0),
   pathMappings: new Uint8Array(0),
+  unixSockets: new Uint8Array(0),
   isEnvironmentHere: false,
   skipProcesses: new Uint8Array(0),
   buildTools: new Uint8Array(0),

@@ -7,7 +7,14 @@
  */
 import type { Duplex } from "../../base/duplex.ts";
 import { UserError, WireError } from "../../base/errors.ts";
-import { type AGENT, AGENT_LIMITS, AGENT_PROTOCOL, type AgentFrame, type AgentMessage } from "../../proto/agent.ts";
+import {
+  type AGENT,
+  AGENT_LIMITS,
+  AGENT_PROTOCOL,
+  type AgentFrame,
+  type AgentMessage,
+  FIRST_INCOMING_STREAM,
+} from "../../proto/agent.ts";
 import { agentFrameHead, type AgentFrameRest, MAX_HEAD_BYTES } from "../../proto/agent_codec.ts";
 import { AgentLink } from "../../proto/agent_link.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
@@ -44,6 +51,7 @@ const ANSWERS = {
   Resolve: "ResolveReply",
   ReverseName: "NameReply",
   Connect: "ConnectReply",
+  ConnectUnix: "ConnectUnixReply",
   OpenDatagrams: "DatagramsOpened",
   OpenWriting: "WritingReply",
   Write: "Written",
@@ -95,6 +103,7 @@ export class AgentClient {
   /** Somebody has connected to a port that is subscribed; bytes of the message are good until it returns. */
   onNewConnection: (message: MessageNamed<typeof AGENT, "NewConnection">) => void = () => {};
   #lastId = 0;
+  #lastStream = 0;
   #heardFromStreams = 0;
   #isLost = false;
   #heardAt = performance.now();
@@ -264,6 +273,14 @@ export class AgentClient {
     this.#onLost(reason);
   }
 
+  /** A number for a stream that this side opens. */
+  newStream(): number {
+    do this.#lastStream = (this.#lastStream % (FIRST_INCOMING_STREAM - 1)) + 1; while (
+      this.streams.has(this.#lastStream)
+    );
+    return this.#lastStream;
+  }
+
   #newId(): number {
     do this.#lastId = (this.#lastId % 0xffff_ffff) + 1; while (this.#pending.has(this.#lastId));
     return this.#lastId;
@@ -276,6 +293,7 @@ const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set([
   "End",
   "Reset",
   "ConnectReply",
+  "ConnectUnixReply",
   "Datagram",
   "NewConnection",
 ]);

@@ -18,7 +18,7 @@ import { Socket } from "node:net";
 import { ERRNO } from "../../base/errors.ts";
 import { SocketEnd } from "../../base/socket_end.ts";
 import type { LAYER, LayerMessage } from "../../proto/layer.ts";
-import { type AGENT, FIRST_INCOMING_STREAM } from "../../proto/agent.ts";
+import type { AGENT } from "../../proto/agent.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
 import { canonical, keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
@@ -62,7 +62,6 @@ export class Outgoing {
   readonly #past: Attempt[] = [];
   readonly #awaited = new Set<ReturnType<typeof setTimeout>>();
   readonly #tasks = new Set<Promise<void>>();
-  #lastStream = 0;
   #isClosed = false;
 
   private constructor(agent: AgentClient, relays: Relays) {
@@ -112,7 +111,7 @@ export class Outgoing {
       key: keyOf(message.localAddress, message.localPort),
       local: { address: canonical(message.localAddress), port: message.localPort },
       peer: { address: canonical(message.address), port: message.port },
-      stream: this.#newStream(),
+      stream: this.#agent.newStream(),
       isBlocking: message.isBlocking,
       state: "pending",
       errno: 0,
@@ -236,13 +235,6 @@ export class Outgoing {
       const oldest = this.#past.shift()!;
       if (this.#attempts.get(oldest.key) === oldest) this.#attempts.delete(oldest.key);
     }
-  }
-
-  #newStream(): number {
-    do this.#lastStream = (this.#lastStream % (FIRST_INCOMING_STREAM - 1)) + 1; while (
-      this.#agent.streams.has(this.#lastStream)
-    );
-    return this.#lastStream;
   }
 
   #own(task: Promise<void>): void {

@@ -17,6 +17,7 @@ import type { Life } from "./life.ts";
 import { onNameRequest } from "./names.ts";
 import { listenUnnamed } from "../session_directory.ts";
 import type { Outgoing } from "./outgoing.ts";
+import type { UnixSockets } from "./unix_sockets.ts";
 import { copyOfFrame, type Hello, ShimConnection } from "./shim_connection.ts";
 import type { Writing } from "./writing.ts";
 
@@ -24,6 +25,7 @@ export interface ServerParts {
   readonly agent: AgentClient;
   readonly files: Files;
   readonly outgoing: Outgoing;
+  readonly unixSockets: UnixSockets;
   readonly datagrams: Datagrams;
   readonly destinations: Destinations;
   readonly writing: Writing;
@@ -175,12 +177,15 @@ export class Server {
   }
 
   #onNetworkRequest(frame: LayerFrame, shim: ShimConnection): void {
-    const { outgoing, datagrams, destinations, incoming } = this.#parts;
+    const { outgoing, unixSockets, datagrams, destinations, incoming } = this.#parts;
     switch (frame.type) {
       case "Connect":
       case "ConnectStatus":
       case "SocketNames":
         return outgoing.onRequest(frame, frame.id, shim);
+      case "ConnectUnix":
+      case "UnixPeer":
+        return unixSockets.onRequest(frame, frame.id, shim);
       case "RelayDatagrams":
       case "DatagramNames":
         return datagrams.onRequest(frame, frame.id, shim);
@@ -219,6 +224,7 @@ const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
   "Connect",
   "ConnectStatus",
   "SocketNames",
+  "UnixPeer",
   "RelayDatagrams",
   "DatagramNames",
   "Destination",

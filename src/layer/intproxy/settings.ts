@@ -17,6 +17,8 @@ export type UserSettings = Omit<
   | "datagramRelay"
   | "asksDestinations"
   | "isIncomingRemote"
+  | "streamRelay"
+  | "packetRelay"
 >;
 
 /** In a directory that only the run knows. */
