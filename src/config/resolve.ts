@@ -143,7 +143,6 @@ export function resolveConfig(said: readonly Said[]): Config {
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     network: networkOf(value, last),
-    unixSockets: unixSocketsOf(value),
     incoming: incomingOf(target, value, last),
     key: value("key", "text"),
     skip: {
@@ -172,7 +171,10 @@ function checkPatterns(mapping: Values["map"], said: Said | undefined): void {
 
 type ReadSaid = <K extends ValueKind>(key: ConfigKey, kind: K) => Values[K] | undefined;
 
-function pathsOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Pick<Config, "paths" | "pathMapping"> {
+function pathsOf(
+  value: ReadSaid,
+  last: ReadonlyMap<ConfigKey, Said>,
+): Pick<Config, "paths" | "pathMapping" | "unixSockets"> {
   const paths: PathRules = {
     notFound: value("feature.fs.not_found", "patterns") ?? [],
     readWrite: value("feature.fs.read_write", "patterns") ?? [],
@@ -183,7 +185,7 @@ function pathsOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Pick<Conf
   const pathMapping = Object.entries(value("feature.fs.mapping", "map") ?? {});
   checkMapping(pathMapping, last.get("feature.fs.mapping"));
   value("feature.fs.readonly_file_buffer", "bufferBytes");
-  return { paths, pathMapping };
+  return { paths, pathMapping, unixSockets: unixSocketsOf(value) };
 }
 
 function networkOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Config["network"] {

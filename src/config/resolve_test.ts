@@ -114,7 +114,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
       network: {
         incoming: { mode: "mirror" },
         dns: { enabled: true },
-        outgoing: { tcp: true, udp: true, ignore_localhost: false },
+        outgoing: { tcp: true, udp: true, ignore_localhost: false, unix_streams: [] },
       },
       hostname: true,
       magic: { auto_mount: true },
