@@ -61,7 +61,12 @@ static uint64_t inode_of(int fd)
 static bool ask_about_bind(int fd, const struct endpoint *wanted, struct wire_bind_reply *reply)
 {
 	struct wire_call call;
-	struct wire_bind message = { .inode = inode_of(fd), .address = bytes_of(wanted), .port = wanted->port };
+	struct wire_bind message = {
+		.inode = inode_of(fd),
+		.address = bytes_of(wanted),
+		.port = wanted->port,
+		.is_v6_only = wanted->length == 16 && option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0,
+	};
 	size_t length = wire_put_bind(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	if (wire_ask(&call, length, WIRE_BIND_REPLY))
 		return false;
@@ -92,14 +97,25 @@ static long bind_elsewhere(int fd, const struct endpoint *wanted, sa_family_t fa
 	return is_elsewhere_better(result) ? first : result;
 }
 
+/* With any port: before a connect. An address that only the target has is loopback here, where the relay is. */
+static long bind_to_any_port(int fd, const struct endpoint *wanted, const struct sockaddr *address, socklen_t length)
+{
+	long result = kernel(SYS_bind, fd, address, length);
+	if (result != -EADDRNOTAVAIL || !shim.is_tcp_remote)
+		return result;
+	return bind_to(fd, loopback(wanted->length, 0), 0, address->sa_family) == 0 ? 0 : result;
+}
+
 static long try_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct endpoint wanted;
 	struct wire_bind_reply reply = { 0 };
-	if (!shim.is_incoming_remote || !endpoint_of(address, length, &wanted) || wanted.port == 0 ||
-	    debuggers_have(wanted.port))
+	if (!endpoint_of(address, length, &wanted) || tcp_state(fd) != TCP_CLOSE ||
+	    option(fd, SOL_SOCKET, SO_DOMAIN) != address->sa_family)
 		return BYPASS;
-	if (tcp_state(fd) != TCP_CLOSE || option(fd, SOL_SOCKET, SO_DOMAIN) != address->sa_family)
+	if (wanted.port == 0)
+		return bind_to_any_port(fd, &wanted, address, length);
+	if (!shim.is_incoming_remote || debuggers_have(wanted.port))
 		return BYPASS;
 	if (!ask_about_bind(fd, &wanted, &reply) || !reply.is_incoming)
 		return BYPASS;

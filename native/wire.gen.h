@@ -1647,6 +1647,7 @@ struct wire_bind {
 	uint64_t inode;
 	struct wire_bytes address;
 	uint16_t port;
+	bool is_v6_only;
 };
 
 static inline size_t wire_put_bind(uint8_t *frame, size_t room, uint32_t id, struct wire_bind message)
@@ -1655,6 +1656,7 @@ static inline size_t wire_put_bind(uint8_t *frame, size_t room, uint32_t id, str
 	wire_put_u64(&out, message.inode);
 	wire_put_bytes(&out, message.address);
 	wire_put_u16(&out, message.port);
+	wire_put_bool(&out, message.is_v6_only);
 	return wire_end(&out);
 }
 
@@ -1663,10 +1665,11 @@ static inline bool wire_get_bind(struct wire_in *in, struct wire_bind *message)
 	return wire_get_u64(in, &message->inode) &&
 	       wire_get_bytes(in, &message->address) &&
 	       wire_get_u16(in, &message->port) &&
+	       wire_get_bool(in, &message->is_v6_only) &&
 	       wire_is_done(in);
 }
 
-/* `isIncoming` false: all local. `port` is where to bind really (listen_ports), `isFixed`: and nowhere else. `takenPort` is where another socket of the run is really bound that stands for this port, 0: none */
+/* `isIncoming` false: all local. `port` is where to bind really (listen_ports), `isFixed`: and nowhere else. `takenPort` is where another socket of the run is really bound that this one cannot be beside, 0: none */
 struct wire_bind_reply {
 	bool is_incoming;
 	uint16_t port;

@@ -267,12 +267,12 @@ export const LAYER = {
   Bind: {
     id: 110,
     doc: "bind(2) of a TCP socket (`inode`) to a port that is not 0, about to happen",
-    fields: { inode: "u64", address: "bytes", port: "u16" },
+    fields: { inode: "u64", address: "bytes", port: "u16", isV6Only: "bool" },
   },
   BindReply: {
     id: 111,
     doc: "`isIncoming` false: all local. `port` is where to bind really (listen_ports), `isFixed`: and nowhere else. " +
-      "`takenPort` is where another socket of the run is really bound that stands for this port, 0: none",
+      "`takenPort` is where another socket of the run is really bound that this one cannot be beside, 0: none",
     fields: { isIncoming: "bool", port: "u16", isFixed: "bool", takenPort: "u16" },
   },
   Listen: {

@@ -26,8 +26,7 @@ export const NETWORK_CASES: readonly ProgramCase[] = [
   {
     name: "curl binds to the target's address before it connects",
     needs: ["curl"],
-    waits: "a bind of outgoing sockets to an address that only the target has",
-    script: "curl -sS --interface 10.99.7.1 http://10.99.7.1/bound",
+    script: "curl -sS --interface 10.99.7.1 http://10.99.7.1/bound -w '%{local_ip}\\n'",
   },
   {
     name: "wget, socat, openssl s_client and bash's /dev/tcp",

@@ -1,5 +1,6 @@
 /** Servers of the user's under `mirrord exec`, standing in for a port of a sandbox; and who answers there. */
 import { type Ended, endOf, spawnMirrord } from "./mirrord.ts";
+import { eventually } from "./eventually.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 export const SERVER: string = new URL("../incoming/programs/server.py", import.meta.url).pathname;
@@ -20,6 +21,8 @@ export class LocalServer implements AsyncDisposable {
   readonly #lines: AsyncIterator<string>;
   readonly #errors: Promise<string>;
   #directory: string | undefined;
+  #reading: Promise<void> | undefined;
+  #onError = (_text: string) => {};
   #isGone = false;
 
   private constructor(target: number, child: Deno.ChildProcess, files: string[]) {
@@ -27,7 +30,7 @@ export class LocalServer implements AsyncDisposable {
     this.#child = child;
     this.#files = files;
     this.#lines = linesOf(child.stdout);
-    this.#errors = new Response(child.stderr).text();
+    this.#errors = this.#readErrors(child.stderr);
   }
 
   static async start(sandbox: Sandbox, command: readonly string[], options: RunOptions = {}): Promise<LocalServer> {
@@ -53,6 +56,24 @@ export class LocalServer implements AsyncDisposable {
     const { value, done } = await this.#lines.next();
     if (done) throw new Error(`The program has ended: ${await this.#errors}`);
     return value;
+  }
+
+  /** Matches of the lines that it prints from now on, on either stream; instead of `line`. */
+  seen(pattern: RegExp): RegExpExecArray[] {
+    const found: RegExpExecArray[] = [];
+    this.#reading = (async () => {
+      for (let line; !(line = await this.#lines.next()).done;) {
+        const match = pattern.exec(line.value);
+        if (match) found.push(match);
+      }
+    })();
+    this.#onError = (text) => {
+      for (const line of text.split("\n")) {
+        const match = pattern.exec(line);
+        if (match) found.push(match);
+      }
+    };
+    return found;
   }
 
   /** What it wrote to standard error; it has to have ended. */
@@ -92,9 +113,20 @@ export class LocalServer implements AsyncDisposable {
     }
     await this.#child.status;
     await this.#errors;
+    await this.#reading;
     await this.#lines.return?.();
+    await this.#child.stdout.cancel().catch(() => {}); // nobody may have read it
     await this.#child.stdin.abort().catch(() => {});
     for (const file of this.#files) await Deno.remove(file);
+  }
+
+  async #readErrors(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
+    let all = "";
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+      all += text;
+      this.#onError(text);
+    }
+    return all;
   }
 
   /** The intproxy of its run, and the agent that it started: of the only run with this target. */
@@ -139,6 +171,34 @@ export async function askThere(sandbox: Sandbox, ...args: string[]): Promise<Rec
 export async function whoAnswers(sandbox: Sandbox, ...args: string[]): Promise<string> {
   const answer = await askThere(sandbox, ...args);
   return "by" in answer ? String(answer["by"]) : "target";
+}
+
+/**
+ * Resolves when nothing is left of the runs with this target whose runtime directory (XDG_RUNTIME_DIR) was `runtime`: no rule, no
+ * process, no session directory; and the target's own program answers.
+ */
+export async function nothingIsLeft(sandbox: Sandbox, runtime: string): Promise<void> {
+  const isTheirs = (pid: string) =>
+    readText(`/proc/${pid}/environ`).split("\0").includes(`XDG_RUNTIME_DIR=${runtime}`) ||
+    readText(`/proc/${pid}/cmdline`).includes(`\0--pid\0${sandbox.pid}\0`);
+  await eventually(async () => {
+    const processes = [...Deno.readDirSync("/proc")].filter(({ name }) => /^\d+$/.test(name) && isTheirs(name));
+    const left = processes.map(({ name }) => readText(`/proc/${name}/cmdline`).replaceAll("\0", " "));
+    left.push(...await tablesOf(sandbox));
+    if (exists(`${runtime}/mirrord`)) left.push(...[...Deno.readDirSync(`${runtime}/mirrord`)].map(({ name }) => name));
+    if (left.length > 0) throw new Error(`left behind: ${left.join("; ")}`);
+    return true;
+  });
+  await eventually(async () => await whoAnswers(sandbox, "http://127.0.0.1/") === "target");
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Our tables in the sandbox's network. */

@@ -19,6 +19,7 @@ import { listenersOn, writeToStderrOf } from "../../sys/relay.ts";
 import { hostOf, keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
+import { chosenFor, isConflict } from "./listener_choice.ts";
 import { listenersByProc } from "./listeners.ts";
 import { MirrorListenerEnd } from "./mirror_listener_end.ts";
 import type { ShimConnection } from "./shim_connection.ts";
@@ -42,6 +43,7 @@ interface Bound {
   /** What the program asked for. */
   readonly address: Address;
   readonly port: number;
+  readonly isV6Only: boolean;
 }
 
 /** One that listens, and where it does so really. */
@@ -138,13 +140,13 @@ export class Incoming {
     await Promise.all(this.#tasks);
   }
 
-  #bind({ inode, address, port }: MessageNamed<typeof LAYER, "Bind">): LayerMessage {
+  #bind({ inode, address, port, isV6Only }: MessageNamed<typeof LAYER, "Bind">): LayerMessage {
     if (!this.#isWished(address, port)) {
       return { type: "BindReply", isIncoming: false, port, isFixed: false, takenPort: 0 };
     }
-    const bound = { inode: Number(inode), address: address.slice(), port };
+    const bound = { inode: Number(inode), address: address.slice(), port, isV6Only };
     const taken = [...this.#subscriptions.values()].flatMap(({ listeners }) => listeners)
-      .find((it) => it.port === port && it.inode !== bound.inode && isListening(it));
+      .find((it) => it.port === port && it.inode !== bound.inode && isConflict(it, bound) && isListening(it));
     if (this.#bound.size >= MOST_BOUND) this.#bound.delete(this.#bound.keys().next().value!);
     this.#bound.set(bound.inode, bound);
     const fixed = this.#wishes.listenPorts.find(([asked]) => asked === port)?.[1];
@@ -225,8 +227,7 @@ export class Incoming {
   #onNewConnection(message: MessageNamed<typeof AGENT, "NewConnection">): void {
     const { stream, port, isMirror } = message;
     const listeners = this.#subscriptions.get(port)?.listeners.filter(isListening) ?? [];
-    // Of several, the last is the one the user means: a reloaded server beside the one that is about to end.
-    const listener = listeners.at(-1);
+    const listener = chosenFor(message.ownAddress, listeners);
     const names: Names = {
       key: "",
       peer: { address: message.peerAddress.slice(), port: message.peerPort },
