@@ -1,6 +1,8 @@
 /** Resident memory of our own processes, as the kernel counts it: proportional set size, and what only they have. */
 import type { Bench } from "./main.ts";
-import { outputOf, type Row } from "./measure.ts";
+import { Conversation, outputOf, type Row } from "./measure.ts";
+
+const CONNECTIONS = 1000;
 
 export interface Memory {
   /** VmRSS: pages of the executable included that others share. */
@@ -44,12 +46,33 @@ export async function measureMemory(bench: Bench): Promise<Row[]> {
     for (const [state, command] of [["idle", "exec sleep 60"], ["loaded", `exec ${peer} down 127.0.0.1 7071 100000`]]) {
       rows.push(...await memoryDuring(bench, target.pid, state!, command!));
     }
+    rows.push(...await memoryOfConnections(bench, target.pid, peer));
     return rows;
   } finally {
     target.kill("SIGKILL");
     await target.status;
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** What each of 1 000 connections that are open at once adds. */
+async function memoryOfConnections(bench: Bench, pid: number, peer: string): Promise<Row[]> {
+  await using shell = new Conversation(
+    [bench.mirrord, "exec", "--target", `process/${pid}`, "--", "sh"],
+    { MIRRORD_PROGRESS_MODE: "off" },
+  );
+  await shell.ask(`(sleep 2 | ${peer} hold 127.0.0.1 7071 10)`);
+  const resident = () => ["intproxy", "agent"].map((who) => memoryOf(findProcesses([who]).at(-1)!).residentMb);
+  const before = resident();
+  await shell.ask(`sleep 5 | ${peer} hold 127.0.0.1 7071 ${CONNECTIONS}`);
+  const during = resident();
+  return ["intproxy", "agent"].map((who, at) => ({
+    what: `memory of the ${who}, for each of ${CONNECTIONS} open connections`,
+    ours: `${((during[at]! - before[at]!) * 1024 / CONNECTIONS).toFixed(0)} kB resident`,
+    beside: `${before[at]!.toFixed(0)} MB without them`,
+    ratio: "",
+    bound: "64 kB",
+  }));
 }
 
 async function memoryDuring(bench: Bench, pid: number, state: string, command: string): Promise<Row[]> {

@@ -3,19 +3,26 @@
  *   peer server PORT              serves until killed; the first byte of a connection says what is wanted:
  *                                 'e' echo; with a count in 8 bytes behind it: 'd' send so many, 'u' swallow so many and answer one
  *                                 (an end of stream says nothing here: kubectl port-forward does not carry half-closes)
+ *                                 datagrams to the same port come back
  *   peer latency HOST PORT N      N echoes of 64 bytes; prints the median and the 99th percentile in microseconds
+ *   peer udp HOST PORT N          the same with datagrams
+ *   peer connects HOST PORT N     N non-blocking connects at once; prints the milliseconds until the last is there
+ *   peer hold HOST PORT N         opens N connections, sends a byte to and fro on each; prints N, and holds them until its input ends
  *   peer down HOST PORT MB        reads so many megabytes; prints megabytes per second
  *   peer up HOST PORT MB          writes so many megabytes and waits for the answer; prints megabytes per second
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -87,6 +94,22 @@ static void serve_one(int fd)
 		write_all(fd, "!", 1);
 }
 
+static void serve_datagrams(const struct sockaddr_in6 *address)
+{
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	if (bind(fd, (const struct sockaddr *)address, sizeof *address))
+		fail("bind");
+	for (;;) {
+		struct sockaddr_in6 peer;
+		socklen_t length = sizeof peer;
+		ssize_t got = recvfrom(fd, block, sizeof block, 0, (struct sockaddr *)&peer, &length);
+
+		if (got >= 0)
+			sendto(fd, block, got, 0, (struct sockaddr *)&peer, length);
+	}
+}
+
 static void serve(int port)
 {
 	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
@@ -95,8 +118,10 @@ static void serve(int port)
 	signal(SIGCHLD, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 128))
+	if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096))
 		fail("listen");
+	if (fork() == 0)
+		serve_datagrams(&address);
 	for (;;) {
 		int fd = accept(listener, NULL, NULL);
 
@@ -111,18 +136,23 @@ static void serve(int port)
 	}
 }
 
-static int reach(const char *host, const char *port)
+static struct addrinfo *look_up(const char *host, const char *port, int type)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found;
-	int one = 1, fd;
+	struct addrinfo hints = { .ai_socktype = type }, *found;
 
 	if (getaddrinfo(host, port, &hints, &found))
 		fail("getaddrinfo");
-	fd = socket(found->ai_family, SOCK_STREAM, 0);
-	if (connect(fd, found->ai_addr, found->ai_addrlen))
+	return found;
+}
+
+static int reach(const struct addrinfo *to)
+{
+	int one = 1, fd = socket(to->ai_family, to->ai_socktype, 0);
+
+	if (connect(fd, to->ai_addr, to->ai_addrlen))
 		fail("connect");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	freeaddrinfo(found);
+	if (to->ai_socktype == SOCK_STREAM)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	return fd;
 }
 
@@ -135,7 +165,6 @@ static void measure_latency(int fd, int rounds)
 {
 	double *times = calloc(rounds, sizeof *times);
 
-	write_all(fd, "e", 1);
 	for (int i = -20; i < rounds; i++) { /* the first twenty warm up */
 		double started = now_us();
 
@@ -165,21 +194,77 @@ static void measure_bulk(int fd, char wanted, uint64_t bytes)
 	printf("%.1f\n", bytes / (now_us() - started));
 }
 
+static void measure_connects(const struct addrinfo *to, int count)
+{
+	struct pollfd *polls = calloc(count, sizeof *polls);
+	double started = now_us();
+
+	for (int i = 0; i < count; i++) {
+		polls[i].fd = socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		polls[i].events = POLLOUT;
+		if (connect(polls[i].fd, to->ai_addr, to->ai_addrlen) && errno != EINPROGRESS)
+			fail("connect");
+	}
+	for (int left = count; left > 0;) {
+		if (poll(polls, count, 30000) <= 0)
+			fail("poll");
+		for (int i = 0; i < count; i++) {
+			int error = 0;
+			socklen_t length = sizeof error;
+
+			if (polls[i].fd < 0 || !polls[i].revents)
+				continue;
+			getsockopt(polls[i].fd, SOL_SOCKET, SO_ERROR, &error, &length);
+			if ((errno = error))
+				fail("connect");
+			polls[i].fd = -1;
+			left--;
+		}
+	}
+	printf("%.1f\n", (now_us() - started) / 1e3);
+}
+
+static void hold(const struct addrinfo *to, int count)
+{
+	struct rlimit files = { count + 100, count + 100 };
+
+	setrlimit(RLIMIT_NOFILE, &files);
+	for (int i = 0; i < count; i++) {
+		int fd = reach(to);
+
+		write_all(fd, "ee", 2);
+		read_all(fd, block, 1);
+	}
+	printf("%d\n", count);
+	fflush(stdout);
+	while (read(0, block, sizeof block) > 0)
+		;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "server"))
 		serve(atoi(argv[2]));
 	if (argc != 5)
 		return 2;
-	int fd = reach(argv[2], argv[3]);
+	const char *mode = argv[1];
+	const struct addrinfo *to = look_up(argv[2], argv[3], strcmp(mode, "udp") ? SOCK_STREAM : SOCK_DGRAM);
+	long amount = atol(argv[4]);
 
-	if (!strcmp(argv[1], "latency"))
-		measure_latency(fd, atoi(argv[4]));
-	else if (!strcmp(argv[1], "down"))
-		measure_bulk(fd, 'd', atol(argv[4]) * 1000000ULL);
-	else if (!strcmp(argv[1], "up"))
-		measure_bulk(fd, 'u', atol(argv[4]) * 1000000ULL);
-	else
+	if (!strcmp(mode, "connects"))
+		measure_connects(to, amount);
+	else if (!strcmp(mode, "hold"))
+		hold(to, amount);
+	else if (!strcmp(mode, "udp"))
+		measure_latency(reach(to), amount);
+	else if (!strcmp(mode, "down") || !strcmp(mode, "up"))
+		measure_bulk(reach(to), *mode, amount * 1000000ULL);
+	else if (!strcmp(mode, "latency")) {
+		int fd = reach(to);
+
+		write_all(fd, "e", 1);
+		measure_latency(fd, amount);
+	} else
 		return 2;
 	return 0;
 }

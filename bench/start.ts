@@ -37,50 +37,80 @@ export async function measureStart(bench: Bench): Promise<Row[]> {
   }
 }
 
-/** From typing to the program's first instruction in the cluster, and how much of it the pod took. */
+/** From typing to the program's first instruction in the cluster, step by step; and the same with an agent that was kept. */
 export async function measureClusterStart(bench: Bench): Promise<Row[]> {
-  const totals: number[] = [];
-  const pods: number[] = [];
-  for (let round = 0; round < 5; round++) {
-    const started = Date.now();
-    const child = new Deno.Command(bench.mirrord, {
-      args: ["exec", "date", "+%s%N"],
-      env: { ...bench.clusterEnv, MIRRORD_PROGRESS_MODE: "json" },
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const [podMs, output] = await Promise.all([stepMs(child.stderr, "creating the agent"), child.stdout.text()]);
-    if (!(await child.status).success) throw new Error("mirrord exec date failed");
-    totals.push(Number(BigInt(output.trim()) / 1_000_000n) - started);
-    pods.push(podMs);
+  const plain = median(await plainPodStarts(bench));
+  const pod = `bench-start-${Date.now()}`;
+  await runPlainPod(bench, pod);
+  try {
+    const targetless = await startsOf(bench, []);
+    const cold = await startsOf(bench, ["--target", `pod/${pod}`]);
+    const keep = ["--target", `pod/${pod}`, "--agent-keep-alive", "30"];
+    await startOf(bench, keep);
+    const kept = await startsOf(bench, keep);
+    const rowOf = (what: string, { totalMs, steps }: Start, ratio: string, beside: string, bound = "") => ({
+      what: `${what}: typing to program`,
+      ours: `${totalMs.toFixed(0)} ms`,
+      beside: [...steps].map(([step, ms]) => `${ms.toFixed(0)} ms of it ${step}`).join(", ") + beside,
+      ratio,
+      bound,
+    });
+    const ready = `; a plain \`kubectl run\` pod is ready in ${plain.toFixed(0)} ms`;
+    return [
+      rowOf("targetless `mirrord exec` in the cluster", targetless, (targetless.totalMs / plain).toFixed(2), ready),
+      rowOf("`mirrord exec` of a pod", cold, (cold.totalMs / plain).toFixed(2), ready),
+      rowOf(
+        "the same with a kept agent",
+        kept,
+        (kept.totalMs / cold.totalMs).toFixed(2),
+        "",
+        "500 ms or 0.1 of the cold one",
+      ),
+    ];
+  } finally {
+    await outputOf(["kubectl", "delete", "pod", pod, "--now", "--wait=false"], bench.clusterEnv);
   }
-  const [total, pod] = [median(totals), median(pods)];
-  const run = median(await plainPodStarts(bench));
-  return [{
-    what: "targetless `mirrord exec` in the cluster: typing to program",
-    ours: `${total.toFixed(0)} ms`,
-    beside: `${
-      pod.toFixed(0)
-    } ms of it making the agent's Job and waiting for its pod; a plain \`kubectl run\` pod is ready in ${
-      run.toFixed(0)
-    } ms`,
-    ratio: (total / run).toFixed(2),
-    bound: "",
-  }];
 }
 
-/** How long a step took, by when its lines of JSON progress came; reads the stream to its end. */
-async function stepMs(progress: ReadableStream<Uint8Array>, step: string): Promise<number> {
+interface Start {
+  totalMs: number;
+  /** By what the program says that it does, in order. */
+  steps: ReadonlyMap<string, number>;
+}
+
+async function startsOf(bench: Bench, flags: readonly string[]): Promise<Start> {
+  const starts: Start[] = [];
+  for (let round = 0; round < 5; round++) starts.push(await startOf(bench, flags));
+  const steps = [...starts[0]!.steps.keys()].map((step) =>
+    [step, median(starts.map((start) => start.steps.get(step) ?? 0))] as const
+  );
+  return { totalMs: median(starts.map(({ totalMs }) => totalMs)), steps: new Map(steps) };
+}
+
+async function startOf(bench: Bench, flags: readonly string[]): Promise<Start> {
+  const started = Date.now();
+  const child = new Deno.Command(bench.mirrord, {
+    args: ["exec", ...flags, "--", "date", "+%s%N"],
+    env: { ...bench.clusterEnv, MIRRORD_PROGRESS_MODE: "json" },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const [steps, output] = await Promise.all([stepTimes(child.stderr), child.stdout.text()]);
+  if (!(await child.status).success) throw new Error(`mirrord exec ${flags.join(" ")} date failed`);
+  return { totalMs: Number(BigInt(output.trim()) / 1_000_000n) - started, steps };
+}
+
+/** How long each step took, by when its lines of JSON progress came; reads the stream to its end. */
+async function stepTimes(progress: ReadableStream<Uint8Array>): Promise<Map<string, number>> {
+  const began = new Map<string, number>();
+  const took = new Map<string, number>();
   let pending = "";
-  let began = 0;
-  let took = 0;
   for await (const text of progress.pipeThrough(new TextDecoderStream())) {
     const lines = (pending + text).split("\n");
     pending = lines.pop()!;
-    for (const { type, name } of lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line))) {
-      if (name !== step) continue;
-      if (type === "NewTask") began = performance.now();
-      else if (type === "FinishedTask") took = performance.now() - began;
+    for (const { type, name, parent } of lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line))) {
+      if (type === "NewTask" && parent) began.set(name, performance.now());
+      else if (type === "FinishedTask" && began.has(name)) took.set(name, performance.now() - began.get(name)!);
     }
   }
   return took;
@@ -91,13 +121,15 @@ async function plainPodStarts(bench: Bench): Promise<number[]> {
   for (let round = 0; round < 3; round++) {
     const name = `bench-plain-${Date.now()}`;
     const started = performance.now();
-    await outputOf(
-      ["kubectl", "run", name, "--image=docker.io/local/busybox:1", "--restart=Never", "--", "sleep", "60"],
-      bench.clusterEnv,
-    );
-    await outputOf(["kubectl", "wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s"], bench.clusterEnv);
+    await runPlainPod(bench, name);
     times.push(performance.now() - started);
     await outputOf(["kubectl", "delete", "pod", name, "--now", "--wait=false"], bench.clusterEnv);
   }
   return times;
+}
+
+async function runPlainPod(bench: Bench, name: string): Promise<void> {
+  const image = "--image=docker.io/local/busybox:1";
+  await outputOf(["kubectl", "run", name, image, "--restart=Never", "--", "sleep", "600"], bench.clusterEnv);
+  await outputOf(["kubectl", "wait", "--for=condition=Ready", `pod/${name}`, "--timeout=60s"], bench.clusterEnv);
 }

@@ -7,7 +7,7 @@ import { Names } from "../../src/agent/names.ts";
 import { Session as AgentSession } from "../../src/agent/session.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { environmentFor } from "../../src/layer/inject.ts";
-import { makeSessionDirectory } from "../../src/layer/session_directory.ts";
+import { holdSession, makeSessionDirectory } from "../../src/layer/session_directory.ts";
 import { type Intproxy, type IntproxyOptions, startIntproxy } from "../../src/layer/session.ts";
 import { closeFile, openRoot } from "../../src/sys/files.ts";
 import { cString } from "../../src/sys/load.ts";
@@ -110,6 +110,7 @@ export class Whole implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#intproxy?.finished;
+    this.#hold[Symbol.dispose]();
     await this.#served;
     await closeFile(this.#root);
     await this.#keeper[Symbol.asyncDispose]();
@@ -118,12 +119,15 @@ export class Whole implements AsyncDisposable {
 
   /** Keeps the run alive between programs. */
   #keeper!: Program;
+  /** Without it any other session that begins may take the directory away. */
+  #hold!: Disposable;
 
   async #begin(
     now: (() => number) | undefined,
     settings: Partial<typeof USER_SETTINGS>,
     options: Partial<IntproxyOptions>,
   ): Promise<void> {
+    this.#hold = await holdSession(this.directory);
     this.#keeper = new Program(this.directory);
     this.#intproxy = await startIntproxy({
       agent: this.near,
