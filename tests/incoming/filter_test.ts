@@ -90,8 +90,8 @@ test("what is no HTTP passes to the target untouched, also when the server speak
   await using _echo = await startServer(sandbox, { ...options, port: 7000 });
   assert.equal(await talk(sandbox, 7000, "\\x16\\x03\\x01 hello"), "\x16\x03\x01 hello");
   assert.equal(
-    await talk(sandbox, 7000, "PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n"),
-    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    await talk(sandbox, 7000, "PRI * HTTP/2.0\\r\\n\\r\\nsm\\r\\n\\r\\n"),
+    "PRI * HTTP/2.0\r\n\r\nsm\r\n\r\n",
   );
 });
 

@@ -259,6 +259,7 @@ export class Incoming {
     const { peer: from, original: own } = arrival;
     const routes = new FilteredRoutes({
       subscriptions,
+      subscriptionsNow: () => this.#subscriptions.filter((it) => it.port === own.port),
       delivery: { port: own.port, peer: from, own },
       dialTarget: async () => {
         const fd = await dialMarked(own, mark, DIAL_MS);

@@ -4,6 +4,7 @@
  *
  * State       event                                           action > next
  * DETECT      no HTTP, or nothing said for detectionMs        all to the target > TUNNEL
+ * DETECT      preface of HTTP/2                               stream by stream, elsewhere (../http2)
  * IDLE        head of a request                               choose, pass it on > BUSY
  * IDLE        peer's end; who answered last has closed        close all
  * BUSY        answer and request are complete                 > IDLE, or close all when either said it was the last
@@ -13,6 +14,7 @@
  */
 import { utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
+import { looksLikeHttp2 } from "../http2/frames.ts";
 import { pass, type Tap } from "../passage.ts";
 import { looksLikeHttp, parseRequest, parseResponse, passBody, readHead, type RequestHead } from "./message.ts";
 import { ByteReader } from "./reader.ts";
@@ -25,7 +27,11 @@ export interface Routes {
   open(key: string | undefined): Promise<StreamEnd | undefined>;
   /** Who gets a copy of this request. */
   taps(request: RequestHead): readonly Tap[];
+  /** Takes over a connection that begins with the preface of HTTP/2; resolves when it is over. Never rejects. */
+  serveHttp2(peer: StreamEnd): Promise<void>;
 }
+
+type Protocol = "HTTP/1" | "HTTP/2" | "another";
 
 interface Upstream {
   readonly end: StreamEnd;
@@ -50,7 +56,9 @@ export class HttpConnection {
   /** Resolves when the connection is over and all its ends are closed; never rejects. */
   async serve(): Promise<void> {
     try {
-      if (!await this.#detect()) await this.#tunnel(await this.#upstream(undefined));
+      const protocol = await this.#detect();
+      if (protocol === "HTTP/2") await this.#routes.serveHttp2(ahead(this.#peer, this.#reader));
+      else if (protocol === "another") await this.#tunnel(await this.#upstream(undefined));
       else {
         while (await this.#exchange());
         await this.#peer.closeWrite();
@@ -64,16 +72,16 @@ export class HttpConnection {
     }
   }
 
-  /** Is it HTTP? */
-  async #detect(): Promise<boolean> {
+  async #detect(): Promise<Protocol> {
     const late = Promise.withResolvers<false>();
     const timer = setTimeout(() => late.resolve(false), this.#detectionMs);
     try {
-      for (let verdict = looksLikeHttp(this.#reader.held);; verdict = looksLikeHttp(this.#reader.held)) {
-        if (verdict !== undefined) return verdict;
+      while (true) {
+        const protocol = protocolOf(this.#reader.held);
+        if (protocol) return protocol;
         const filling = this.#reader.fill();
         filling.catch(() => {});
-        if (!await Promise.race([filling, late.promise])) return false;
+        if (!await Promise.race([filling, late.promise])) return "another";
       }
     } finally {
       clearTimeout(timer);
@@ -183,6 +191,15 @@ export class HttpConnection {
       `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n`;
     await this.#peer.writeAll(utf8(head + text));
   }
+}
+
+/** Undefined: too early to tell. */
+function protocolOf(bytes: Uint8Array): Protocol | undefined {
+  const isHttp2 = looksLikeHttp2(bytes);
+  if (isHttp2) return "HTTP/2";
+  const isHttp1 = looksLikeHttp(bytes);
+  if (isHttp1) return "HTTP/1";
+  return isHttp1 === undefined || isHttp2 === undefined ? undefined : "another";
 }
 
 /** An end whose first bytes have been read already. */

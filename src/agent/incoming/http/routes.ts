@@ -2,6 +2,8 @@
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import type { RequestTest } from "../../../proto/http_filter.ts";
 import type { Delivery, IncomingClient } from "../incoming.ts";
+import { Http2Connection } from "../http2/connection.ts";
+import { LiveRoutes } from "../http2/routes.ts";
 import { MirrorEnd } from "../mirror_end.ts";
 import type { Tap } from "../passage.ts";
 import type { Routes } from "./exchange.ts";
@@ -17,6 +19,8 @@ export interface RoutedSubscription {
 
 export interface RoutesOptions {
   readonly subscriptions: readonly RoutedSubscription[];
+  /** Who subscribes it by then. */
+  subscriptionsNow(): readonly RoutedSubscription[];
   readonly delivery: Omit<Delivery, "isMirror">;
   dialTarget(): Promise<StreamEnd | undefined>;
 }
@@ -48,6 +52,11 @@ export class FilteredRoutes implements Routes {
   taps(request: RequestHead): readonly Tap[] {
     const mirrors = this.#options.subscriptions.filter((it) => !it.isSteal && (it.test?.(request) ?? true));
     return mirrors.map((it) => this.#copyFor(it)).filter((it) => it !== undefined);
+  }
+
+  async serveHttp2(peer: StreamEnd): Promise<void> {
+    const { subscriptionsNow, delivery, dialTarget } = this.#options;
+    await new Http2Connection(peer, new LiveRoutes({ subscriptions: subscriptionsNow, delivery, dialTarget })).serve();
   }
 
   /** The connection is over: so are the copies. */

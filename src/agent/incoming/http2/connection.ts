@@ -1,0 +1,273 @@
+/**
+ * One redirected connection that carries HTTP/2: each stream goes to the run whose filter its request matches, or to the
+ * target's own program. A connection to each of them is opened when it is needed; ids, windows and tables are their own.
+ *
+ * Event                                  action
+ * request of a stream                    choose, pass it on
+ * end of the client's connection         cancel every stream, close all
+ * the target's program ends or leaves    tell the client (GOAWAY), close when no stream is left: as without us
+ * somebody else's program ends           what it had not answered yet is answered here (exchange.ts)
+ *
+ * Bounded here: streams at once, and how many may be broken off in a row (RFC 9113 10.5).
+ */
+import type { StreamEnd } from "../../../base/socket_end.ts";
+import { Copy } from "./copy.ts";
+import { Exchange } from "./exchange.ts";
+import { CODE, ConnectionFault, StreamFault } from "./faults.ts";
+import { STREAM_WINDOW } from "./flow.ts";
+import { FrameReader } from "./frame_reader.ts";
+import { MOST_WINDOW, PREFACE, SETTING } from "./frames.ts";
+import { blockOf, type HeaderBlock } from "./header_block.ts";
+import { Link, type LinkOwner } from "./link.ts";
+import type { Route, StreamRoutes } from "./routes.ts";
+import { Upstream, type UpstreamOwner } from "./upstream.ts";
+
+export const MOST_STREAMS = 1024;
+/** Streams broken off by the client, or for a fault of its own: so many at once, and so many a second. */
+const MOST_BROKEN_OFF = 1000;
+const BROKEN_OFF_A_SECOND = 100;
+/** Streams that were reset here, whose frames may still be under way. */
+const MOST_REMEMBERED = 256;
+/** How long the last word may take. */
+const GRACE_MS = 1000;
+
+const SETTINGS = [[SETTING.maxConcurrentStreams, MOST_STREAMS], [SETTING.initialWindowSize, STREAM_WINDOW]] as const;
+
+export class Http2Connection implements LinkOwner, UpstreamOwner {
+  readonly #peer: StreamEnd;
+  readonly #routes: StreamRoutes;
+  readonly #client: Link;
+  readonly #reader = new FrameReader();
+  readonly #exchanges = new Map<number, Exchange>();
+  readonly #upstreams = new Map<Route, Upstream>();
+  /** Those that take no new calls too. */
+  readonly #all = new Set<Upstream>();
+  readonly #slow = new Set<Route>();
+  readonly #resets = new Set<number>();
+  #lastStream = 0;
+  #brokenOff = 0;
+  #brokenOffAt = 0;
+  #isRetiring = false;
+  #hasConnectProtocol = false;
+  #leaving: Promise<void> | undefined;
+  #graceTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `peer` is owned; its first bytes are the preface of HTTP/2. */
+  constructor(peer: StreamEnd, routes: StreamRoutes) {
+    this.#peer = peer;
+    this.#routes = routes;
+    this.#client = new Link(this, this.#reader);
+  }
+
+  /** Resolves when the connection is over and all its ends are closed; never rejects. */
+  async serve(): Promise<void> {
+    try {
+      await this.#skipPreface();
+      this.#client.begin(new Uint8Array(0), SETTINGS);
+      // What the target allows (RFC 8441) the client has to know.
+      this.#upstream(undefined);
+      await this.#client.run(this.#peer);
+      this.#cancelAll();
+      await this.#leave(CODE.noError, "");
+    } catch (error) {
+      this.#cancelAll();
+      if (error instanceof ConnectionFault) {
+        await this.#leave(error.code, error.message);
+        await this.#hearOut();
+      } else this.#peer.reset();
+    }
+    clearTimeout(this.#graceTimer);
+    this.#client.breakOff();
+    this.#peer.close();
+    await Promise.all([...this.#all].map((it) => it.over));
+  }
+
+  onHeaders(stream: number, block: HeaderBlock, isEnd: boolean): void {
+    // What the last word did not name is not answered.
+    if (this.#leaving) return;
+    const known = this.#exchanges.get(stream);
+    if (known) return known.onRequestTrailers(block, isEnd);
+    if (stream % 2 === 0) throw new ConnectionFault(CODE.protocolError, "A client has streams of odd numbers");
+    if (stream <= this.#lastStream) {
+      if (this.#resets.has(stream)) return;
+      throw new ConnectionFault(CODE.streamClosed, "A stream that was closed begins again");
+    }
+    this.#lastStream = stream;
+    if (this.#exchanges.size >= MOST_STREAMS) {
+      throw new StreamFault(stream, CODE.refusedStream, "There are too many streams at once");
+    }
+    this.#ask(stream, block, isEnd);
+  }
+
+  onData(stream: number, bytes: Uint8Array, overhead: number, isEnd: boolean): void {
+    const exchange = this.#exchanges.get(stream);
+    if (exchange) return exchange.onRequestData(bytes, overhead, isEnd);
+    this.#client.credit(bytes.length + overhead);
+    this.#mustHaveBegun(stream);
+    if (!this.#resets.has(stream)) throw new StreamFault(stream, CODE.streamClosed, "A stream goes on after its end");
+  }
+
+  onReset(stream: number, code: number): void {
+    this.#mustHaveBegun(stream);
+    const exchange = this.#exchanges.get(stream);
+    if (!exchange) return;
+    this.#countBrokenOff();
+    exchange.cancel(code);
+  }
+
+  onStreamWindow(stream: number, bytes: number): void {
+    this.#mustHaveBegun(stream);
+    this.#exchanges.get(stream)?.onWindow(bytes);
+  }
+
+  onInitialWindow(bytes: number): void {
+    for (const exchange of this.#exchanges.values()) exchange.onWindow(bytes);
+  }
+
+  /** Of the client, or of the one who answers. */
+  onSettings(upstream?: Upstream): void {
+    const isTarget = upstream !== undefined && upstream === this.#upstreams.get(undefined);
+    if (!isTarget || !upstream.link.peer.allowsConnectProtocol || this.#hasConnectProtocol) return;
+    this.#hasConnectProtocol = true;
+    this.#client.saySettings([[SETTING.enableConnectProtocol, 1]]);
+  }
+
+  onGoAway(): void {
+    // It opens no more streams, and closes when it has what it wants.
+  }
+
+  onStreamFault({ stream, code }: StreamFault): void {
+    this.#countBrokenOff();
+    this.#client.sendReset(stream, code);
+    this.#remember(stream);
+    this.#exchanges.get(stream)?.cancel(CODE.cancel);
+  }
+
+  onTurn(): void {
+    this.#client.flush();
+    for (const upstream of this.#all) upstream.link.flush();
+  }
+
+  onLeaving(upstream: Upstream): void {
+    for (const [route, it] of this.#upstreams) {
+      if (it !== upstream) continue;
+      this.#upstreams.delete(route);
+      if (route === undefined && upstream.link.hasSettings) this.#retire();
+    }
+    upstream.over.then(() => this.#all.delete(upstream));
+  }
+
+  #ask(stream: number, block: HeaderBlock, isEnd: boolean): void {
+    const { request } = block;
+    if (typeof request === "string") throw new StreamFault(stream, CODE.protocolError, `No request: ${request}`);
+    if (isEnd && (request.length ?? 0) > 0) throw new StreamFault(stream, CODE.protocolError, "A body is missing");
+    if (block.isTooLarge) {
+      this.#client.sendHeaders(stream, blockOf([":status", "431"], ["content-length", "0"]), true);
+      throw new StreamFault(stream, CODE.noError, "Its fields are too large");
+    }
+    const route = this.#routes.choose(request);
+    const exchange = new Exchange({ stream, request, block, isEnd }, {
+      client: this.#client,
+      upstream: this.#upstream(route),
+      who: route ? "the program that should answer" : "the target's own program",
+      copies: this.#routes.copies(request).map((it) => this.#copy(it, block, isEnd)).filter((it) => it !== undefined),
+      onOver: (isAbrupt) => this.#onOver(stream, isAbrupt),
+    });
+    this.#exchanges.set(stream, exchange);
+    exchange.begin();
+  }
+
+  #copy(route: NonNullable<Route>, block: HeaderBlock, isEnd: boolean): Copy | undefined {
+    if (this.#slow.has(route)) return undefined;
+    return new Copy(this.#upstream(route), block, isEnd, () => {
+      this.#slow.add(route);
+      route.client.warn("A mirrored HTTP/2 connection is copied no more: the program does not keep up with it");
+    });
+  }
+
+  #upstream(route: Route): Upstream {
+    const known = this.#upstreams.get(route);
+    if (known?.isOpen) return known;
+    const upstream = new Upstream(this, () => this.#routes.open(route));
+    this.#upstreams.set(route, upstream);
+    this.#all.add(upstream);
+    return upstream;
+  }
+
+  #onOver(stream: number, isAbrupt: boolean): void {
+    this.#exchanges.delete(stream);
+    if (isAbrupt) this.#remember(stream);
+    if (this.#isRetiring) this.#closeIfIdle();
+  }
+
+  /** The client may not know yet that this stream has ended. */
+  #remember(stream: number): void {
+    this.#resets.add(stream);
+    if (this.#resets.size > MOST_REMEMBERED) this.#resets.delete(this.#resets.values().next().value!);
+  }
+
+  /** RFC 9113 5.1: nothing but HEADERS may come on a stream that is idle. */
+  #mustHaveBegun(stream: number): void {
+    const hasBegun = stream % 2 === 1 && stream <= this.#lastStream;
+    if (!hasBegun && !this.#leaving) throw new ConnectionFault(CODE.protocolError, `Stream ${stream} was not opened`);
+  }
+
+  #countBrokenOff(): void {
+    const now = performance.now();
+    const recovered = (now - this.#brokenOffAt) / 1000 * BROKEN_OFF_A_SECOND;
+    this.#brokenOff = Math.max(0, this.#brokenOff - recovered) + 1;
+    this.#brokenOffAt = now;
+    if (this.#brokenOff > MOST_BROKEN_OFF) {
+      throw new ConnectionFault(CODE.enhanceYourCalm, "Too many streams are broken off");
+    }
+  }
+
+  /** The client shall come anew, perhaps elsewhere; its streams come to their end. */
+  #retire(): void {
+    if (this.#isRetiring) return;
+    this.#isRetiring = true;
+    this.#client.sayGoingAway(MOST_WINDOW, CODE.noError);
+    this.#closeIfIdle();
+  }
+
+  #closeIfIdle(): void {
+    if (this.#exchanges.size === 0) this.#leave(CODE.noError, "");
+  }
+
+  async #skipPreface(): Promise<void> {
+    while (this.#reader.held.length < PREFACE.length) {
+      if (!await this.#reader.fill(this.#peer)) throw new Error("The connection ended within its preface");
+    }
+    this.#reader.take(PREFACE.length);
+  }
+
+  /** Says no more; resolves when all that was said has left, or never will. */
+  #leave(code: number, text: string): Promise<void> {
+    return this.#leaving ??= this.#sayGoodbye(code, text);
+  }
+
+  async #sayGoodbye(code: number, text: string): Promise<void> {
+    this.#graceTimer = setTimeout(() => this.#peer.reset(), GRACE_MS);
+    try {
+      await this.#client.finish(this.#lastStream, code, text);
+      await this.#peer.closeWrite();
+    } catch {
+      // It has gone first.
+    }
+  }
+
+  /** What a client still says would make the kernel answer with RST, and our last word be lost. */
+  async #hearOut(): Promise<void> {
+    const ignored = new Uint8Array(4 << 10);
+    try {
+      while (await this.#peer.read(ignored) !== null);
+    } catch {
+      // It has gone.
+    }
+  }
+
+  #cancelAll(): void {
+    for (const exchange of [...this.#exchanges.values()]) exchange.cancel(CODE.cancel);
+    for (const upstream of this.#all) upstream.close();
+  }
+}

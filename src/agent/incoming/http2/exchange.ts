@@ -1,0 +1,201 @@
+/**
+ * One stream of a client, from its request to the end of both directions: who answers it, and what it is told when nobody does.
+ *
+ * What is lost before an answer began is answered here, in words: 502, and for gRPC status 14 (UNAVAILABLE), for that is what
+ * its clients show. What is refused unseen says REFUSED_STREAM: clients may ask again, and do.
+ */
+import { utf8 } from "../../../base/bytes.ts";
+import type { Copy } from "./copy.ts";
+import { CODE, StreamFault } from "./faults.ts";
+import { Flow } from "./flow.ts";
+import { blockOf, type HeaderBlock, type StreamRequest } from "./header_block.ts";
+import type { Link } from "./link.ts";
+import type { Call, Caller, Loss, Upstream } from "./upstream.ts";
+
+const GRPC_UNAVAILABLE = "14";
+
+const REASONS: Readonly<Record<Loss, string>> = {
+  unreachable: "cannot be reached",
+  "no HTTP/2": "does not speak HTTP/2",
+  gone: "ended the connection without an answer",
+  refused: "takes no more requests on this connection",
+  broken: "gave an answer that is no HTTP/2",
+};
+
+export interface Asked {
+  readonly stream: number;
+  readonly request: StreamRequest;
+  readonly block: HeaderBlock;
+  readonly isEnd: boolean;
+}
+
+export interface ExchangeOptions {
+  readonly client: Link;
+  readonly upstream: Upstream;
+  /** Whose program is to answer, in words. */
+  readonly who: string;
+  readonly copies: readonly Copy[];
+  /** Both directions have ended; `isAbrupt`: before the client has said all. */
+  onOver(isAbrupt: boolean): void;
+}
+
+export class Exchange implements Caller {
+  readonly #asked: Asked;
+  readonly #options: ExchangeOptions;
+  /** What the client says, and what it is told. */
+  readonly #up: Flow;
+  readonly #down: Flow;
+  readonly #answerer: { readonly link: Link; stream: number };
+  #call: Call | undefined;
+  #hasAnswer = false;
+  #isRequestOver: boolean;
+  #requestBytes = 0;
+  /** To be said when the answer has been: nobody wants more of the request. */
+  #resetAfter: number | undefined;
+  #isOver = false;
+
+  constructor(asked: Asked, options: ExchangeOptions) {
+    this.#asked = asked;
+    this.#options = options;
+    this.#isRequestOver = asked.isEnd;
+    const { client, upstream } = options;
+    const settle = () => this.#settle();
+    this.#answerer = { link: upstream.link, stream: 0 };
+    this.#up = new Flow({ link: client, stream: asked.stream }, upstream.link, settle);
+    this.#down = new Flow(this.#answerer, client, settle);
+    this.#down.open(asked.stream, false);
+  }
+
+  begin(): void {
+    const { block, isEnd } = this.#asked;
+    const call = this.#options.upstream.call(this, this.#up, block, isEnd);
+    if (this.#isOver) this.#options.upstream.forget(call);
+    else this.#call = call;
+  }
+
+  onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
+    const { stream, request } = this.#asked;
+    this.#requestBytes += bytes.length;
+    const isWrong = isEnd && request.length !== undefined && request.length !== this.#requestBytes;
+    if (isWrong || this.#isRequestOver) {
+      this.#options.client.credit(bytes.length + overhead);
+      if (isWrong) throw new StreamFault(stream, CODE.protocolError, "A body is not as long as it was said to be");
+      throw new StreamFault(stream, CODE.streamClosed, "A body goes on after its end");
+    }
+    this.#isRequestOver ||= isEnd;
+    for (const copy of this.#options.copies) copy.data(bytes, isEnd);
+    this.#up.data(bytes, overhead, isEnd);
+  }
+
+  onRequestTrailers(block: HeaderBlock, isEnd: boolean): void {
+    const { stream, request } = this.#asked;
+    if (this.#isRequestOver) throw new StreamFault(stream, CODE.streamClosed, "Fields follow the end of a request");
+    const isWhole = request.length === undefined || request.length === this.#requestBytes;
+    if (!isEnd || !block.isTrailer || !isWhole) {
+      throw new StreamFault(stream, CODE.protocolError, "Fields after a body are not as they have to be");
+    }
+    this.#isRequestOver = true;
+    for (const copy of this.#options.copies) copy.trailers(block);
+    this.#up.trailers(block);
+  }
+
+  onWindow(bytes: number): void {
+    this.#down.addWindow(bytes);
+  }
+
+  /** The client does not want the answer any more, or must not have it. */
+  cancel(code: number): void {
+    if (this.#isOver) return;
+    for (const copy of this.#options.copies) copy.cancel();
+    if (this.#call) this.#options.upstream.cancel(this.#call, code);
+    this.#over();
+  }
+
+  onAnswer(block: HeaderBlock, isEnd: boolean): void {
+    const { client } = this.#options;
+    const stream = this.#answerer.stream = this.#call!.stream;
+    if (this.#hasAnswer) {
+      const isTrailer = isEnd && block.isTrailer && !this.#down.isEnded;
+      if (!isTrailer) throw new StreamFault(stream, CODE.protocolError, "Fields after an answer have no place there");
+      return this.#down.trailers(block);
+    }
+    const { status } = block;
+    // RFC 9113 8.6: there is no 101; 8.1: an interim answer does not end the stream.
+    if (status === 0 || status === 101 || block.isTooLarge || (status < 200 && isEnd)) {
+      throw new StreamFault(stream, CODE.protocolError, "An answer has no proper head");
+    }
+    this.#hasAnswer = status >= 200;
+    client.sendHeaders(this.#asked.stream, block, isEnd);
+    if (isEnd) this.#down.endWithHeaders();
+  }
+
+  onAnswerData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
+    if (!this.#hasAnswer || this.#down.isEnded) {
+      this.#options.upstream.link.credit(bytes.length + overhead);
+      throw new StreamFault(this.#call!.stream, CODE.protocolError, "A body has no place there");
+    }
+    this.#down.data(bytes, overhead, isEnd);
+  }
+
+  onReset(code: number): void {
+    this.#call = undefined;
+    if (this.#isOver) return;
+    if (this.#down.isEnded) return this.#endAfter(code);
+    this.#options.client.sendReset(this.#asked.stream, code);
+    this.#over();
+  }
+
+  onLost(loss: Loss): void {
+    this.#call = undefined;
+    if (this.#isOver) return;
+    if (this.#down.isEnded) return this.#endAfter(CODE.noError);
+    if (!this.#hasAnswer && loss !== "refused") return this.#explain(loss);
+    const code = loss === "refused" ? CODE.refusedStream : CODE.internalError;
+    this.#options.client.sendReset(this.#asked.stream, code);
+    this.#over();
+  }
+
+  #explain(loss: Loss): void {
+    const { client, who } = this.#options;
+    const { stream, request } = this.#asked;
+    const text = `mirrord: ${who} ${REASONS[loss]}`;
+    this.#hasAnswer = true;
+    if (request.isGrpc) {
+      const status = ["grpc-status", GRPC_UNAVAILABLE] as const;
+      const head = [[":status", "200"], ["content-type", "application/grpc"], status, ["grpc-message", text]] as const;
+      client.sendHeaders(stream, blockOf(...head), true);
+      this.#down.endWithHeaders();
+    } else {
+      const body = utf8(text + "\n");
+      const length = ["content-length", String(body.length)] as const;
+      client.sendHeaders(stream, blockOf([":status", "502"], ["content-type", "text/plain"], length), request.isHead);
+      if (request.isHead) this.#down.endWithHeaders();
+      else this.#down.data(body, 0, true);
+    }
+    this.#endAfter(CODE.noError);
+  }
+
+  /** What of the answer is here still goes to the client, but the request goes nowhere any more. */
+  #endAfter(code: number): void {
+    this.#resetAfter = code;
+    this.#up.drop();
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (!this.#down.isDone || !this.#up.isDone || this.#isOver) return;
+    if (!this.#isRequestOver && this.#resetAfter !== undefined) {
+      this.#options.client.sendReset(this.#asked.stream, this.#resetAfter);
+    }
+    this.#over();
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#up.drop();
+    this.#down.drop();
+    if (!this.#isRequestOver) { for (const copy of this.#options.copies) copy.cancel(); }
+    if (this.#call) this.#options.upstream.forget(this.#call);
+    this.#options.onOver(!this.#isRequestOver);
+  }
+}

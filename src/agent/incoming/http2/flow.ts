@@ -1,0 +1,169 @@
+/**
+ * One direction of one stream: what its sender says, until its reader may have it. Never more than a window lies here: the
+ * sender is given credit for what has gone on. So a stream whose reader is slow holds up nobody else.
+ */
+import { CODE, StreamFault } from "./faults.ts";
+import type { HeaderBlock } from "./header_block.ts";
+import type { Link } from "./link.ts";
+
+/** How much of a stream may be under way to us. */
+export const STREAM_WINDOW: number = 256 << 10;
+const CREDIT_BYTES = STREAM_WINDOW / 4;
+
+interface Sender {
+  readonly link: Link;
+  readonly stream: number;
+}
+
+export class Flow {
+  readonly #from: Sender | undefined;
+  readonly #to: Link;
+  readonly #onDone: () => void;
+  /** The stream at the reader's link; 0: it is not open yet. */
+  #stream = 0;
+  /** What the reader lets us send. */
+  #window = 0;
+  readonly #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #trailers: HeaderBlock | undefined;
+  #allowance = STREAM_WINDOW;
+  #uncredited = 0;
+  #isEnded = false;
+  #isDone = false;
+
+  /** Without a sender nobody is given credit: the owner looks at `queuedBytes`. */
+  constructor(from: Sender | undefined, to: Link, onDone: () => void) {
+    this.#from = from;
+    this.#to = to;
+    this.#onDone = onDone;
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Its sender has said all. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** All of it has gone on, or nothing will. */
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /** Its headers have been sent at the reader's link. */
+  open(stream: number, isEnd: boolean): void {
+    this.#stream = stream;
+    this.#window = this.#to.peer.initialWindow;
+    if (isEnd) this.#end();
+    else if (this.#queue.length > 0 || this.#isEnded) this.#to.block(this);
+  }
+
+  /** Headers were sent that say that nothing follows. */
+  endWithHeaders(): void {
+    this.#end();
+  }
+
+  /** `overhead`: bytes of padding, which count too. Throws `StreamFault` when the sender ignores the window. */
+  data(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
+    const counted = bytes.length + overhead;
+    this.#allowance -= counted;
+    if (this.#from && this.#allowance < 0) {
+      this.#from.link.credit(counted);
+      throw new StreamFault(this.#from.stream, CODE.flowControlError, "A stream ignores its window");
+    }
+    this.#isEnded ||= isEnd;
+    if (this.#isDone) return this.#credit(counted);
+    if (overhead > 0) this.#credit(overhead);
+    if (this.#isFree(bytes.length)) return this.#send(bytes, isEnd);
+    if (bytes.length > 0) {
+      this.#queue.push(bytes.slice());
+      this.#queuedBytes += bytes.length;
+    }
+    if (bytes.length > 0 || isEnd) this.#to.block(this);
+  }
+
+  /** The last word of a stream. */
+  trailers(block: HeaderBlock): void {
+    this.#isEnded = true;
+    if (this.#isDone) return;
+    if (this.#queue.length > 0 || this.#stream === 0) {
+      this.#trailers = block;
+      return this.#to.block(this);
+    }
+    this.#to.sendHeaders(this.#stream, block, true);
+    this.#end();
+  }
+
+  /** The reader lets us send more, or (after a change of its settings) less. */
+  addWindow(bytes: number): void {
+    if (this.#window + bytes > 0x7fff_ffff) {
+      throw new StreamFault(this.#stream, CODE.flowControlError, "A window becomes too large");
+    }
+    this.#window += bytes;
+    if (this.#window > 0 && this.#queue.length > 0) this.#to.block(this);
+  }
+
+  /** Sends a frame's worth of what waits. False: there is nothing to send now. */
+  advance(): boolean {
+    if (this.#isDone || this.#stream === 0) return false;
+    const first = this.#queue[0];
+    if (!first) {
+      if (!this.#isEnded) return false;
+      if (this.#trailers) this.#to.sendHeaders(this.#stream, this.#trailers, true);
+      else this.#to.sendData(this.#stream, new Uint8Array(0), true);
+      this.#end();
+      return false;
+    }
+    const count = Math.min(first.length, this.#window, this.#to.dataRoom);
+    if (count <= 0) return false;
+    if (count === first.length) this.#queue.shift();
+    else this.#queue[0] = first.subarray(count);
+    this.#queuedBytes -= count;
+    const isLast = this.#queue.length === 0 && this.#isEnded && !this.#trailers;
+    this.#send(first.subarray(0, count), isLast);
+    return !isLast;
+  }
+
+  /** The rest goes nowhere. */
+  drop(): void {
+    if (this.#isDone) return;
+    const bytes = this.#queuedBytes;
+    this.#queue.length = this.#queuedBytes = 0;
+    this.#from?.link.credit(bytes);
+    this.#end();
+  }
+
+  #isFree(count: number): boolean {
+    // Whoever waits already is first.
+    if (this.#stream === 0 || this.#queue.length > 0 || this.#to.isCrowded) return false;
+    return count === 0 || (count <= this.#window && count <= this.#to.dataRoom);
+  }
+
+  #send(bytes: Uint8Array, isEnd: boolean): void {
+    // A frame without bytes and without an end says nothing.
+    if (bytes.length > 0 || isEnd) this.#to.sendData(this.#stream, bytes, isEnd);
+    this.#window -= bytes.length;
+    this.#credit(bytes.length);
+    if (isEnd) this.#end();
+  }
+
+  #credit(bytes: number): void {
+    if (!this.#from || bytes === 0) return;
+    const { link, stream } = this.#from;
+    link.credit(bytes);
+    if (this.#isEnded || this.#isDone) return;
+    this.#uncredited += bytes;
+    if (this.#uncredited < CREDIT_BYTES) return;
+    link.creditStream(stream, this.#uncredited);
+    this.#allowance += this.#uncredited;
+    this.#uncredited = 0;
+  }
+
+  #end(): void {
+    if (this.#isDone) return;
+    this.#isEnded = this.#isDone = true;
+    this.#onDone();
+  }
+}

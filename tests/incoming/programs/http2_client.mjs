@@ -1,0 +1,25 @@
+// An HTTP/2 client: all requests (JSON in the arguments) at once on one connection; prints what is answered as JSON.
+import http2 from "node:http2";
+
+const [url, ...requests] = process.argv.slice(2);
+const session = http2.connect(url);
+session.on("error", (error) => console.error(`session: ${error.message}`));
+session.on("goaway", (code) => console.error(`goaway ${code}`));
+
+function ask({ body = "", times = 1, ...headers }) {
+  return new Promise((resolve) => {
+    const told = { trailers: {} };
+    let text = "";
+    const stream = session.request(headers, { endStream: body === "" });
+    stream.on("response", (it) => Object.assign(told, { status: it[":status"], headers: { ...it } }));
+    stream.on("trailers", (it) => told.trailers = { ...it });
+    stream.setEncoding("utf8").on("data", (it) => text += it);
+    stream.on("error", (error) => told.error = error.message);
+    stream.on("close", () => resolve({ ...told, text, code: stream.rstCode }));
+    if (body !== "") stream.end(body.repeat(times));
+  });
+}
+
+const answers = await Promise.all(requests.map((it) => ask(JSON.parse(it))));
+session.close();
+console.log(JSON.stringify(answers));
