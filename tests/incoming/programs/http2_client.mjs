@@ -3,8 +3,8 @@ import http2 from "node:http2";
 
 const [url, ...requests] = process.argv.slice(2);
 const session = http2.connect(url);
-session.on("error", (error) => console.error(`session: ${error.message}`));
-session.on("goaway", (code) => console.error(`goaway ${code}`));
+session.on("error", (error) => process.stderr.write(`session: ${error.message}\n`));
+session.on("goaway", (code) => process.stderr.write(`goaway ${code}\n`));
 
 function ask({ body = "", times = 1, ...headers }) {
   return new Promise((resolve) => {
@@ -22,4 +22,4 @@ function ask({ body = "", times = 1, ...headers }) {
 
 const answers = await Promise.all(requests.map((it) => ask(JSON.parse(it))));
 session.close();
-console.log(JSON.stringify(answers));
+process.stdout.write(JSON.stringify(answers));
