@@ -78,8 +78,13 @@ export class RedirectListener {
         else yield Array.from({ length: count }, (_, index) => readArrival(records, index * ARRIVAL_BYTES));
       }
     } finally {
-      for (const fd of [this.#listener4, this.#listener6, this.#waker]) if (fd >= 0) sys.redirected_close(fd);
+      this.close();
     }
+  }
+
+  /** When nobody has asked for its arrivals. */
+  close(): void {
+    for (const fd of [this.#listener4, this.#listener6, this.#waker]) if (fd >= 0) sys.redirected_close(fd);
   }
 
   stop(): void {

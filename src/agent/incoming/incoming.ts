@@ -11,22 +11,15 @@
  * Rules exist while there is a subscription. Connections outlive the subscription they came by, and the table has to
  * outlive them: the kernel translates their packets only while somebody has a chain of type nat.
  */
-import { Socket } from "node:net";
 import { ERRNO } from "../../base/errors.ts";
-import { SocketEnd, type StreamEnd } from "../../base/socket_end.ts";
-import { readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
+import type { StreamEnd } from "../../base/socket_end.ts";
+import { type HttpFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
-import {
-  type Arrival,
-  breakOffConnections,
-  dialMarked,
-  type Endpoint,
-  RedirectListener,
-} from "../../sys/redirected.ts";
-import { HttpConnection } from "./http/exchange.ts";
-import { FilteredRoutes } from "./http/routes.ts";
-import { MirrorEnd } from "./mirror_end.ts";
-import { pass } from "./passage.ts";
+import { PassageFilters, type Taps } from "../../sys/passage.ts";
+import { type Arrival, breakOffConnections, type Endpoint, RedirectListener } from "../../sys/redirected.ts";
+import { Connections, type Wanted } from "./connections.ts";
+import { programOf } from "./http/program.ts";
+import { MirrorCopy } from "./mirror_copy.ts";
 import { type Neighbour, RedirectTable } from "./table.ts";
 
 /** One connection for a client. */
@@ -65,21 +58,17 @@ export interface Verdict {
 }
 
 const WELCOME: Verdict = { errno: 0, error: "" };
-/** Who speaks first in a protocol that may be HTTP: the client, within this time. */
-const DETECTION_MS = 2000;
-/** The target's own program may take this long to accept. */
-const DIAL_MS = 10_000;
 /** Ports of all clients; each is a rule in six chains. */
 const MOST_PORTS = 256;
 
 /** How long the table stays after the last connection, for its last packets; and when we leave, for resets. */
 const IDLE_MS = 500;
 const RESET_MS = 500;
-const LAST_TURNS_MS = 30;
 
 interface Redirect {
   readonly table: RedirectTable;
   readonly listener: RedirectListener;
+  readonly connections: Connections;
 }
 
 export class Incoming {
@@ -88,8 +77,8 @@ export class Incoming {
   /** By age. */
   readonly #subscriptions: Subscription[] = [];
   readonly #tasks = new Set<Promise<void>>();
-  /** Of redirected connections, and of those to the target's own program. */
-  readonly #ends = new Set<StreamEnd>();
+  /** By port; for native code. */
+  readonly #filters = new Map<number, PassageFilters>();
   readonly #allClosed = Promise.withResolvers<void>();
   #isClosing = false;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
@@ -108,6 +97,7 @@ export class Incoming {
     let test: RequestTest | undefined;
     try {
       test = wish.filter === "" ? undefined : readHttpFilter(wish.filter);
+      if (test) PassageFilters.of(programOf([JSON.parse(wish.filter) as HttpFilter]))[Symbol.dispose]();
     } catch (error) {
       return { errno: ERRNO.EINVAL, error: `port ${port} has a filter that cannot be read: ${error}` };
     }
@@ -120,6 +110,7 @@ export class Incoming {
       return stolen(port, stealer);
     }
     this.#subscriptions.push(subscription);
+    this.#forgetFilters();
     const status = this.#commit();
     // Another may have asked for the same at the same moment: the older one keeps it.
     const winner = isWhole(subscription) ? this.#stealerOf(port, opened, "older") : undefined;
@@ -151,13 +142,12 @@ export class Incoming {
   async close(): Promise<void> {
     this.#remove(() => true);
     this.#isClosing = true;
-    for (const end of this.#ends) end.reset();
+    const connections = this.#redirect?.connections;
+    connections?.resetAll();
     // For the resets to leave; a socket that does not go must not keep us.
     const timer = setTimeout(() => this.#allClosed.resolve(), RESET_MS);
-    if (this.#ends.size > 0) await this.#allClosed.promise;
+    if (connections && !connections.isEmpty) await this.#allClosed.promise;
     clearTimeout(timer);
-    // A socket says that it is closed a turn or two before its descriptor is.
-    if (this.#redirect) await new Promise((resolve) => setTimeout(resolve, LAST_TURNS_MS));
     this.#dispose();
     await Promise.all(this.#tasks);
   }
@@ -172,30 +162,43 @@ export class Incoming {
       table[Symbol.dispose]();
       return listener;
     }
-    this.#redirect = { table, listener };
+    const connections = Connections.open(() => this.#onGone(), (task) => this.#own(task));
+    if (typeof connections === "number") {
+      table[Symbol.dispose]();
+      listener.close();
+      return connections;
+    }
+    this.#redirect = { table, listener, connections };
     this.#own(this.#accept(this.#redirect));
     return this.#redirect;
+  }
+
+  #onGone(): void {
+    if (!this.#isClosing) this.#closeIfIdle();
+    else if (this.#redirect?.connections.isEmpty) this.#allClosed.resolve();
   }
 
   #remove(isMeant: (it: Subscription) => boolean): void {
     const left = this.#subscriptions.filter((it) => !isMeant(it));
     if (left.length === this.#subscriptions.length) return;
     this.#subscriptions.splice(0, Infinity, ...left);
+    this.#forgetFilters();
     this.#commit();
     this.#closeIfIdle();
   }
 
   #closeIfIdle(): void {
     clearTimeout(this.#idleTimer);
-    if (this.#subscriptions.length > 0 || this.#ends.size > 0 || !this.#redirect) return;
+    if (this.#subscriptions.length > 0 || !this.#redirect?.connections.isEmpty) return;
     this.#idleTimer = setTimeout(() => this.#dispose(), IDLE_MS);
   }
 
   #dispose(): void {
     clearTimeout(this.#idleTimer);
     if (!this.#redirect) return;
-    const { table, listener } = this.#redirect;
+    const { table, listener, connections } = this.#redirect;
     this.#redirect = undefined;
+    this.#own(connections.close());
     table[Symbol.dispose]();
     listener.stop();
   }
@@ -230,66 +233,50 @@ export class Incoming {
     return table.neighbours(port).find(isMeant)?.who;
   }
 
-  async #accept({ table, listener }: Redirect): Promise<void> {
+  async #accept({ table, listener, connections }: Redirect): Promise<void> {
     for await (const arrivals of listener.arrivals()) {
       if (typeof arrivals === "number") {
         this.#log(`Cannot accept a redirected connection: error ${-arrivals}`);
         await new Promise((resolve) => setTimeout(resolve, 50));
-      } else for (const arrival of arrivals) this.#own(this.#serve(arrival, table));
+      } else for (const arrival of arrivals) this.#serve(arrival, table, connections);
     }
   }
 
-  async #serve(arrival: Arrival, table: RedirectTable): Promise<void> {
+  #serve(arrival: Arrival, table: RedirectTable, connections: Connections): void {
     const { port } = arrival.original;
-    const peer = this.#owned(arrival.fd);
     const all = this.#subscriptions.filter((it) => it.port === port);
     const mark = table.markOf(all.length > 0 ? this.#classOf(port) : "whole");
-    if (all.some((it) => it.filter !== "")) return await this.#serveHttp(arrival, peer, mark, all);
+    if (all.some((it) => it.filter !== "")) return connections.filter(arrival, mark, this.#wantedOf(port));
     const stealer = all.find(isWhole);
-    if (stealer?.client.deliver({ port, isMirror: false, peer: arrival.peer, own: arrival.original }, peer)) return;
-    await this.#passOn(arrival, peer, mark, all.filter((it) => !it.isSteal));
-  }
-
-  async #serveHttp(
-    arrival: Arrival,
-    peer: StreamEnd,
-    mark: number,
-    subscriptions: readonly Subscription[],
-  ): Promise<void> {
-    const { peer: from, original: own } = arrival;
-    const routes = new FilteredRoutes({
-      subscriptions,
-      subscriptionsNow: () => this.#subscriptions.filter((it) => it.port === own.port),
-      delivery: { port: own.port, peer: from, own },
-      dialTarget: async () => {
-        const fd = await dialMarked(own, mark, DIAL_MS);
-        return fd < 0 ? undefined : this.#owned(fd);
-      },
-    });
-    await new HttpConnection(peer, routes, DETECTION_MS).serve();
-    routes.finish();
-  }
-
-  async #passOn(arrival: Arrival, peer: StreamEnd, mark: number, mirrors: readonly Subscription[]): Promise<void> {
-    const fd = await dialMarked(arrival.original, mark, DIAL_MS);
-    if (fd < 0) {
-      peer.reset();
-      return peer.close();
+    if (stealer) {
+      const peer = connections.adopt(arrival.fd);
+      if (stealer.client.deliver({ port, isMirror: false, peer: arrival.peer, own: arrival.original }, peer)) return;
+      peer.release();
     }
-    await pass(peer, this.#owned(fd), mirrors.map((it) => copyFor(it, arrival)).filter((it) => it !== undefined));
+    const taps = connections.taps();
+    for (const mirror of all) if (!mirror.isSteal) copyFor(mirror, arrival, taps);
+    connections.pass(arrival, mark, taps);
   }
 
-  /** An end that is known here until it is closed. */
-  #owned(fd: number): StreamEnd {
-    const socket = new Socket({ fd, allowHalfOpen: true });
-    const end = new SocketEnd(socket);
-    this.#ends.add(end);
-    socket.once("close", () => {
-      this.#ends.delete(end);
-      if (!this.#isClosing) this.#closeIfIdle();
-      else if (this.#ends.size === 0) this.#allClosed.resolve();
-    });
-    return end;
+  #wantedOf(port: number): Wanted {
+    return {
+      subscriptions: () => this.#subscriptions.filter((it) => it.port === port),
+      filters: () => {
+        let filters = this.#filters.get(port);
+        if (filters) return filters;
+        const all = this.#subscriptions.filter((it) => it.port === port);
+        filters = PassageFilters.of(
+          programOf(all.map(({ filter }) => filter === "" ? undefined : JSON.parse(filter) as HttpFilter)),
+        );
+        this.#filters.set(port, filters);
+        return filters;
+      },
+    };
+  }
+
+  #forgetFilters(): void {
+    for (const filters of this.#filters.values()) filters[Symbol.dispose]();
+    this.#filters.clear();
   }
 
   #own(task: Promise<void>): void {
@@ -299,11 +286,15 @@ export class Incoming {
   }
 }
 
-function copyFor({ client, port }: Subscription, { peer, original }: Arrival): MirrorEnd | undefined {
-  const copy = new MirrorEnd(() =>
-    client.warn(`A mirrored connection to port ${port} was cut off: the program does not keep up with it`)
+/** A mirror's copy of what the peer says. */
+function copyFor({ client, port }: Subscription, { peer, original }: Arrival, taps: Taps): void {
+  const tap = taps.add();
+  if (!tap) return;
+  const copy = new MirrorCopy(
+    tap,
+    () => client.warn(`A mirrored connection to port ${port} was cut off: the program does not keep up with it`),
   );
-  return client.deliver({ port, isMirror: true, peer, own: original }, copy) ? copy : undefined;
+  if (!client.deliver({ port, isMirror: true, peer, own: original }, copy)) copy.close();
 }
 
 function isWhole({ isSteal, filter }: Wish): boolean {

@@ -1,10 +1,12 @@
 /**
  * One redirected connection that carries HTTP/1: each request goes whole to the run whose filter it matches, or to the target's
- * own program, and the answer comes back from there. Bytes are passed on as they came.
+ * own program, and the answer comes back from there. Bytes are passed on as they came. Requests that nobody wants are for
+ * native/sys/passage_http.c, which hands a connection over when it sees one that somebody may want, and gets it back.
  *
  * State       event                                           action > next
  * DETECT      no HTTP, or nothing said for detectionMs        all to the target > TUNNEL
  * DETECT      preface of HTTP/2                               stream by stream, elsewhere (../http2)
+ * IDLE        head of a request that nobody wants             give it back, unless it is the one that was handed over
  * IDLE        head of a request                               choose, pass it on > BUSY
  * IDLE        peer's end; who answered last has closed        close all
  * BUSY        answer and request are complete                 > IDLE, or close all when either said it was the last
@@ -12,7 +14,7 @@
  * BUSY        who was to answer breaks off before answering   502, close all
  * TUNNEL      both directions ended                           close all
  */
-import { utf8 } from "../../../base/bytes.ts";
+import { concatBytes, utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { looksLikeHttp2 } from "../http2/frames.ts";
 import { pass, type Tap } from "../passage.ts";
@@ -22,9 +24,9 @@ import { ByteReader } from "./reader.ts";
 /** Where requests go. */
 export interface Routes {
   /** Who gets this request: a key, the same for the same run; undefined: the target's own program. */
-  choose(request: RequestHead): string | undefined;
+  choose(request: RequestHead): object | undefined;
   /** A connection to whom `choose` named. Undefined when it cannot be had. */
-  open(key: string | undefined): Promise<StreamEnd | undefined>;
+  open(key: object | undefined): Promise<StreamEnd | undefined>;
   /** Who gets a copy of this request. */
   taps(request: RequestHead): readonly Tap[];
   /** Takes over a connection that begins with the preface of HTTP/2; resolves when it is over. Never rejects. */
@@ -38,38 +40,73 @@ interface Upstream {
   readonly reader: ByteReader;
 }
 
+/** A connection whose next requests are for the target. */
+export interface GivenBack {
+  /** What the peer has said, from the head of a request on. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** To the target's own program, when there is one. */
+  readonly target: StreamEnd | undefined;
+}
+
 export class HttpConnection {
-  readonly #peer: StreamEnd;
-  readonly #reader: ByteReader;
+  #peer!: StreamEnd;
+  #reader!: ByteReader;
   readonly #routes: Routes;
   readonly #detectionMs: number;
-  readonly #upstreams = new Map<string | undefined, Upstream>();
+  readonly #upstreams = new Map<object | undefined, Upstream>();
   #last: Upstream | undefined;
+  /** Since the connection was handed over. */
+  #exchanges = 0;
+  #back: GivenBack | undefined;
 
-  constructor(peer: StreamEnd, routes: Routes, detectionMs: number) {
-    this.#peer = peer;
-    this.#reader = new ByteReader(peer);
+  constructor(routes: Routes, detectionMs: number) {
     this.#routes = routes;
     this.#detectionMs = detectionMs;
   }
 
-  /** Resolves when the connection is over and all its ends are closed; never rejects. */
-  async serve(): Promise<void> {
+  /**
+   * Goes on with a connection whose peer has said these bytes; `target` leads to the target's own program. Resolves when it
+   * is over and all its ends are closed, or when it may go on without us: then its ends are as they were. Never rejects.
+   */
+  async resume(
+    peer: StreamEnd,
+    bytes: Uint8Array<ArrayBuffer>,
+    target: StreamEnd | undefined,
+  ): Promise<GivenBack | undefined> {
+    this.#peer = peer;
+    this.#reader = new ByteReader(peer, bytes);
+    this.#upstreams.get(undefined)?.end.close();
+    this.#upstreams.delete(undefined);
+    this.#last = undefined;
+    this.#exchanges = 0;
+    if (target) this.#upstreams.set(undefined, { end: target, reader: new ByteReader(target) });
+    await this.#serve();
+    const back = this.#back;
+    this.#back = undefined;
+    return back;
+  }
+
+  async #serve(): Promise<void> {
     try {
       const protocol = await this.#detect();
       if (protocol === "HTTP/2") await this.#routes.serveHttp2(ahead(this.#peer, this.#reader));
       else if (protocol === "another") await this.#tunnel(await this.#upstream(undefined));
       else {
         while (await this.#exchange());
+        if (this.#back) return;
         await this.#peer.closeWrite();
       }
     } catch {
       this.#peer.reset();
       for (const { end } of this.#upstreams.values()) end.reset();
-    } finally {
-      this.#peer.close();
-      for (const { end } of this.#upstreams.values()) end.close();
     }
+    this.close();
+  }
+
+  /** Closes all ends. */
+  close(): void {
+    this.#peer.close();
+    for (const { end } of this.#upstreams.values()) end.close();
   }
 
   async #detect(): Promise<Protocol> {
@@ -98,13 +135,27 @@ export class HttpConnection {
       await this.#refuse("400 Bad Request", "mirrord: this is no HTTP request that can be passed on safely\n");
       return false;
     }
-    const upstream = await this.#upstream(this.#routes.choose(request));
+    const key = this.#routes.choose(request);
+    const taps = this.#routes.taps(request);
+    if (key === undefined && taps.length === 0 && this.#giveBack(request.bytes)) return false;
+    this.#exchanges++;
+    const upstream = await this.#upstream(key);
     if (!upstream) {
       await this.#refuse("502 Bad Gateway", "mirrord: the program that should answer cannot be reached\n");
       return false;
     }
     this.#last = upstream;
-    return await this.#passOn(request, upstream);
+    return await this.#passOn(request, upstream, taps);
+  }
+
+  /** Nobody wants this request. False when it has to be passed on here. */
+  #giveBack(head: Uint8Array): boolean {
+    const target = this.#upstreams.get(undefined);
+    if (this.#exchanges === 0) return false;
+    if (target && (target.reader.isEnded || target.reader.held.length > 0)) return false;
+    this.#upstreams.delete(undefined);
+    this.#back = { bytes: concatBytes([head, this.#reader.take()]), target: target?.end };
+    return true;
   }
 
   /** Waits for bytes of the peer; false when it ends, or who answered last does not want any more. */
@@ -120,8 +171,7 @@ export class HttpConnection {
     return first !== "upstream" && first.is;
   }
 
-  async #passOn(request: RequestHead, { end, reader }: Upstream): Promise<boolean> {
-    const taps = this.#routes.taps(request);
+  async #passOn(request: RequestHead, { end, reader }: Upstream, taps: readonly Tap[]): Promise<boolean> {
     const write = async (bytes: Uint8Array) => {
       for (const tap of taps) tap.feed(bytes);
       await end.writeAll(bytes);
@@ -175,7 +225,7 @@ export class HttpConnection {
     await pass(ahead(this.#peer, this.#reader), ahead(upstream.end, upstream.reader), taps);
   }
 
-  async #upstream(key: string | undefined): Promise<Upstream | undefined> {
+  async #upstream(key: object | undefined): Promise<Upstream | undefined> {
     const known = this.#upstreams.get(key);
     if (known && !known.reader.isEnded) return known;
     known?.end.close();

@@ -5,12 +5,14 @@ const CHUNK_BYTES = 16 << 10;
 
 export class ByteReader {
   readonly #end: StreamEnd;
-  #bytes = new Uint8Array(0);
+  #bytes: Uint8Array;
   #filling: Promise<boolean> | undefined;
   #isEnded = false;
 
-  constructor(end: StreamEnd) {
+  /** `bytes` were read before. */
+  constructor(end: StreamEnd, bytes: Uint8Array = new Uint8Array(0)) {
     this.#end = end;
+    this.#bytes = bytes;
   }
 
   /** What lies here; good until the next `fill` or `take`. */

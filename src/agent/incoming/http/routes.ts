@@ -18,9 +18,8 @@ export interface RoutedSubscription {
 }
 
 export interface RoutesOptions {
-  readonly subscriptions: readonly RoutedSubscription[];
-  /** Who subscribes it by then. */
-  subscriptionsNow(): readonly RoutedSubscription[];
+  /** Those of the port by now: the older ones first. Who has left is not among them. */
+  subscriptions(): readonly RoutedSubscription[];
   readonly delivery: Omit<Delivery, "isMirror">;
   dialTarget(): Promise<StreamEnd | undefined>;
 }
@@ -33,30 +32,25 @@ export class FilteredRoutes implements Routes {
     this.#options = options;
   }
 
-  /** The key is the place in the list. */
-  choose(request: RequestHead): string | undefined {
-    const { subscriptions } = this.#options;
-    const isMeant = (it: RoutedSubscription) => it.isSteal && (it.test?.(request) ?? false);
-    const at = subscriptions.findIndex(isMeant);
-    const chosen = at >= 0 ? at : subscriptions.findIndex((it) => it.isSteal && it.test === undefined);
-    return chosen >= 0 ? String(chosen) : undefined;
+  choose(request: RequestHead): RoutedSubscription | undefined {
+    const subscriptions = this.#options.subscriptions();
+    return subscriptions.find((it) => it.isSteal && (it.test?.(request) ?? false)) ??
+      subscriptions.find((it) => it.isSteal && it.test === undefined);
   }
 
-  async open(key: string | undefined): Promise<StreamEnd | undefined> {
-    if (key === undefined) return await this.#options.dialTarget();
-    const { client } = this.#options.subscriptions[Number(key)]!;
+  async open(subscription: RoutedSubscription | undefined): Promise<StreamEnd | undefined> {
+    if (subscription === undefined) return await this.#options.dialTarget();
     const [theirs, ours] = streamPair();
-    return client.deliver({ ...this.#options.delivery, isMirror: false }, theirs) ? ours : undefined;
+    return subscription.client.deliver({ ...this.#options.delivery, isMirror: false }, theirs) ? ours : undefined;
   }
 
   taps(request: RequestHead): readonly Tap[] {
-    const mirrors = this.#options.subscriptions.filter((it) => !it.isSteal && (it.test?.(request) ?? true));
+    const mirrors = this.#options.subscriptions().filter((it) => !it.isSteal && (it.test?.(request) ?? true));
     return mirrors.map((it) => this.#copyFor(it)).filter((it) => it !== undefined);
   }
 
   async serveHttp2(peer: StreamEnd): Promise<void> {
-    const { subscriptionsNow, delivery, dialTarget } = this.#options;
-    await new Http2Connection(peer, new LiveRoutes({ subscriptions: subscriptionsNow, delivery, dialTarget })).serve();
+    await new Http2Connection(peer, new LiveRoutes(this.#options)).serve();
   }
 
   /** The connection is over: so are the copies. */

@@ -1,0 +1,83 @@
+/* readiness.c - sockets that TypeScript reads and writes itself, and one wait for all of them.
+ *
+ * A call for each socket and each chunk, on a runtime's own sockets, costs more than the bytes. Here a thread of the pool waits for
+ * any of them (edge-triggered), TypeScript then reads and writes on its own thread, without waiting, until the kernel
+ * says EAGAIN.
+ */
+#include "sys.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MOST_AT_ONCE 256
+
+/* As src/sys/sockets.ts reads it. */
+struct readiness {
+	uint32_t id;
+	uint32_t events; /* EPOLL* */
+};
+
+SYS int32_t readiness_open(void)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+SYS int32_t readiness_watch(int32_t poll_fd, int32_t fd, uint32_t id)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = id };
+	return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+SYS int32_t readiness_forget(int32_t poll_fd, int32_t fd)
+{
+	return epoll_ctl(poll_fd, EPOLL_CTL_DEL, fd, NULL) == 0 ? 0 : -errno;
+}
+
+/* Waits until some are ready. How many, or -errno. */
+SYS int32_t readiness_wait(int32_t poll_fd, struct readiness *into, uint32_t room, int32_t timeout_ms)
+{
+	struct epoll_event events[MOST_AT_ONCE];
+	if (room > MOST_AT_ONCE)
+		room = MOST_AT_ONCE;
+	int count = epoll_wait(poll_fd, events, (int)room, timeout_ms);
+	if (count < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (int index = 0; index < count; index++)
+		into[index] = (struct readiness){ events[index].data.u32, events[index].events };
+	return count;
+}
+
+SYS int32_t readiness_receive(int32_t fd, uint8_t *into, uint32_t room)
+{
+	ssize_t count;
+	do
+		count = recv(fd, into, room, MSG_DONTWAIT);
+	while (count < 0 && errno == EINTR);
+	return count < 0 ? -errno : (int32_t)count;
+}
+
+SYS int32_t readiness_send(int32_t fd, const uint8_t *bytes, uint32_t length)
+{
+	ssize_t count;
+	do
+		count = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (count < 0 && errno == EINTR);
+	return count < 0 ? -errno : (int32_t)count;
+}
+
+/* The peer reads an end. */
+SYS int32_t readiness_end(int32_t fd)
+{
+	return shutdown(fd, SHUT_WR) == 0 ? 0 : -errno;
+}
+
+/* Closes it; `is_reset`: the peer sees a RST. */
+SYS int32_t readiness_close(int32_t fd, uint32_t is_reset)
+{
+	struct linger at_once = { 1, 0 };
+	if (is_reset)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	return close(fd) == 0 ? 0 : -errno;
+}

@@ -1,0 +1,169 @@
+/**
+ * Redirected connections while they stand. Those that nobody subscribed to, and the requests that nobody wants, are passed on
+ * without TypeScript (src/sys/passage.ts); the others are streams of a client, or of http/exchange.ts.
+ *
+ * State      event                                  action > next
+ * PASSED     closed                                 forget it > gone
+ * PASSED     handed over                            serve it here > SERVED
+ * SERVED     given back                             start it again > PASSED
+ * SERVED     over                                   forget it > gone
+ */
+import type { StreamEnd } from "../../base/socket_end.ts";
+import { Passage, PassageFilters, type Taps } from "../../sys/passage.ts";
+import { type Arrival, closeDescriptor, dialMarked } from "../../sys/redirected.ts";
+import { type FdEnd, Sockets } from "../../sys/sockets.ts";
+import { HttpConnection } from "./http/exchange.ts";
+import { FilteredRoutes, type RoutedSubscription } from "./http/routes.ts";
+
+/** Who speaks first in a protocol that may be HTTP: the client, within this time. */
+const DETECTION_MS = 2000;
+/** The target's own program may take this long to accept. */
+const DIAL_MS = 10_000;
+
+/** Who wants requests of a connection, as long as they do. */
+export interface Wanted {
+  /** The older ones first. */
+  subscriptions(): readonly RoutedSubscription[];
+  /** The same, for native code. */
+  filters(): PassageFilters;
+}
+
+interface Passed {
+  readonly arrival: Arrival;
+  readonly mark: number;
+  readonly wanted?: Wanted;
+  /** Since a request was somebody's. */
+  http?: { readonly connection: HttpConnection; readonly routes: FilteredRoutes };
+}
+
+export class Connections {
+  readonly #sockets: Sockets;
+  readonly #passage: Passage;
+  readonly #onGone: () => void;
+  readonly #own: (task: Promise<void>) => void;
+  /** Ends that are served here. */
+  readonly #ends = new Set<StreamEnd>();
+  readonly #passed = new Map<number, Passed>();
+  #lastId = 0;
+
+  /** `onGone` is called whenever a socket or a connection is gone; `own` takes tasks. Or -errno. */
+  static open(onGone: () => void, own: (task: Promise<void>) => void): Connections | number {
+    const sockets = Sockets.open();
+    if (typeof sockets === "number") return sockets;
+    const connections: { it?: Connections } = {};
+    const passage = Passage.open(sockets, {
+      onClosed: (id) => connections.it!.#forget(id),
+      onHanded: (id, client, target, bytes) => connections.it!.#serve(id, client, target, bytes),
+    });
+    if (typeof passage !== "number") return connections.it = new Connections(sockets, passage, onGone, own);
+    own(sockets.close());
+    return passage;
+  }
+
+  private constructor(sockets: Sockets, passage: Passage, onGone: () => void, own: (task: Promise<void>) => void) {
+    this.#sockets = sockets;
+    this.#passage = passage;
+    this.#onGone = onGone;
+    this.#own = own;
+  }
+
+  get isEmpty(): boolean {
+    return this.#ends.size === 0 && this.#passed.size === 0;
+  }
+
+  /** An end that is known here until it is closed. */
+  adopt(fd: number): FdEnd {
+    const end = this.#sockets.adopt(fd, () => {
+      this.#ends.delete(end);
+      this.#onGone();
+    });
+    this.#ends.add(end);
+    return end;
+  }
+
+  /** To the target's own program, with a copy for each tap. */
+  pass(arrival: Arrival, mark: number, taps?: Taps): void {
+    const id = this.#newId({ arrival, mark });
+    this.#passage.start({
+      id,
+      client: arrival.fd,
+      target: -1,
+      original: arrival.original,
+      mark,
+      ...(taps ? { taps } : {}),
+    });
+  }
+
+  /** Request by request to who wants it, or to the target's own program. */
+  filter(arrival: Arrival, mark: number, wanted: Wanted): void {
+    const id = this.#newId({ arrival, mark, wanted });
+    this.#start(id, arrival.fd, -1, new Uint8Array(), DETECTION_MS);
+  }
+
+  taps(): Taps {
+    return this.#passage.taps();
+  }
+
+  resetAll(): void {
+    this.#passage.resetAll();
+    for (const end of [...this.#ends]) end.reset();
+  }
+
+  /** All have to be gone, or are reset. */
+  async close(): Promise<void> {
+    for (const end of [...this.#ends]) end.reset();
+    this.#passage.close();
+    await this.#sockets.close();
+  }
+
+  #newId(passed: Passed): number {
+    do this.#lastId = (this.#lastId + 1) & 0x7fff_ffff; while (this.#passed.has(this.#lastId));
+    this.#passed.set(this.#lastId, passed);
+    return this.#lastId;
+  }
+
+  #start(id: number, client: number, target: number, bytes: Uint8Array<ArrayBuffer>, detectionMs: number): void {
+    const { arrival, mark, wanted } = this.#passed.get(id)!;
+    const { original } = arrival;
+    this.#passage.start({ id, client, target, original, mark, bytes, detectionMs, filters: wanted!.filters() });
+  }
+
+  #forget(id: number): void {
+    const { http } = this.#passed.get(id) ?? {};
+    this.#passed.delete(id);
+    http?.connection.close();
+    http?.routes.finish();
+    this.#onGone();
+  }
+
+  #serve(id: number, client: number, target: number, bytes: Uint8Array<ArrayBuffer>): void {
+    const passed = this.#passed.get(id);
+    if (!passed) {
+      for (const fd of [client, target]) if (fd >= 0) closeDescriptor(fd);
+      return;
+    }
+    const http = passed.http ??= this.#newHttp(passed);
+    const peer = this.adopt(client);
+    const end = target < 0 ? undefined : this.adopt(target);
+    this.#own(
+      http.connection.resume(peer, bytes, end).then((back) => {
+        if (!back) return this.#forget(id);
+        const targetFd = back.target ? (back.target as FdEnd).release() : -1;
+        this.#start(id, peer.release(), targetFd, back.bytes, 0);
+      }),
+    );
+  }
+
+  #newHttp({ arrival, mark, wanted }: Passed): NonNullable<Passed["http"]> {
+    const { peer, original: own } = arrival;
+    const routes = new FilteredRoutes({
+      subscriptions: () => wanted!.subscriptions(),
+      delivery: { port: own.port, peer, own },
+      dialTarget: async () => {
+        const fd = await dialMarked(own, mark, DIAL_MS);
+        return fd < 0 ? undefined : this.adopt(fd);
+      },
+    });
+    return { connection: new HttpConnection(routes, DETECTION_MS), routes };
+  }
+}

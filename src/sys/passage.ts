@@ -1,0 +1,212 @@
+/**
+ * Connections that are passed on without TypeScript: native/sys/passage.c. A connection is started with both descriptors and is
+ * heard of again when it is over, or when a request on it is somebody's.
+ */
+import { ERRNO } from "../base/errors.ts";
+import { loadSys } from "./load.ts";
+import type { Endpoint } from "./redirected.ts";
+import type { Sockets } from "./sockets.ts";
+
+const sys = loadSys({
+  passage_open: { parameters: ["buffer"], result: "pointer" },
+  passage_notice: { parameters: ["pointer"], result: "i32" },
+  passage_start: { parameters: ["pointer", "buffer", "buffer", "pointer", "pointer"], result: "i32" },
+  passage_take: { parameters: ["pointer", "buffer", "u32", "buffer", "u32"], result: "u32" },
+  passage_reset_all: { parameters: ["pointer"], result: "void" },
+  passage_close: { parameters: ["pointer"], result: "void" },
+  passage_filters: { parameters: ["buffer", "u32"], result: "pointer" },
+  passage_filters_release: { parameters: ["pointer"], result: "void" },
+  tap_open: { parameters: ["pointer", "u32", "pointer"], result: "pointer" },
+  tap_read: { parameters: ["pointer", "buffer", "u32"], result: "i32" },
+  tap_close: { parameters: ["pointer"], result: "void" },
+});
+
+type Pointer = Deno.PointerValue;
+
+/** C's struct start. */
+const START_BYTES = 48;
+/** C's struct telling, and how many are taken at once. */
+const TELLING_WORDS = 5;
+const MOST_TOLD = 128;
+/** A head, and what was read with its end. */
+const TOLD_BYTES = 1 << 20;
+const TOLD = { closed: 0, handed: 1, tap: 2 } as const;
+
+/** Whether a request is anybody's, for native/sys/http_filter.c. */
+export class PassageFilters implements Disposable {
+  readonly pointer: Pointer;
+
+  private constructor(pointer: Pointer) {
+    this.pointer = pointer;
+  }
+
+  /** Throws `TypeError` when the program is not sound. */
+  static of(program: Uint8Array<ArrayBuffer>): PassageFilters {
+    const pointer = sys.passage_filters(program, program.length);
+    if (pointer === null) throw new TypeError("A filter is not sound");
+    return new PassageFilters(pointer);
+  }
+
+  /** Connections that were started with it keep it. */
+  [Symbol.dispose](): void {
+    sys.passage_filters_release(this.pointer);
+  }
+}
+
+/** A copy of what a client says. To be closed by whoever opened it. */
+export class Tap {
+  readonly pointer: Pointer;
+  readonly #onClosed: () => void;
+  #isOpen = true;
+  #wake: (() => void) | undefined;
+
+  constructor(pointer: Pointer, onClosed: () => void) {
+    this.pointer = pointer;
+    this.#onClosed = onClosed;
+  }
+
+  /** Null when the client has ended, or it was closed; "cut" when it was not read fast enough. */
+  async read(into: Uint8Array<ArrayBuffer>): Promise<number | null | "cut"> {
+    while (this.#isOpen) {
+      const count = sys.tap_read(this.pointer, into, into.length);
+      if (count > 0) return count;
+      if (count === 0) return null;
+      if (count !== -ERRNO.EAGAIN) return "cut";
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    return null;
+  }
+
+  onReady(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    sys.tap_close(this.pointer);
+    this.#onClosed();
+    this.onReady();
+  }
+}
+
+export interface PassageStart {
+  readonly id: number;
+  readonly client: number;
+  /** -1: dialled when it is needed. */
+  readonly target: number;
+  readonly original: Endpoint;
+  readonly mark: number;
+  /** Without: bytes, whatever they are. */
+  readonly filters?: PassageFilters;
+  /** How long it may take until it is known to be HTTP; 0: it is. */
+  readonly detectionMs?: number;
+  /** What the client has said already. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
+  readonly taps?: Taps;
+}
+
+export interface PassageListener {
+  onClosed(id: number): void;
+  /** The descriptors are the listener's; `target` is -1 when there is none yet. */
+  onHanded(id: number, client: number, target: number, bytes: Uint8Array<ArrayBuffer>): void;
+}
+
+/** Those of one connection. */
+export class Taps {
+  readonly #open: (next: Pointer) => Tap | undefined;
+  first: Pointer = null;
+
+  constructor(open: (next: Pointer) => Tap | undefined) {
+    this.#open = open;
+  }
+
+  add(): Tap | undefined {
+    const tap = this.#open(this.first);
+    if (tap) this.first = tap.pointer;
+    return tap;
+  }
+}
+
+export class Passage {
+  readonly #hub: Pointer;
+  readonly #listener: PassageListener;
+  readonly #taps = new Map<number, Tap>();
+  readonly #tellings = new Int32Array(MOST_TOLD * TELLING_WORDS);
+  readonly #bytes = new Uint8Array(TOLD_BYTES);
+  #lastTap = 0;
+
+  private constructor(hub: Pointer, listener: PassageListener) {
+    this.#hub = hub;
+    this.#listener = listener;
+  }
+
+  /** For connections of this thread's network; or -errno. */
+  static open(sockets: Sockets, listener: PassageListener): Passage | number {
+    const error = new Int32Array(1);
+    const hub = sys.passage_open(error);
+    if (hub === null) return error[0]!;
+    const passage = new Passage(hub, listener);
+    sockets.watch(sys.passage_notice(hub), { onReady: () => passage.#hear() });
+    return passage;
+  }
+
+  /** Takes the descriptors over, whatever comes of it. */
+  start(start: PassageStart): void {
+    const { original, bytes = new Uint8Array(), filters, detectionMs = 0, taps } = start;
+    const record = new Uint8Array(START_BYTES);
+    const words = [
+      start.id,
+      start.client,
+      start.target,
+      original.address.length === 4 ? 4 : 6,
+      original.port,
+      start.mark,
+      detectionMs,
+      bytes.length,
+    ];
+    record.set(new Uint8Array(new Int32Array(words).buffer));
+    record.set(original.address, words.length * 4);
+    sys.passage_start(this.#hub, record, bytes, filters?.pointer ?? null, taps?.first ?? null);
+  }
+
+  /** For one connection; to be started with it. */
+  taps(): Taps {
+    return new Taps((next) => {
+      const id = this.#lastTap = (this.#lastTap + 1) >>> 0;
+      const pointer = sys.tap_open(this.#hub, id, next);
+      if (pointer === null) return undefined;
+      const tap = new Tap(pointer, () => this.#taps.delete(id));
+      this.#taps.set(id, tap);
+      return tap;
+    });
+  }
+
+  /** Every connection is reset, and those that come. */
+  resetAll(): void {
+    sys.passage_reset_all(this.#hub);
+  }
+
+  /** Before its sockets are closed. */
+  close(): void {
+    for (const tap of [...this.#taps.values()]) tap.close();
+    sys.passage_close(this.#hub);
+  }
+
+  #hear(): void {
+    while (true) {
+      const count = sys.passage_take(this.#hub, this.#tellings, MOST_TOLD, this.#bytes, TOLD_BYTES);
+      let from = 0;
+      for (let at = 0; at < count * TELLING_WORDS; at += TELLING_WORDS) {
+        const [kind, id, client, target, length] = this.#tellings.subarray(at, at + TELLING_WORDS);
+        const bytes = this.#bytes.slice(from, from += length!);
+        if (kind === TOLD.tap) this.#taps.get(id! >>> 0)?.onReady();
+        else if (kind === TOLD.closed) this.#listener.onClosed(id!);
+        else this.#listener.onHanded(id!, client!, target!, bytes);
+      }
+      if (count < MOST_TOLD) return;
+    }
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * TCP sockets by descriptor, as ends of streams: native/sys/readiness.c for TypeScript. A thread of Deno's pool waits for all of
+ * them at once; bytes are read and written here, on the main thread, without a promise of the runtime for each piece. Under
+ * load one wait tells of many sockets.
+ */
+import { ERRNO } from "../base/errors.ts";
+import type { StreamEnd } from "../base/socket_end.ts";
+import { loadSys } from "./load.ts";
+
+const sys = loadSys({
+  readiness_open: { parameters: [], result: "i32" },
+  readiness_watch: { parameters: ["i32", "i32", "u32"], result: "i32" },
+  readiness_forget: { parameters: ["i32", "i32"], result: "i32" },
+  readiness_wait: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32", nonblocking: true },
+  readiness_receive: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  readiness_send: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  readiness_end: { parameters: ["i32"], result: "i32" },
+  readiness_close: { parameters: ["i32", "u32"], result: "i32" },
+  redirected_waker: { parameters: [], result: "i32" },
+  redirected_wake: { parameters: ["i32"], result: "i32" },
+});
+
+const MOST_AT_ONCE = 256;
+const EVENT_WORDS = 2;
+const EPOLL = { IN: 1, OUT: 4, ERR: 8, HUP: 0x10, RDHUP: 0x2000 } as const;
+const READABLE = EPOLL.IN | EPOLL.ERR | EPOLL.HUP | EPOLL.RDHUP;
+const ENDING = EPOLL.ERR | EPOLL.HUP | EPOLL.RDHUP;
+const WRITABLE = EPOLL.OUT | EPOLL.ERR | EPOLL.HUP;
+
+/** What is waited for: told the events of its descriptor. */
+interface Watched {
+  onReady(events: number): void;
+}
+
+export class Sockets {
+  readonly #poll: number;
+  readonly #waker: number;
+  readonly #watched = new Map<number, Watched>();
+  #running: Promise<void> | undefined;
+  #isClosed = false;
+
+  private constructor(poll: number, waker: number) {
+    this.#poll = poll;
+    this.#waker = waker;
+  }
+
+  /** Or -errno. */
+  static open(): Sockets | number {
+    const poll = sys.readiness_open();
+    if (poll < 0) return poll;
+    const waker = sys.redirected_waker();
+    const error = waker < 0 ? waker : sys.readiness_watch(poll, waker, waker);
+    if (error === 0) return new Sockets(poll, waker);
+    sys.readiness_close(poll, 0);
+    return error;
+  }
+
+  /** Takes a connected socket over. `onGone` is called when it is closed. */
+  adopt(fd: number, onGone: () => void = () => {}): FdEnd {
+    const end = new FdEnd(fd, () => {
+      sys.readiness_forget(this.#poll, fd);
+      this.#watched.delete(fd);
+    }, onGone);
+    this.watch(fd, end);
+    return end;
+  }
+
+  /** Tells of a descriptor that stays the caller's. */
+  watch(fd: number, watched: Watched): void {
+    this.#watched.set(fd, watched);
+    sys.readiness_watch(this.#poll, fd, fd);
+    this.#running ??= this.#run();
+  }
+
+  /** What was adopted must be closed by now. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    sys.redirected_wake(this.#waker);
+    await this.#running;
+    sys.readiness_close(this.#waker, 0);
+    sys.readiness_close(this.#poll, 0);
+  }
+
+  async #run(): Promise<void> {
+    const events = new Uint32Array(MOST_AT_ONCE * EVENT_WORDS);
+    while (!this.#isClosed) {
+      const count = await sys.readiness_wait(this.#poll, events, MOST_AT_ONCE, -1);
+      for (let at = 0; at < count * EVENT_WORDS; at += EVENT_WORDS) {
+        this.#watched.get(events[at]!)?.onReady(events[at + 1]!);
+      }
+    }
+  }
+}
+
+export class FdEnd implements StreamEnd, Watched {
+  readonly #fd: number;
+  readonly #forget: () => void;
+  readonly #onGone: () => void;
+  #isOpen = true;
+  #isReadable = true;
+  #isWritable = true;
+  /** No more will come when what is there was read. */
+  #isEnding = false;
+  #wakeReader: (() => void) | undefined;
+  #wakeWriter: (() => void) | undefined;
+
+  /** By `Sockets.adopt`. */
+  constructor(fd: number, forget: () => void, onGone: () => void) {
+    this.#fd = fd;
+    this.#forget = forget;
+    this.#onGone = onGone;
+  }
+
+  onReady(events: number): void {
+    if (events & ENDING) this.#isEnding = true;
+    if (events & READABLE) {
+      this.#isReadable = true;
+      this.#awakenReader();
+    }
+    if (events & WRITABLE) {
+      this.#isWritable = true;
+      this.#awakenWriter();
+    }
+  }
+
+  async read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    while (this.#isOpen) {
+      if (this.#isReadable) {
+        const count = sys.readiness_receive(this.#fd, into, into.length);
+        // Less than there is room for: it is empty, and the kernel tells when there is more (epoll(7)).
+        if (count > 0 && count < into.length && !this.#isEnding) this.#isReadable = false;
+        if (count > 0) return count;
+        if (count === 0) return null;
+        if (count !== -ERRNO.EAGAIN) throw broken(count);
+        this.#isReadable = false;
+      }
+      await new Promise<void>((resolve) => this.#wakeReader = resolve);
+    }
+    return null;
+  }
+
+  writeAll(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const count = this.#send(bytes);
+    if (count === bytes.length) return DONE;
+    return count < 0 ? Promise.reject(broken(count)) : this.#writeRest(bytes.subarray(count));
+  }
+
+  closeWrite(): void {
+    if (this.#isOpen) sys.readiness_end(this.#fd);
+  }
+
+  reset(): void {
+    this.#leave(true);
+  }
+
+  close(): void {
+    this.#leave(false);
+  }
+
+  /** The descriptor is the caller's from now on. A read that waits waits for ever; no write may wait. */
+  release(): number {
+    this.#isOpen = false;
+    this.#forget();
+    this.#wakeReader = undefined;
+    this.#onGone();
+    return this.#fd;
+  }
+
+  /** How many were taken, or -errno. */
+  #send(bytes: Uint8Array<ArrayBuffer>): number {
+    if (!this.#isOpen) return -ERRNO.EPIPE;
+    if (!this.#isWritable) return 0;
+    const count = sys.readiness_send(this.#fd, bytes, bytes.length);
+    if (count < bytes.length) this.#isWritable = false;
+    return count === -ERRNO.EAGAIN ? 0 : count;
+  }
+
+  async #writeRest(rest: Uint8Array<ArrayBuffer>): Promise<void> {
+    while (rest.length > 0) {
+      if (!this.#isWritable && this.#isOpen) await new Promise<void>((resolve) => this.#wakeWriter = resolve);
+      const count = this.#send(rest);
+      if (count < 0) throw broken(count);
+      rest = rest.subarray(count);
+    }
+  }
+
+  #leave(isReset: boolean): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#forget();
+    sys.readiness_close(this.#fd, isReset ? 1 : 0);
+    this.#awakenReader();
+    this.#awakenWriter();
+    this.#onGone();
+  }
+
+  #awakenReader(): void {
+    const wake = this.#wakeReader;
+    this.#wakeReader = undefined;
+    wake?.();
+  }
+
+  #awakenWriter(): void {
+    const wake = this.#wakeWriter;
+    this.#wakeWriter = undefined;
+    wake?.();
+  }
+}
+
+const DONE: Promise<void> = Promise.resolve();
+
+function broken(status: number): Error {
+  return new Error(`The socket is broken: error ${-status}`);
+}
