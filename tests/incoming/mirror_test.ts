@@ -66,7 +66,7 @@ test("mode off, ignored ports and port 0 stay local", async (sandbox) => {
   const incoming = { mode: "steal", ignore_ports: [80] };
   await using _ignoring = await startServer(sandbox, { configuration: { feature: { network: { incoming } } } });
   await using _off = await startServer(sandbox, {
-    port: 8081,
+    port: freePort(),
     configuration: { feature: { network: { incoming: false } } },
   });
   await using free = await LocalServer.start(sandbox, ["python3", SERVER, "0.0.0.0", "0", "free"], STEAL);
@@ -104,9 +104,7 @@ test("an address that only the target has is bound on this machine all the same"
 });
 
 test("listen_ports says what is bound, and what the program asked for is subscribed", async (sandbox) => {
-  const listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
+  const port = freePort();
   const incoming = { mode: "steal", listen_ports: [[80, port]] };
   await using _server = await startServer(sandbox, { configuration: { feature: { network: { incoming } } } });
   const here = await fetch(`http://127.0.0.1:${port}/here`);
@@ -162,3 +160,9 @@ while True:
   const rules = await sandbox.inNetwork(["iptables", "-t", "nat", "-S", "OUTPUT"]);
   assert.equal(rules.split("\n").filter((line) => line.startsWith("-A")).length, 2);
 });
+
+/** A port of this machine that nobody has just now. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
+  return listener.addr.port;
+}

@@ -9,7 +9,7 @@
  * SERVED     over                                   forget it > gone
  */
 import type { StreamEnd } from "../../base/socket_end.ts";
-import { Passage, PassageFilters, type Taps } from "../../sys/passage.ts";
+import { Passage, type PassageFilters, type Taps } from "../../sys/passage.ts";
 import { type Arrival, closeDescriptor, dialMarked } from "../../sys/redirected.ts";
 import { type FdEnd, Sockets } from "../../sys/sockets.ts";
 import { HttpConnection } from "./http/exchange.ts";
