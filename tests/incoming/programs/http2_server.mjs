@@ -38,6 +38,7 @@ server.on("stream", (stream, headers) => {
   stream.on("data", (it) => bytes += it.length);
   stream.on("trailers", (it) => trailers = it);
   stream.on("end", () => {
+    if (stream.destroyed) return;
     const told = { by: label, method: headers[":method"], path, bytes, asked: headers, trailers };
     stream.respond({ ":status": 200, "content-type": "application/json" }, { waitForTrailers: true });
     stream.on("wantTrailers", () => stream.sendTrailers({ "x-last": `${bytes} bytes` }));

@@ -113,6 +113,8 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     if (!exchange) return;
     this.#countBrokenOff();
     exchange.cancel(code);
+    // It knows.
+    this.#resets.delete(stream);
   }
 
   onStreamWindow(stream: number, bytes: number): void {
