@@ -103,6 +103,9 @@ export async function attachAgent(
   };
 }
 
+/** The Job was refused: there is nothing to remove. */
+class NeverMade extends Error {}
+
 async function createOnce(options: AgentOptions): Promise<ClusterAgent> {
   const { client, target, isEphemeral } = options;
   options.signal?.throwIfAborted();
@@ -130,7 +133,8 @@ async function createOnce(options: AgentOptions): Promise<ClusterAgent> {
     };
   } catch (error) {
     // The first failure is the one to tell; the agent also leaves by itself. A server that is not there is not asked
-    // again.
+    // again, nor one that has refused to make it.
+    if (error instanceof NeverMade) throw error.cause;
     if (!(error instanceof UserError) || !NO_SERVER_CODES.has(error.code)) await remove().catch(() => {});
     throw error;
   }
@@ -160,7 +164,9 @@ async function start(
       return await addToPod(client, target!, patch, signal);
     }
     const job = agentJobManifest({ name, namespace: names.namespace, port, secretSha256, target }, spec);
-    await client.create(KINDS.jobs, names.namespace, job, signal);
+    await client.create(KINDS.jobs, names.namespace, job, signal).catch((error: unknown) => {
+      throw error instanceof RefusedError && error.status < 500 ? new NeverMade("refused", { cause: error }) : error;
+    });
   };
   await withLastWord(made, options.signal);
   onStep?.(options.isEphemeral ? `agent container ${name} added to pod ${names.pod}` : `agent job ${name} created`);

@@ -8,30 +8,13 @@
 import { WireError } from "../base/errors.ts";
 import type { ApiServer } from "./api_server.ts";
 import { delay, withDeadline } from "./deadline.ts";
+import { type Kind, KINDS } from "./kinds.ts";
 import type { KubeObject } from "./objects.ts";
-import { type Asked, connectionFailure, garbled, refusalOf, RefusedError } from "./refusals.ts";
+import { type Asked, connectionFailure, garbled, isDropped, refusalOf, RefusedError } from "./refusals.ts";
+import { isChangeOf, isObjectOf, isPageOf, isRecord } from "./shapes.ts";
 import { openTransport, type Transport } from "./transport.ts";
 
-/** A kind of object: where it lies and what access rules call it. */
-export interface Kind {
-  readonly api: string;
-  readonly resource: string;
-}
-
-export const KINDS = {
-  pods: { api: "api/v1", resource: "pods" },
-  events: { api: "api/v1", resource: "events" },
-  namespaces: { api: "api/v1", resource: "namespaces" },
-  services: { api: "api/v1", resource: "services" },
-  deployments: { api: "apis/apps/v1", resource: "deployments" },
-  statefulSets: { api: "apis/apps/v1", resource: "statefulsets" },
-  replicaSets: { api: "apis/apps/v1", resource: "replicasets" },
-  daemonSets: { api: "apis/apps/v1", resource: "daemonsets" },
-  cronJobs: { api: "apis/batch/v1", resource: "cronjobs" },
-  cronJobsBeta: { api: "apis/batch/v1beta1", resource: "cronjobs" }, // before Kubernetes 1.21
-  rollouts: { api: "apis/argoproj.io/v1alpha1", resource: "rollouts" },
-  jobs: { api: "apis/batch/v1", resource: "jobs" },
-} as const satisfies Record<string, Kind>;
+export { type Kind, KINDS };
 
 export interface Selection {
   readonly labelSelector?: string;
@@ -54,14 +37,22 @@ interface Request extends Asked {
   readonly subresource?: string;
   readonly body?: unknown;
   readonly signal?: AbortSignal | undefined;
+  /** Of the answer. */
+  readonly shape: (value: unknown) => boolean;
 }
 
 const ANSWER_MS = 8_000;
 const PAGE_ITEMS = 500;
-/** However long a busy server wants to be left alone: somebody waits. */
+/** A page of objects, each as big as most clusters store them at all. */
+const MAX_ANSWER_BYTES = 256 << 20;
+/** A server that wants to be left alone for longer is told of at once: somebody waits. */
 const MAX_PAUSE_MS = 5_000;
 /** Asked again this often at most, after growing pauses. */
 const TRIES = 4;
+/** Between two watches. */
+const MIN_PAUSE_MS = 25;
+const MAX_WATCH_PAUSE_MS = 2000;
+const SHORT_WATCH_MS = 1000;
 /** The server ends a watch after so long, and a new one begins. */
 const WATCH_SECONDS = 300;
 const METHODS = { get: "GET", list: "GET", watch: "GET", create: "POST", patch: "PATCH", delete: "DELETE" } as const;
@@ -78,7 +69,8 @@ export class KubeClient implements Disposable {
   }
 
   async get<T extends KubeObject>(kind: Kind, namespace: string, name: string, signal?: AbortSignal): Promise<T> {
-    return await this.#ask<T>({ kind, verb: "get", resource: kind.resource, namespace, name, signal });
+    const shape = (it: unknown) => isObjectOf(kind, it);
+    return await this.#ask<T>({ kind, verb: "get", resource: kind.resource, namespace, name, signal, shape });
   }
 
   /** Like `get`, but undefined when there is none. */
@@ -122,8 +114,17 @@ export class KubeClient implements Disposable {
     let token: string | undefined;
     while (true) {
       const query = { ...selection, limit: String(PAGE_ITEMS), ...(token ? { continue: token } : {}) };
-      const asked = { kind, verb: "list", resource: kind.resource, namespace, query, signal } as const;
-      const page = await this.#ask<Page<T>>(asked);
+      const shape = (it: unknown) => isPageOf(kind, it);
+      const asked = { kind, verb: "list", resource: kind.resource, namespace, query, signal, shape } as const;
+      let page: Page<T>;
+      try {
+        page = await this.#ask<Page<T>>(asked);
+      } catch (error) {
+        // The list has become too old meanwhile: the rest of it is as it is now.
+        if (!(error instanceof RefusedError) || !error.resume || error.resume === token) throw error;
+        token = error.resume;
+        continue;
+      }
       token = page.metadata?.continue;
       yield page.items ?? [];
       if (!token) return page.metadata?.resourceVersion ?? "";
@@ -131,12 +132,15 @@ export class KubeClient implements Disposable {
   }
 
   async create<T extends KubeObject>(kind: Kind, namespace: string, body: unknown, signal?: AbortSignal): Promise<T> {
-    return await this.#ask<T>({ kind, verb: "create", resource: kind.resource, namespace, body, signal });
+    const shape = (it: unknown) => isObjectOf(kind, it);
+    return await this.#ask<T>({ kind, verb: "create", resource: kind.resource, namespace, body, signal, shape });
   }
 
   /** Asks the server to judge something, as a SelfSubjectAccessReview does; of no namespace. */
   async review<T>(kind: Kind, body: unknown, signal?: AbortSignal): Promise<T> {
-    return await this.#ask<T>({ kind, verb: "create", resource: kind.resource, namespace: undefined, body, signal });
+    const shape = (it: unknown) => isRecord(it) && isRecord(it.status);
+    const asked = { kind, verb: "create", resource: kind.resource, namespace: undefined } as const;
+    return await this.#ask<T>({ ...asked, body, signal, shape });
   }
 
   /** Changes a subresource of an object; `body` is a strategic merge patch. */
@@ -149,13 +153,15 @@ export class KubeClient implements Disposable {
     signal?: AbortSignal,
   ): Promise<T> {
     const resource = `${kind.resource}/${subresource}`;
-    return await this.#ask<T>({ kind, verb: "patch", resource, namespace, name, subresource, body, signal });
+    const shape = isRecord; // of some subresources it is another kind
+    return await this.#ask<T>({ kind, verb: "patch", resource, namespace, name, subresource, body, signal, shape });
   }
 
   /** "v1.29.3" */
   async version(signal?: AbortSignal): Promise<string> {
     const kind = { api: "version", resource: "" };
-    const asked = { kind, verb: "get", resource: "version", namespace: undefined, signal } as const;
+    const shape = (it: unknown) => isRecord(it) && typeof it.gitVersion === "string";
+    const asked = { kind, verb: "get", resource: "version", namespace: undefined, signal, shape } as const;
     return (await this.#ask<{ gitVersion?: string }>(asked)).gitVersion ?? "";
   }
 
@@ -163,7 +169,8 @@ export class KubeClient implements Disposable {
   async delete(kind: Kind, namespace: string, name: string, signal?: AbortSignal): Promise<void> {
     const body = { kind: "DeleteOptions", apiVersion: "v1", propagationPolicy: "Background" };
     try {
-      await this.#ask({ kind, verb: "delete", resource: kind.resource, namespace, name, body, signal });
+      const asked = { kind, verb: "delete", resource: kind.resource, namespace, name, body, signal } as const;
+      await this.#ask({ ...asked, shape: isRecord });
     } catch (error) {
       if (!(error instanceof RefusedError) || error.status !== 404) throw error;
     }
@@ -176,10 +183,12 @@ export class KubeClient implements Disposable {
     selection: Selection,
     signal: AbortSignal,
   ): AsyncGenerator<WatchEvent<T>, void, void> {
+    let pauseMs = MIN_PAUSE_MS;
     while (true) {
       const { items, version } = await this.list<T>(kind, namespace, selection, signal);
       for (const object of items) yield { type: "ADDED", object };
       for (let from: string | undefined = version; from !== undefined;) {
+        const began = performance.now();
         let last: string | undefined = from;
         for await (const event of this.#watch<T>(kind, namespace, selection, from, signal)) {
           if (event === "expired") {
@@ -190,7 +199,9 @@ export class KubeClient implements Disposable {
           yield event;
         }
         from = last;
-        await delay(50, signal);
+        // One that ends at once, again and again, is not asked for as often as it answers.
+        pauseMs = performance.now() - began < SHORT_WATCH_MS ? Math.min(2 * pauseMs, MAX_WATCH_PAUSE_MS) : MIN_PAUSE_MS;
+        await delay(pauseMs, signal);
       }
     }
   }
@@ -210,10 +221,11 @@ export class KubeClient implements Disposable {
     const stop = new AbortController();
     const both = AbortSignal.any([signal, stop.signal]);
     try {
-      const asked = { kind, verb: "watch", resource: kind.resource, namespace, query, signal: both } as const;
+      const shape = (it: unknown) => isChangeOf(kind, it);
+      const asked = { kind, verb: "watch", resource: kind.resource, namespace, query, signal: both, shape } as const;
       const response = await this.#send(asked);
       for await (const line of linesOf(response)) {
-        const event = parsed(line) as WatchEvent<T> | { type: "ERROR" } | undefined;
+        const event = parsed(line, shape) as WatchEvent<T> | { type: "ERROR" } | undefined;
         if (!event) throw garbled(this.server, asked);
         yield event.type === "ERROR" ? "expired" : event; // mostly 410 Gone: the list says how things are now
       }
@@ -233,7 +245,8 @@ export class KubeClient implements Disposable {
       try {
         return await withDeadline(async (signal) => {
           const response = await this.#send({ ...request, signal });
-          return parsed(await response.text()) as T ?? Promise.reject(garbled(this.server, request));
+          const text = await textOf(response);
+          return parsed(text, request.shape) as T ?? Promise.reject(garbled(this.server, request));
         }, { ms: this.#answerMs, signal: request.signal });
       } catch (error) {
         if (request.signal?.aborted) throw request.signal.reason;
@@ -266,18 +279,31 @@ export class KubeClient implements Disposable {
     }, { ms: this.#answerMs, signal: request.signal });
     if (response.ok) return response;
     const { status, headers: answered } = response;
-    throw refusalOf(this.server, request, status, await response.text(), answered.get("retry-after"));
+    throw refusalOf(this.server, request, status, await textOf(response) ?? "", answered.get("retry-after"));
   }
 }
 
-/** Undefined: it is no object of JSON. */
-function parsed(text: string): object | undefined {
+/** Undefined: it is no JSON of that shape. */
+function parsed(text: string | undefined, shape: (value: unknown) => boolean): object | undefined {
+  if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? value : undefined;
+    return shape(value) ? value as object : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** The whole body; undefined: it is longer than any answer of an API server. */
+async function textOf(response: Response): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  const parts: string[] = [];
+  let left = MAX_ANSWER_BYTES;
+  for await (const bytes of response.body ?? []) {
+    if ((left -= bytes.length) < 0) return undefined;
+    parts.push(decoder.decode(bytes, { stream: true }));
+  }
+  return parts.join("") + decoder.decode();
 }
 
 /** As long as the server says, within reason, else longer each time. */
@@ -287,9 +313,10 @@ function pauseAfter(error: unknown, tried: number): number {
 }
 
 function mayTryAgain(request: Request, error: unknown): boolean {
-  if (!(error instanceof RefusedError)) return false;
-  if (error.status === 429) return true;
   const isReading = request.verb === "get" || request.verb === "list";
+  if (!(error instanceof RefusedError)) return isReading && isDropped(error);
+  if ((error.retryAfterMs ?? 0) > MAX_PAUSE_MS) return false;
+  if (error.status === 429) return true;
   return isReading && [500, 502, 503, 504].includes(error.status);
 }
 

@@ -5,6 +5,10 @@ import { OTHER_NAME_CERT, SERVER_CERT, SERVER_KEY, TEST_CA } from "../../tests/s
 import { KINDS, KubeClient } from "./client.ts";
 import type { Pod } from "./objects.ts";
 
+function podOf(name: string, resourceVersion = ""): Pod {
+  return { metadata: { name, resourceVersion }, spec: { containers: [] } };
+}
+
 async function assertRefused(promise: Promise<unknown>, code: string, message: RegExp, hint = /(?:)/): Promise<void> {
   await assert.rejects(promise, (error) => {
     assert.ok(error instanceof UserError, String(error));
@@ -23,7 +27,7 @@ Deno.test("KubeClient says refusals with verb, resource and namespace", async (t
       "Unauthorized",
       "KUBE_UNAUTHORIZED",
       /Cannot list pods in namespace "shop": .*credentials/,
-      /"scripted" again/,
+      /log in to it again; `kubectl get pods --namespace shop`/,
     ],
     [403, forbidden, "KUBE_FORBIDDEN", /^Cannot list pods in namespace "shop": pods is forbidden: User "dev"/, /can-i/],
     [404, "not found", "KUBE_NOT_FOUND", /not found/, /(?:)/],
@@ -49,7 +53,7 @@ Deno.test("KubeClient says refusals that are no Status of Kubernetes", async () 
 
 Deno.test("KubeClient asks again when the server is busy, and when reading failed", async () => {
   for (const status of [429, 503]) {
-    const answers = [refuse(status, "later"), refuse(status, "later"), listOf([{ metadata: { name: "a" } }])];
+    const answers = [refuse(status, "later"), refuse(status, "later"), listOf([podOf("a")])];
     await using api = startApiServer(() => answers.shift()!);
     using client = new KubeClient(api.server);
     assert.equal((await client.list(KINDS.pods, "shop")).items.length, 1);
@@ -66,8 +70,38 @@ Deno.test("KubeClient leaves a busy server alone for as long as it says", async 
   assert.ok(performance.now() - began > 900);
 });
 
+Deno.test("KubeClient says at once when a busy server wants to be left alone for long", async () => {
+  for (const wish of ["3600", new Date(Date.now() + 3_600_000).toUTCString()]) {
+    await using api = startApiServer(() => refuse(429, "later", "", { "retry-after": wish }));
+    using client = new KubeClient(api.server);
+    await assertRefused(
+      client.list(KINDS.pods, "shop"),
+      "KUBE_BUSY",
+      /later \(it wants to be left alone for 3[56]\d\d s\)/,
+    );
+    assert.equal(api.requests.length, 1);
+  }
+});
+
 Deno.test("KubeClient says when something else answers in the server's place", async (test) => {
-  for (const body of ["<html>Please log in</html>", "", "null", '"text"', "{", "\u0000\u0001"]) {
+  const bodies = [
+    ...[
+      "<html>Please log in</html>",
+      "",
+      "null",
+      '"text"',
+      "{",
+      "\u0000\u0001",
+      "[]",
+      "{}",
+      '{"metadata":{},"items":"x"}',
+    ],
+    ...[
+      '{"metadata":{},"items":[null]}',
+      '{"metadata":{},"items":[{"metadata":{"name":"a"},"spec":{"containers":5}}]}',
+    ],
+  ];
+  for (const body of bodies) {
     await test.step(JSON.stringify(body), async () => {
       await using api = startApiServer(() => new Response(body));
       using client = new KubeClient(api.server);
@@ -76,15 +110,23 @@ Deno.test("KubeClient says when something else answers in the server's place", a
       await assertRefused(client.list(KINDS.pods, "shop"), "KUBE_GARBLED", words, /proxy or a login page/);
     });
   }
-  await test.step("in a watch", async () => {
-    await using api = startApiServer(({ query }) => query.has("watch") ? new Response("nonsense\n") : listOf([]));
+  for (const line of ["nonsense", "{}", '{"type":"ADDED","object":{}}']) {
+    await test.step(`in a watch: ${line}`, async () => {
+      await using api = startApiServer(({ query }) => query.has("watch") ? new Response(`${line}\n`) : listOf([]));
+      using client = new KubeClient(api.server);
+      const stop = new AbortController();
+      await assertRefused(
+        client.observe(KINDS.pods, "shop", {}, stop.signal).next(),
+        "KUBE_GARBLED",
+        /Cannot watch pods in namespace "shop"/,
+      );
+    });
+  }
+  await test.step("and is not read for ever", async () => {
+    const body = new ReadableStream({ pull: (it) => it.enqueue(new Uint8Array(8 << 20).fill(32)) });
+    await using api = startApiServer(() => new Response(body));
     using client = new KubeClient(api.server);
-    const stop = new AbortController();
-    await assertRefused(
-      client.observe(KINDS.pods, "shop", {}, stop.signal).next(),
-      "KUBE_GARBLED",
-      /Cannot watch pods in namespace "shop"/,
-    );
+    await assertRefused(client.list(KINDS.pods, "shop"), "KUBE_GARBLED", /does not answer as an API server/);
   });
 });
 
@@ -106,14 +148,24 @@ Deno.test("KubeClient does not create twice when the server failed", async () =>
 
 Deno.test("KubeClient lists page by page", async () => {
   await using api = startApiServer(({ query }) =>
-    query.get("continue") === "next"
-      ? listOf([{ metadata: { name: "b" } }])
-      : listOf([{ metadata: { name: "a" } }], { continue: "next" })
+    query.get("continue") === "next" ? listOf([podOf("b")]) : listOf([podOf("a")], { continue: "next" })
   );
   using client = new KubeClient(api.server);
   const { items } = await client.list(KINDS.pods, "shop", { labelSelector: "app=web" });
   assert.deepEqual(items.map((it) => it.metadata.name), ["a", "b"]);
   assert.ok(api.requests.every((it) => it.query.get("labelSelector") === "app=web"));
+});
+
+Deno.test("KubeClient goes on with a list that has become too old meanwhile", async () => {
+  const expired = { code: 410, message: "too old", metadata: { continue: "again" } };
+  const pages: Record<string, () => Response> = {
+    "": () => listOf([podOf("a")], { continue: "next" }),
+    next: () => Response.json(expired, { status: 410 }),
+    again: () => listOf([podOf("b")]),
+  };
+  await using api = startApiServer(({ query }) => pages[query.get("continue") ?? ""]!());
+  using client = new KubeClient(api.server);
+  assert.deepEqual((await client.list(KINDS.pods, "shop")).items.map((it) => it.metadata.name), ["a", "b"]);
 });
 
 Deno.test("KubeClient does not mind that what it deletes is gone", async () => {
@@ -124,7 +176,7 @@ Deno.test("KubeClient does not mind that what it deletes is gone", async () => {
 });
 
 Deno.test("observe() goes on after a watch has ended, and begins anew when it is too old", async () => {
-  const pod = (name: string, resourceVersion: string) => ({ metadata: { name, resourceVersion } });
+  const pod = podOf;
   const watches = [
     watchOf([{ type: "ADDED", object: pod("b", "2") }]),
     watchOf([{ type: "MODIFIED", object: pod("b", "3") }, { type: "ERROR", object: { code: 410 } }]),

@@ -57,7 +57,7 @@ async function resolveAmong(sketches: PodSketch[], target: NamedTarget) {
       assert.ok(target.kind === "pod" || query.get("labelSelector") === "app=web");
       return listOf(pods);
     }
-    if (last === "deployments") return listOf([{ metadata: { name: "web" } }]);
+    if (last === "deployments") return listOf([{ metadata: { name: "web" }, spec: {} }]);
     if (path.includes("/deployments/")) {
       const deployment = { metadata: { name: "web" }, spec: { selector: { matchLabels: { app: "web" } } } };
       return last === "web" ? Response.json(deployment) : refuse(404, "not found", "NotFound");

@@ -77,7 +77,13 @@ Deno.test("what a proxy says against it is told", async (test) => {
     ["no HTTP", () => startProxy("http", "SSH-2.0-x\r\n\r\n"), /does not answer in HTTP/],
     ["SOCKS", () => startProxy("socks5", "no"), /connection refused/],
     ["nobody", () => ({ url: "http://127.0.0.1:1" }), /connection refused/],
-    ["another kind", () => ({ url: "https://proxy.example" }), /only http:\/\/ and socks5:\/\/ can be used/],
+    ["another kind", () => ({ url: "ftp://proxy.example" }), /only http:\/\/, https:\/\/ and socks5:\/\/ can be used/],
+    ["no address", () => ({ url: "http://[" }), /through the proxy "http:\/\/\[": this is no address/],
+    [
+      "TLS that nobody trusts",
+      () => startProxy("https", undefined, { cert: SERVER_CERT, key: SERVER_KEY }),
+      /its certificate is signed by an unknown authority/,
+    ],
   ];
   for (const [name, make, words] of cases) {
     await test.step(name, async () => {

@@ -22,7 +22,9 @@ export class RefusedError extends UserError {
     readonly reason: string,
     hint: string | undefined,
     /** How long the server wants to be left alone. */
-    readonly retryAfterMs?: number,
+    readonly retryAfterMs?: number | undefined,
+    /** Where to go on with a list that is too old. */
+    readonly resume?: string | undefined,
   ) {
     super(code, message, hint === undefined ? {} : { hint });
   }
@@ -31,20 +33,21 @@ export class RefusedError extends UserError {
 interface Status {
   message?: string;
   reason?: string;
+  metadata?: { continue?: unknown };
 }
 
 interface Refusal {
   readonly code: string;
   /** Our own sentence, where the server's does not say it well. */
-  readonly because?: (asked: Asked) => string;
+  readonly because?: (server: ApiServer) => string;
   readonly hint: (asked: Asked, server: ApiServer) => string | undefined;
 }
 
 const REFUSALS: Readonly<Record<number, Refusal>> = {
   401: {
     code: "KUBE_UNAUTHORIZED",
-    because: () => "it does not accept the kubeconfig's credentials (401 Unauthorized)",
-    hint: (_, server) => `log in to context "${server.context}" again; \`kubectl auth whoami\` must work`,
+    because: (server) => `${describeServer(server)} does not accept the kubeconfig's credentials (401 Unauthorized)`,
+    hint: (asked) => `log in to it again; ${kubectlMustWork(asked)}`,
   },
   403: {
     code: "KUBE_FORBIDDEN",
@@ -52,14 +55,14 @@ const REFUSALS: Readonly<Record<number, Refusal>> = {
       `\`kubectl auth can-i ${verb} ${resource}${namespace ? ` --namespace ${namespace}` : ""}\` must say yes; ` +
       "a Role and a RoleBinding give the right",
   },
-  404: { code: "KUBE_NOT_FOUND", hint: () => undefined },
+  404: { code: "KUBE_NOT_FOUND", hint: kubectlMustWork },
   409: { code: "KUBE_CONFLICT", hint: () => "somebody else changed it at the same time: try again" },
   410: { code: "KUBE_EXPIRED", hint: () => "try again" },
   429: { code: "KUBE_BUSY", hint: () => "the API server has too much to do: try again later" },
 };
 
 const SERVER_FAILED: Refusal = { code: "KUBE_SERVER_ERROR", hint: () => "the API server's own log says more" };
-const OTHERWISE_REFUSED: Refusal = { code: "KUBE_REFUSED", hint: () => undefined };
+const OTHERWISE_REFUSED: Refusal = { code: "KUBE_REFUSED", hint: kubectlMustWork };
 
 export function refusalOf(
   server: ApiServer,
@@ -68,13 +71,15 @@ export function refusalOf(
   body: string,
   retryAfter: string | null = null,
 ): RefusedError {
-  const { message, reason } = parseStatus(body);
+  const { message, reason, metadata } = parseStatus(body);
   const refusal = REFUSALS[status] ?? (status >= 500 ? SERVER_FAILED : OTHERWISE_REFUSED);
-  const because = refusal.because?.(asked) ?? message ?? `${describeServer(server)} answered ${status}`;
+  const because = refusal.because?.(server) ?? message ?? `${describeServer(server)} answered ${status}`;
   const hint = refusal.hint(asked, server);
-  const pause = retryAfter && /^\d{1,6}$/.test(retryAfter) ? [Number(retryAfter) * 1000] : [];
-  const sentence = `Cannot ${describeAsked(asked)}: ${because}`;
-  return new RefusedError(refusal.code, sentence, status, reason ?? "", hint, ...pause);
+  const pauseMs = retryAfter === null ? undefined : pauseOf(retryAfter);
+  const wish = status === 429 && pauseMs ? ` (it wants to be left alone for ${Math.ceil(pauseMs / 1000)} s)` : "";
+  const sentence = `Cannot ${describeAsked(asked)}: ${because}${wish}`;
+  const resume = typeof metadata?.continue === "string" ? metadata.continue : undefined;
+  return new RefusedError(refusal.code, sentence, status, reason ?? "", hint, pauseMs, resume);
 }
 
 /** An answer of success that is none of Kubernetes: a login page, a proxy's. */
@@ -105,6 +110,19 @@ export function connectionFailure(server: ApiServer, error: unknown): unknown {
   });
 }
 
+/** Seconds, or a date (RFC 9110, 10.2.3); undefined for anything else. */
+function pauseOf(retryAfter: string): number | undefined {
+  if (/^\d{1,6}$/.test(retryAfter)) return Number(retryAfter) * 1000;
+  const date = Date.parse(retryAfter);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+}
+
+function kubectlMustWork({ resource, namespace }: Asked): string {
+  const [kind] = resource.split("/", 1);
+  const what = kind === "version" ? "version" : `get ${kind}${namespace ? ` --namespace ${namespace}` : ""}`;
+  return `\`kubectl ${what}\` with the same kubeconfig must work`;
+}
+
 function describeAsked({ verb, resource, namespace, name }: Asked): string {
   const what = name === undefined ? resource : `${resource} "${name}"`;
   return `${verb} ${what}${namespace === undefined ? "" : ` in namespace "${namespace}"`}`;
@@ -114,8 +132,9 @@ function parseStatus(body: string): Status {
   try {
     const parsed: unknown = JSON.parse(body);
     if (typeof parsed !== "object" || parsed === null) return {};
-    const { message, reason } = parsed as Status;
+    const { message, reason, metadata } = parsed as Status;
     return {
+      ...(typeof metadata === "object" && metadata !== null ? { metadata } : {}),
       ...(typeof message === "string" && message !== "" ? { message } : {}),
       ...(typeof reason === "string" ? { reason } : {}),
     };
@@ -132,6 +151,15 @@ function deepestText(error: Error): string {
   return deepest instanceof Error ? deepest.message : String(deepest);
 }
 
+/** The connection stood, and was closed before the answer had come. */
+export function isDropped(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof UserError) return false;
+  const all = `${error.message} ${deepestText(error)}`;
+  return /reading a body|closed before message completed|connection reset|unexpected e(nd|of)|hung up|ECONNRESET/i.test(
+    all,
+  );
+}
+
 function isConnectionFailure(error: Error, text: string): boolean {
   if (error instanceof DeadlineError) return true;
   if (
@@ -141,7 +169,7 @@ function isConnectionFailure(error: Error, text: string): boolean {
     error instanceof Deno.errors.Http || error instanceof Deno.errors.ConnectionAborted ||
     error instanceof Deno.errors.InvalidData || error instanceof Deno.errors.NetworkUnreachable
   ) return true;
-  if (/\(os error \d+\)|lookup address|error sending request|hung up|are blocked/i.test(text)) return true;
+  if (isDropped(error) || /\(os error \d+\)|lookup address|error sending request|are blocked/i.test(text)) return true;
   return "code" in error && typeof error.code === "string" && /^E[A-Z]+$|^ERR_(TLS|SSL)/.test(error.code);
 }
 
@@ -153,9 +181,21 @@ function certificateText(text: string): string {
   return shortened(text);
 }
 
+const KNOWN_TEXTS: readonly (readonly [RegExp, string])[] = [
+  [/tls handshake eof|before secure TLS/i, "it closed the connection where TLS begins"],
+  [/InvalidContentType|wrong version number/, "it does not speak TLS"],
+  [/invalid HTTP version|unexpected message from connection/i, "it does not speak HTTP"],
+  [
+    /reading a body|closed before message completed|unexpected e(nd|of)|hung up/i,
+    "it closed the connection in the middle of its answer",
+  ],
+];
+
 /** Without Deno's frame: the address stands in our sentence already. */
 function shortened(text: string): string {
   const inner = /client error \(\w+\): (.*)$/.exec(text)?.[1] ?? text;
+  const known = KNOWN_TEXTS.find(([pattern]) => pattern.test(inner));
+  if (known) return known[1];
   const bare = inner.replace(/^(tcp connect error|dns error): /, "").replace(/ \(os error \d+\)$/, "");
   return bare.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase()).replace(/\.$/, "");
 }

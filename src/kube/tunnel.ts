@@ -1,8 +1,9 @@
 /**
- * A connection through a proxy: HTTP CONNECT (RFC 9110, 9.3.6) or SOCKS 5 (RFC 1928), names resolved by the proxy. On
+ * A connection through a proxy: HTTP CONNECT (RFC 9110, 9.3.6), over TLS too, or SOCKS 5 (RFC 1928), names resolved by the proxy. On
  * node's sockets, since over them TLS with a client certificate can begin; loaded only where there is a proxy.
  */
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
 
@@ -16,17 +17,29 @@ const SOCKS_REFUSALS: Readonly<Record<number, string>> = {
   6: "it took too long",
 };
 
+const WORDS: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED/, "connection refused"],
+  [/ENOTFOUND/, "no such host"],
+  [/UnknownIssuer|self.signed|unable to verify/i, "its certificate is signed by an unknown authority"],
+  [/InvalidContentType|wrong version number/, "it does not speak TLS"],
+];
+
 /** Resolves with a socket that is connected to `host`. Throws `UserError` with what the proxy says. */
 export async function openTunnel(proxy: string, host: string, port: number): Promise<Socket> {
-  const url = new URL(proxy);
+  const url = URL.parse(proxy);
+  if (!url) throw refused({ protocol: "", host: proxy }, "this is no address");
   const isSocks = url.protocol.startsWith("socks5");
-  if (!isSocks && url.protocol !== "http:") throw refused(url, `only http:// and socks5:// can be used`);
-  const socket = connect({
-    host: url.hostname.replace(/^\[|\]$/g, ""),
-    port: Number(url.port) || (isSocks ? 1080 : 80),
-  });
+  const isTls = url.protocol === "https:";
+  if (!isSocks && !isTls && url.protocol !== "http:") {
+    throw refused(url, "only http://, https:// and socks5:// can be used");
+  }
+  const proxyHost = url.hostname.replace(/^\[|\]$/g, "");
+  const proxyPort = Number(url.port) || (isSocks ? 1080 : isTls ? 443 : 80);
+  const socket: Socket = isTls
+    ? connectTls({ host: proxyHost, port: proxyPort, ALPNProtocols: ["http/1.1"] })
+    : connect({ host: proxyHost, port: proxyPort });
   try {
-    await connected(socket);
+    await connected(socket, isTls ? "secureConnect" : "connect");
     socket.setNoDelay(true);
     if (isSocks) await socks(socket, url, host, port);
     else await httpConnect(socket, url, host, port);
@@ -35,16 +48,13 @@ export async function openTunnel(proxy: string, host: string, port: number): Pro
     socket.destroy();
     if (error instanceof UserError) throw error;
     const text = error instanceof Error ? error.message : String(error);
-    throw refused(
-      url,
-      /ECONNREFUSED/.test(text) ? "connection refused" : /ENOTFOUND/.test(text) ? "no such host" : text,
-    );
+    throw refused(url, WORDS.find(([pattern]) => pattern.test(text))?.[1] ?? text);
   }
 }
 
-function connected(socket: Socket): Promise<void> {
+function connected(socket: Socket, event: "connect" | "secureConnect"): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  socket.once("connect", resolve);
+  socket.once(event, resolve);
   socket.once("error", reject);
   return promise.finally(() => socket.off("error", reject));
 }
@@ -102,8 +112,8 @@ async function exactly(socket: Socket, count: number): Promise<Uint8Array> {
   }
 }
 
-function refused(url: URL, because: string): UserError {
-  const shown = `${url.protocol}//${url.host}`;
+function refused({ protocol, host }: Pick<URL, "protocol" | "host">, because: string): UserError {
+  const shown = protocol === "" ? `"${host}"` : `${protocol}//${host}`;
   return new UserError("KUBE_PROXY_FAILED", `Cannot reach the API server through the proxy ${shown}: ${because}`, {
     hint: "proxy-url in the kubeconfig, HTTPS_PROXY and NO_PROXY say which is used",
   });

@@ -7,17 +7,22 @@ export interface Proxy extends AsyncDisposable {
 }
 
 /** Takes CONNECT of HTTP or of SOCKS 5; `answer` refuses. */
-export function startProxy(kind: "http" | "socks5", answer?: string): Proxy {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+export function startProxy(
+  kind: "http" | "https" | "socks5",
+  answer?: string,
+  tls?: { cert: string; key: string },
+): Proxy {
+  const place = { hostname: "127.0.0.1", port: 0 };
+  const listener = tls ? Deno.listenTls({ ...place, ...tls }) : Deno.listen(place);
   const asked: string[] = [];
   const running: Promise<void>[] = [];
-  const serve = async (client: Deno.TcpConn) => {
+  const serve = async (client: Stream) => {
     using _client = client;
-    const place = kind === "http" ? await readConnect(client) : await readSocks(client);
+    const place = kind !== "socks5" ? await readConnect(client) : await readSocks(client);
     if (place === undefined) return;
     asked.push(place);
     const text = answer ?? "HTTP/1.1 200 Connection established\r\n\r\n";
-    const reply = kind === "http"
+    const reply = kind !== "socks5"
       ? new TextEncoder().encode(text)
       : Uint8Array.of(5, answer ? 5 : 0, 0, 1, 0, 0, 0, 0, 0, 0);
     await client.write(reply);
@@ -40,9 +45,11 @@ export function startProxy(kind: "http" | "socks5", answer?: string): Proxy {
   };
 }
 
+type Stream = Deno.TcpConn | Deno.TlsConn;
+
 /** Until either end is gone. */
-async function pipeBoth(a: Deno.TcpConn, b: Deno.TcpConn): Promise<void> {
-  const pipe = async (from: Deno.TcpConn, to: Deno.TcpConn) => {
+async function pipeBoth(a: Stream, b: Stream): Promise<void> {
+  const pipe = async (from: Stream, to: Stream) => {
     const chunk = new Uint8Array(16384);
     for (let count = await from.read(chunk); count !== null; count = await from.read(chunk)) {
       for (let sent = 0; sent < count;) sent += await to.write(chunk.subarray(sent, count));
@@ -54,7 +61,7 @@ async function pipeBoth(a: Deno.TcpConn, b: Deno.TcpConn): Promise<void> {
   await Promise.all(either);
 }
 
-async function readConnect(client: Deno.TcpConn): Promise<string | undefined> {
+async function readConnect(client: Stream): Promise<string | undefined> {
   let head = "";
   while (!head.endsWith("\r\n\r\n")) {
     const chunk = new Uint8Array(1024);
@@ -65,7 +72,7 @@ async function readConnect(client: Deno.TcpConn): Promise<string | undefined> {
   return /^CONNECT (\S+) HTTP\/1\.1/.exec(head)?.[1];
 }
 
-async function readSocks(client: Deno.TcpConn): Promise<string> {
+async function readSocks(client: Stream): Promise<string> {
   const bytes = new Uint8Array(300);
   await client.read(bytes);
   await client.write(Uint8Array.of(5, 0));
