@@ -447,7 +447,7 @@ static bool is_surely_local(const char *relative, char *scratch, size_t room)
 	return true;
 }
 
-enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place)
+static enum outcome locate_untold(int dirfd, const char *path, bool is_write, struct place *place)
 {
 	size_t length;
 	if (shim.fs_mode == FS_LOCAL || !path || !*path)
@@ -463,4 +463,21 @@ enum outcome locate(int dirfd, const char *path, bool is_write, struct place *pl
 	if (!is_whole)
 		return locate_joined(dirfd, (struct text){ path, length }, is_write, place);
 	return settle(place, decide_path(path, length, is_write), (struct wire_bytes){ path, (uint32_t)length });
+}
+
+/* For the log, where somebody asked for it: the intproxy sees only what is remote. */
+static void tell_local(const char *path, enum rule rule)
+{
+	const char number[] = { (char)('0' + rule / 10), (char)('0' + rule % 10), '\0' };
+	int saved = errno;
+	wire_note("local", path, number);
+	errno = saved;
+}
+
+enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place)
+{
+	enum outcome outcome = locate_untold(dirfd, path, is_write, place);
+	if (unlikely(shim.is_tracing) && outcome == LOCAL && path && *path && !wire_is_in_borrowed_memory())
+		tell_local(path, place->rule);
+	return outcome;
 }

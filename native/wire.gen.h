@@ -176,6 +176,7 @@ struct wire_settings {
 	struct wire_bytes unix_sockets;
 	struct wire_bytes stream_relay;
 	struct wire_bytes packet_relay;
+	bool is_tracing;
 };
 
 static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id, struct wire_settings message)
@@ -209,6 +210,7 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_bytes(&out, message.unix_sockets);
 	wire_put_bytes(&out, message.stream_relay);
 	wire_put_bytes(&out, message.packet_relay);
+	wire_put_bool(&out, message.is_tracing);
 	return wire_end(&out);
 }
 
@@ -241,7 +243,8 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_bool(in, &message->is_incoming_remote) &&
 	       wire_get_bytes(in, &message->unix_sockets) &&
 	       wire_get_bytes(in, &message->stream_relay) &&
-	       wire_tail(in, &message->packet_relay) &&
+	       wire_get_bytes(in, &message->packet_relay) &&
+	       wire_get_bool(in, &message->is_tracing) &&
 	       wire_is_done(in);
 }
 

@@ -55,6 +55,23 @@ export function parseArguments<D extends FlagDecl>(args: readonly string[], tabl
   return { flags, rest: args.slice(at), isHelpWanted };
 }
 
+/** The same with options on either side of other words; behind "--" there are none. */
+export function parseAnywhere<D extends FlagDecl>(args: readonly string[], table: readonly D[]): Parsed<D> {
+  const end = args.indexOf("--");
+  const behind = end === -1 ? [] : args.slice(end + 1);
+  const flags: { decl: D; text: string | undefined }[] = [];
+  const words: string[] = [];
+  let isHelpWanted = false;
+  for (let left = end === -1 ? args : args.slice(0, end); left.length > 0;) {
+    const parsed = parseArguments(left, table);
+    flags.push(...parsed.flags);
+    isHelpWanted ||= parsed.isHelpWanted;
+    words.push(...parsed.rest.slice(0, 1));
+    left = parsed.rest.slice(1);
+  }
+  return { flags, rest: [...words, ...behind], isHelpWanted };
+}
+
 function takesNext(decl: FlagDecl, next: string | undefined): boolean {
   return decl.takesNextWord === true && next !== undefined && (next === "-" || !next.startsWith("-"));
 }

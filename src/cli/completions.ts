@@ -88,6 +88,7 @@ export function completeCommand(commands: () => readonly Command[]): Command {
     usage: ["mirrord __complete -- WORD..."],
     flags: [],
     isHidden: true,
+    runsProgram: true,
     async run(input) {
       const lines = await candidates(commands().filter((it) => !it.isHidden), joinedWords(input.rest));
       if (lines.length > 0) printLine(lines.join("\n"));

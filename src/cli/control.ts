@@ -5,6 +5,8 @@
  *   CLI --start--> intproxy --ready--> CLI --go--> (CLI becomes the program) --end of stream-->
  *                  intproxy --failed-> CLI
  *
+ * Where the CLI stays (`mirrord ext`), it hears `attended` when a first process of the run is there.
+ *
  * The end of the stream before `go` means that the CLI died or gave up: the intproxy leaves and nothing stays behind. So
  * does `stop`, which the CLI sends when it could not become the program after all.
  */
@@ -32,6 +34,8 @@ export interface Start {
   readonly build: string;
   /** The process that becomes the program: the run lasts at least as long as it. */
   readonly rootPid: number;
+  /** It does not become the program: it waits for what others start. */
+  readonly isRootWaiting: boolean;
   readonly settings: RunSettings;
   readonly pathMapping: PathMapping;
   readonly network: Config["network"];
@@ -75,6 +79,7 @@ export type FromIntproxy =
     readonly environ: string;
     readonly warnings: readonly string[];
   }
+  | { readonly type: "attended" }
   | Failed;
 
 export const CONTROL_SOCKET = "control";

@@ -1,7 +1,6 @@
 /** `mirrord diagnose`: is there a way to the target, how long is it, and what is missing on it. */
 import { UserError } from "../base/errors.ts";
 import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
-import { parseArguments } from "./arguments.ts";
 import { type Command, type CommandInput, valueOf } from "./command.ts";
 import { loadConfig } from "./configuration.ts";
 import type { Diagnosis } from "./diagnosis.ts";
@@ -27,8 +26,11 @@ to it. Nothing stays behind. Exit code 0 when a run could be made, else 125.`,
   usage: ["mirrord diagnose [latency] [options]"],
   examples: ["mirrord diagnose --target deployment/web", "mirrord diagnose --output json | jq .agent.roundTripMs"],
   flags: FLAGS,
-  async run(given) {
-    const input = withoutWord(given);
+  async run(input) {
+    const [word, more] = input.rest[0] === "latency" ? input.rest.slice(1) : input.rest;
+    if (word !== undefined) {
+      throw misuse(`Cannot diagnose: "${more ?? word}" is too much`, "mirrord diagnose [latency] [options]");
+    }
     const format = valueOf(input, "--output") ?? "text";
     if (format !== "text" && format !== "json") throw misuse(`Cannot print as "${format}"`, "one of: text, json");
     const rounds = roundsOf(input);
@@ -40,14 +42,6 @@ to it. Nothing stays behind. Exit code 0 when a run could be made, else 125.`,
     return diagnosis.error ? 125 : 0;
   },
 };
-
-/** Options may stand on either side of "latency". */
-function withoutWord(input: CommandInput): CommandInput {
-  const [word, ...more] = input.rest;
-  const { flags, rest } = word === "latency" ? parseArguments(more, FLAGS) : { flags: [], rest: input.rest };
-  if (rest[0] === undefined) return { flags: [...input.flags, ...flags], rest };
-  throw misuse(`Cannot diagnose: "${rest[0]}" is too much`, "mirrord diagnose [latency] [options]");
-}
 
 function roundsOf(input: CommandInput): number {
   const text = valueOf(input, "--rounds") ?? String(DEFAULT_ROUNDS);

@@ -34,6 +34,7 @@ object: docs/json.md.`,
     ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
     CONFIG_FILE_OPTION,
   ],
+  showsProgress: true,
   async run(input) {
     const ports = portsIn(input);
     const format = valueOf(input, "--output") ?? "text";

@@ -45,9 +45,7 @@ async function dumpUntil(
   const list = ports.join(", ");
   if (format === "text") complain(`watching port${ports.length === 1 ? "" : "s"} ${list} of the target\n`);
   else output.put(utf8(`${JSON.stringify({ type: "ready", ports })}\n`));
-  const reading = new AbortController();
-  output.closed.then(() => reading.abort());
-  await untilLost(agent.client, "dump", AbortSignal.any([signal, reading.signal]));
+  await untilLost(agent.client, "dump", AbortSignal.any([signal, output.isClosed]));
   receiver.close();
   await receiver.settled();
 }

@@ -22,6 +22,8 @@ mirrord becomes the program: exit code, signals and terminal are the program's o
     MIRRORD_PROGRESS_MODE: "How the start is shown: standard, dumb (plain lines), json, off",
     MIRRORD_LOG: "File that mirrord's own processes write their log to; none without it",
   },
+  showsProgress: true,
+  runsProgram: true,
   async run(input) {
     const loaded = await loadConfig(input);
     const [program, ...args] = input.rest;

@@ -19,13 +19,14 @@ the target's volumes are mounted is asked of the cluster, if there is one to ask
   ],
   examples: [
     "mirrord explain /etc/hosts",
-    "mirrord explain --config-file mirrord.json --json /var/lib/app/state",
+    "mirrord explain --config-file mirrord.json -o json /var/lib/app/state",
     "mirrord explain db.shop.svc:5432",
     "mirrord explain --env JAVA_HOME",
   ],
   flags: [
     { flag: "--env", value: "NAME", doc: "Explain this variable" },
-    { flag: "--json", doc: "Answer with one JSON object" },
+    { flag: "--output", short: "-o", value: "FORMAT", doc: "text or json", default: "text" },
+    { flag: "--json", doc: "The same as --output json" },
     CONFIG_FILE_OPTION,
     ...EXEC_OPTIONS,
   ],
@@ -39,10 +40,14 @@ the target's volumes are mounted is asked of the cluster, if there is one to ask
         exitCode: 2,
       });
     }
+    const format = valueOf(input, "--output") ?? (isGiven(input, "--json") ? "json" : "text");
+    if (format !== "text" && format !== "json") {
+      throw new UserError("USAGE", `Cannot print as "${format}"`, { hint: "one of: text, json", exitCode: 2 });
+    }
     const loaded = await loadConfig(input);
     const { explain } = await import("./explanations.ts");
     const { text, json } = await explain(loaded, variable === undefined ? { subject: subject! } : { variable });
-    printLine(isGiven(input, "--json") ? JSON.stringify(json, undefined, 2) : text);
+    printLine(format === "json" ? JSON.stringify(json, undefined, 2) : text);
     return 0;
   },
 };

@@ -21,9 +21,9 @@ import {
   sendControl,
   type Start,
 } from "./control.ts";
-import { textOf } from "./environment.ts";
 import { startLocalAgent } from "./local_agent.ts";
-import { openLog } from "./log.ts";
+import { type Log, openLog } from "./log.ts";
+import { loggingIn } from "./logging.ts";
 import { formatError } from "./report.ts";
 import { userEnvironment } from "./self.ts";
 import { VERSION } from "./version.ts";
@@ -31,14 +31,12 @@ import { VERSION } from "./version.ts";
 /** For the API server to delete what is left of a lost agent. */
 const REMOVE_MS = 5000;
 
-type Logger = (line: string) => void;
-
 /** Resolves with the exit code. Whatever happens, the session's directory is gone then. */
 export async function serveAsIntproxy(directory: string): Promise<number> {
   const controller = new AbortController();
   for (const name of ["SIGINT", "SIGHUP"] as const) Deno.addSignalListener(name, () => {});
   Deno.addSignalListener("SIGTERM", () => controller.abort());
-  using log = openLog(textOf(userEnvironment(), "MIRRORD_LOG"), "intproxy");
+  await using log = openLog(loggingIn(userEnvironment()), "intproxy");
   try {
     using _hold = await holdSession(directory);
     using control = await Deno.connect({ transport: "unix", path: `${directory}/${CONTROL_SOCKET}` });
@@ -51,7 +49,7 @@ export async function serveAsIntproxy(directory: string): Promise<number> {
   }
 }
 
-async function followAndServe(directory: string, control: Deno.Conn, log: Logger, controller: AbortController) {
+async function followAndServe(directory: string, control: Deno.Conn, log: Log, controller: AbortController) {
   const messages = controlMessages<FromCli>(control);
   const first = await messages.next();
   if (first.done || first.value.type !== "start") return 0;
@@ -85,10 +83,11 @@ async function serve(
   directory: string,
   start: Start,
   control: Deno.Conn,
-  log: Logger,
+  log: Log,
   signal: AbortSignal,
 ): Promise<void> {
   const reaching = reachAgent(start.agent, log, signal);
+  await log.settled();
   // Read while the agent starts.
   const [layer, reached] = await Promise.allSettled([import("../layer/mod.ts"), reaching]);
   if (reached.status === "rejected") throw reached.reason;
@@ -105,13 +104,16 @@ async function serve(
     network: start.network,
     incoming: start.incoming,
     rootPid: start.rootPid,
+    isRootWaiting: start.isRootWaiting,
     log,
+    ...(log.isOn("debug") ? { trace: log.at, isTracing: log.isOn("trace") } : {}),
     signal,
   }).catch(async (error: unknown) => {
     throw await agent.refusal() ?? error;
   });
   const { target: { hostname, environ }, warnings } = session;
   await sendControl(control, { type: "ready", hostname, environ: environ.toBase64(), warnings });
+  session.attended.then(() => sendControl(control, { type: "attended" })).catch(() => {}); // the CLI may be gone
   if (await session.finished === "agent lost") await agent.cleanUp();
 }
 
@@ -124,7 +126,7 @@ interface ReachedAgent extends AsyncDisposable {
   cleanUp(): Promise<void>;
 }
 
-async function reachAgent(source: AgentSource, log: Logger, signal: AbortSignal): Promise<ReachedAgent> {
+async function reachAgent(source: AgentSource, log: Log, signal: AbortSignal): Promise<ReachedAgent> {
   if (source.kind === "process") {
     return { ...startLocalAgent(source.pid, log), secret: new Uint8Array(32), cleanUp: () => Promise.resolve() };
   }
@@ -142,7 +144,7 @@ async function reachAgent(source: AgentSource, log: Logger, signal: AbortSignal)
 /** A pod that somebody deletes is made anew by its Job's controller, and would wait for a client that has gone. */
 async function removeJob(
   { address: { server, namespace }, job }: Extract<AgentSource, { kind: "port-forward" }>,
-  log: Logger,
+  log: Log,
 ): Promise<void> {
   if (job === undefined) return;
   const { KINDS, KubeClient } = await import("../kube/client.ts");

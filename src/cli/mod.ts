@@ -5,22 +5,27 @@
 import { UserError } from "../base/errors.ts";
 import { nearest } from "../base/nearest.ts";
 import { AGENT_COMMAND } from "./agent.ts";
-import { parseArguments } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import { parseAnywhere, parseArguments } from "./arguments.ts";
+import { type Command, wantsObjects } from "./command.ts";
 import { completeCommand, COMPLETIONS_COMMAND } from "./completions.ts";
 import { DIAGNOSE_COMMAND } from "./diagnose.ts";
+import { CONSOLE_COMMAND } from "./console.ts";
 import { DUMP_COMMAND } from "./dump.ts";
 import { EXEC_COMMAND } from "./exec.ts";
 import { EXPLAIN_COMMAND } from "./explain.ts";
+import { EXT_COMMAND } from "./ext.ts";
+import { EXTRACT_COMMAND } from "./extract.ts";
 import { FIX_COMMAND } from "./fix.ts";
 import { formatCommands, formatOptions, formatVariables } from "./help.ts";
 import { INTPROXY_COMMAND } from "./intproxy.ts";
 import { LS_COMMAND } from "./ls.ts";
+import { refuseOther } from "./other_commands.ts";
 import { PORT_FORWARD_COMMAND } from "./port_forward.ts";
 import { report } from "./report.ts";
 import { printLine } from "./terminal.ts";
 import { VERIFY_CONFIG_COMMAND } from "./verify_config.ts";
 import { VERSION } from "./version.ts";
+import { VERSION_COMMAND } from "./version_command.ts";
 
 export const COMMANDS: readonly Command[] = [
   EXEC_COMMAND,
@@ -29,9 +34,13 @@ export const COMMANDS: readonly Command[] = [
   EXPLAIN_COMMAND,
   PORT_FORWARD_COMMAND,
   DUMP_COMMAND,
+  CONSOLE_COMMAND,
+  EXTRACT_COMMAND,
+  EXT_COMMAND,
   COMPLETIONS_COMMAND,
   DIAGNOSE_COMMAND,
   FIX_COMMAND,
+  VERSION_COMMAND,
   AGENT_COMMAND,
   INTPROXY_COMMAND,
   completeCommand(() => COMMANDS),
@@ -42,6 +51,7 @@ const HELP_FLAG = { flag: "--help", short: "-h", doc: "Print help, of a command 
 
 /** Runs what the arguments say; resolves with the exit code. Never throws. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
+  let format: "text" | "json" = "text";
   try {
     const { flags, rest, isHelpWanted } = parseArguments(args, [VERSION_FLAG]);
     if (flags.length > 0) {
@@ -53,14 +63,16 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
       printLine(helpFor(rest.find((it) => it !== "help")));
       return isHelpWanted || name !== undefined ? 0 : 2;
     }
-    return await runCommand(findCommand(name), words);
+    const command = findCommand(name);
+    if (wantsObjects(command, words)) format = "json";
+    return await runCommand(command, words);
   } catch (error) {
-    return report(error);
+    return report(error, format);
   }
 }
 
 async function runCommand(command: Command, words: readonly string[]): Promise<number> {
-  const parsed = parseArguments(words, command.flags);
+  const parsed = command.runsProgram ? parseArguments(words, command.flags) : parseAnywhere(words, command.flags);
   if (parsed.isHelpWanted) {
     printLine(formatCommandHelp(command));
     return 0;
@@ -71,6 +83,7 @@ async function runCommand(command: Command, words: readonly string[]): Promise<n
 function findCommand(name: string): Command {
   const found = COMMANDS.find((it) => it.name === name);
   if (found) return found;
+  refuseOther(name);
   const near = nearest(name, COMMANDS.filter((it) => !it.isHidden).map((it) => it.name));
   throw new UserError("USAGE", `Cannot understand "${name}": no such command`, {
     hint: near ? `did you mean "mirrord ${near}"?` : "`mirrord --help` lists the commands",

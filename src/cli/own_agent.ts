@@ -23,14 +23,10 @@ export async function untilSignal(run: (signal: AbortSignal) => Promise<void>): 
   // Ctrl-C ends it in the background of a script too, where it is ignored; nohup's hang-up does not.
   const ignored = startingLimits().ignoredSignals & HANG_UP;
   using signals = new StartSignals(ignored);
-  const onHangUp = () => {};
-  if (ignored) Deno.addSignalListener("SIGHUP", onHangUp); // without a listener it would end us
   try {
     await run(signals.signal);
   } catch (error) {
     if (signals.exitCode === undefined) throw error;
-  } finally {
-    if (ignored) Deno.removeSignalListener("SIGHUP", onHangUp);
   }
   return signals.exitCode ?? 0;
 }

@@ -42,6 +42,7 @@ TCP only. Lasts until Ctrl-C, and leaves nothing behind.`,
     ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
     CONFIG_FILE_OPTION,
   ],
+  showsProgress: true,
   async run(input) {
     const forwards = {
       local: parseForwards(textsOf(input, "--local")),

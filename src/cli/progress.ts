@@ -7,7 +7,7 @@
  * report.ts. Nothing is coloured, so NO_COLOR changes nothing.
  */
 import { UserError } from "../base/errors.ts";
-import { complain, isTerminal } from "./terminal.ts";
+import { complain, isTerminal, printLine } from "./terminal.ts";
 
 export interface Progress extends Disposable {
   /** A line of the summary, or a remark. */
@@ -47,7 +47,7 @@ export function startProgress(mode: string | undefined, title: string): Progress
     });
   }
   if (known === "off") return new Silent();
-  if (known === "json") return new JsonLines(title);
+  if (known === "json") return new JsonLines(title, complain);
   return known === "standard" && mayMove() ? new Spinner(title) : new PlainLines();
 }
 
@@ -103,11 +103,19 @@ class PlainLines implements Progress {
   [Symbol.dispose](): void {}
 }
 
+/** For editors, which read standard output. */
+export function startJsonProgress(title: string): Progress {
+  return new JsonLines(title, (line) => printLine(line.trimEnd()));
+}
+
 class JsonLines implements Progress {
   readonly #title: string;
+  readonly #print: (line: string) => void;
+  #isFinished = false;
 
-  constructor(title: string) {
+  constructor(title: string, print: (line: string) => void) {
     this.#title = title;
+    this.#print = print;
     this.#put({ type: "NewTask", name: title });
   }
 
@@ -127,7 +135,8 @@ class JsonLines implements Progress {
       this.#put({ type: "FinishedTask", name: text, success: true, message: step.done });
       return value;
     } catch (error) {
-      this.#put({ type: "FinishedTask", name: text, success: false, message: String(error) });
+      const message = error instanceof Error ? error.message : String(error);
+      this.#put({ type: "FinishedTask", name: text, success: false, message });
       throw error;
     }
   }
@@ -137,13 +146,18 @@ class JsonLines implements Progress {
   }
 
   finish(text: string): void {
+    this.#isFinished = true;
     this.#put({ type: "FinishedTask", name: this.#title, success: true, message: text });
   }
 
-  [Symbol.dispose](): void {}
+  /** Why it came to nothing, the error tells. */
+  [Symbol.dispose](): void {
+    if (!this.#isFinished) this.#put({ type: "FinishedTask", name: this.#title, success: false, message: null });
+    this.#isFinished = true;
+  }
 
   #put(message: Record<string, unknown>): void {
-    complain(`${JSON.stringify(message)}\n`);
+    this.#print(`${JSON.stringify(message)}\n`);
   }
 }
 

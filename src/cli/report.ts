@@ -1,14 +1,45 @@
-/** Prints what went wrong and says which exit code that is. A sentence for a person, or our own bug with its stack. */
+/**
+ * Prints what went wrong and says which exit code that is: a sentence for a person, an object for a program, our own bug with
+ * its stack.
+ */
 import { UserError } from "../base/errors.ts";
 import { complain } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 const BUG_EXIT_CODE = 125;
 
-/** Prints `error` and returns the exit code of the process. */
-export function report(error: unknown): number {
-  complain(formatError(error));
-  return error instanceof UserError ? error.exitCode : BUG_EXIT_CODE;
+/** Prints `error` to standard error and returns the exit code of the process. */
+export function report(error: unknown, format: "text" | "json" = "text"): number {
+  const told = errorObject(error);
+  complain(format === "json" ? `${JSON.stringify({ type: "Error", ...told })}\n` : formatError(error));
+  return told.exit_code;
+}
+
+/** docs/json.md has it; `severity`, `message`, `causes` and `help` are what plugins of the reference tool's read. */
+export interface ErrorObject {
+  readonly severity: "error";
+  /** As in docs/errors.md. */
+  readonly code: string;
+  readonly message: string;
+  readonly help: string | null;
+  readonly causes: readonly string[];
+  readonly exit_code: number;
+}
+
+export function errorObject(error: unknown): ErrorObject {
+  if (error instanceof UserError) {
+    const { code, message, hint, exitCode } = error;
+    return { severity: "error", code, message, help: hint ?? null, causes: causesOf(error), exit_code: exitCode };
+  }
+  const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined };
+  return {
+    severity: "error",
+    code: "BUG",
+    message: `Cannot go on: this is a bug in mirrord ${VERSION}: ${message}`,
+    help: "report it, with what you typed",
+    causes: stack === undefined ? [] : [stack],
+    exit_code: BUG_EXIT_CODE,
+  };
 }
 
 export function formatError(error: unknown): string {

@@ -10,7 +10,7 @@
  * A failure or a signal at any step undoes the steps before it, last first; `undo` in start() is the list of
  * who undoes what.
  */
-import { joinNul, utf8 } from "../base/bytes.ts";
+import { fromUtf8, joinNul, utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
 import { FS_MODES } from "../config/options.ts";
 import { pathMappingTable } from "../config/path_mapping.ts";
@@ -27,9 +27,10 @@ import type { LoadedConfig } from "./configuration.ts";
 import { composeEnvironment, type Environment, formatEnvironment, parseEnvironment, textOf } from "./environment.ts";
 import { adviseOnProbes } from "./probes.ts";
 import { findProgram, type Program } from "./program.ts";
+import { loggingOf } from "./logging.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { startingLimits, userArguments, userEnvironment } from "./self.ts";
-import { startSession } from "./session.ts";
+import { type Session, startSession } from "./session.ts";
 import { StartSignals } from "./start_signals.ts";
 import shim from "../../native/out/shim.so" with { type: "bytes" };
 
@@ -40,9 +41,7 @@ export async function runProgram(said: LoadedConfig, name: string, args: readonl
   const environment = userEnvironment();
   refuseNested(environment);
   const program = findProgram(name, textOf(environment, "PATH"));
-  const fileVariables = config.env.file === undefined
-    ? new Map<string, Uint8Array>()
-    : (await import("./env_file.ts")).readEnvFile(config.env.file);
+  const fileVariables = await variablesOfFile(config);
   const limits = startingLimits();
   using signals = new StartSignals(limits.ignoredSignals);
   using progress = startProgress(textOf(environment, "MIRRORD_PROGRESS_MODE"), "mirrord exec");
@@ -66,6 +65,11 @@ export async function runProgram(said: LoadedConfig, name: string, args: readonl
   throw new Error("start() neither threw nor became the program");
 }
 
+/** Of the file that `feature.env.env_file` names. */
+export async function variablesOfFile({ env }: Config): Promise<Environment> {
+  return env.file === undefined ? new Map() : (await import("./env_file.ts")).readEnvFile(env.file);
+}
+
 interface Run {
   readonly config: Config;
   readonly program: Program;
@@ -82,13 +86,40 @@ interface Run {
 }
 
 async function start(run: Run): Promise<void> {
-  const { config, program, args, environment, limits, progress, signal } = run;
+  const { program, args, limits, progress, signal } = run;
   await using undo = new AsyncDisposableStack();
+  const { directory, session, shimPath, target } = await beginRun(run, undo);
+  const variables = await variablesFor(run, target, shimPath, directory);
+  signal.throwIfAborted();
+  await session.go();
+  await run.letSignalsThrough();
+  signal.throwIfAborted();
+  progress.finish("ready to launch process");
+  throw notBecome(program, [...program.words.map(utf8), ...args], variables, limits);
+}
+
+export interface BegunRun {
+  readonly directory: string;
+  readonly session: Session;
+  readonly shimPath: string;
+  /** The target's variables. */
+  readonly target: Environment;
+}
+
+/** Steps 2 to 4, for whatever is to be the program; `undo` takes all of it back. */
+export async function beginRun(
+  run: Pick<Run, "config" | "environment" | "progress" | "signal"> & { readonly program: Program | undefined },
+  undo: AsyncDisposableStack,
+): Promise<BegunRun> {
+  const { config, program, environment, progress, signal } = run;
   const build = await buildId();
   const directory = await makeSessionDirectory();
   undo.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
   undo.use(await holdSession(directory));
-  const session = undo.use(startSession(directory, environment));
+  const run8 = directory.slice(-8);
+  const logging = loggingOf(config.internalProxy, environment, fromUtf8(workingDirectory()), run8);
+  if (logging.path !== undefined) progress.info(`log: ${logging.path}`);
+  const session = undo.use(startSession(directory, environment, logging));
   const shimPath = await unpackShim(shim, build);
   const agent = await reachableAgent(config, progress, undo, signal);
   const target = await progress.step("reaching the agent", async (step) => {
@@ -99,22 +130,17 @@ async function start(run: Run): Promise<void> {
     for (const warning of advice.warnings) progress.warning(warning);
     const incoming = { ...advice.incoming, who: whoRuns(environment) };
     const rules = { settings, pathMapping, network, incoming };
-    const message = { type: "start", agent: agent.source, build, rootPid: Deno.pid, ...rules } as const;
+    const root = { rootPid: Deno.pid, isRootWaiting: program === undefined };
+    const message = { type: "start", agent: agent.source, build, ...root, ...rules } as const;
     return await agent.explained(session.connect(message, signal));
   });
   for (const warning of target.warnings) progress.warning(warning);
-  const variables = await variablesFor(run, parseEnvironment(target.environ), shimPath, directory);
-  signal.throwIfAborted();
-  await session.go();
-  await run.letSignalsThrough();
-  signal.throwIfAborted();
-  progress.finish("ready to launch process");
-  throw notBecome(program, [...program.words.map(utf8), ...args], variables, limits);
+  return { directory, session, shimPath, target: parseEnvironment(target.environ) };
 }
 
 /** The program's variables; or, when every process is to take the target's itself, the user's own and a file of the others. */
-async function variablesFor(
-  { config, environment, fileVariables }: Run,
+export async function variablesFor(
+  { config, environment, fileVariables }: Pick<Run, "config" | "environment" | "fileVariables">,
   target: Environment,
   shimPath: string,
   directory: string,
@@ -152,7 +178,7 @@ function notBecome(
 }
 
 /** One run inside another would send the agent's own traffic through itself. */
-function refuseNested(environment: Environment): void {
+export function refuseNested(environment: Environment): void {
   if (!environment.has("MIRRORD_SESSION_DIR")) return;
   throw new UserError("NESTED_RUN", "Cannot run: this shell is already inside a run of mirrord", {
     hint: "start the program without `mirrord exec`, it already runs in the target's context",
@@ -182,7 +208,7 @@ export async function reachableAgent(
 }
 
 /** In a network of one's own there is nobody to take traffic from: it would go round in circles. */
-function withoutOwnTraffic(config: Config): Config {
+export function withoutOwnTraffic(config: Config): Config {
   const { target, incoming } = config;
   if (target.kind !== "process" || networkOf(String(target.pid)) !== networkOf("self")) return config;
   return { ...config, incoming: { ...incoming, mode: "off" } };

@@ -2,9 +2,9 @@
  * The CLI's side of a session: starts the intproxy early, hands it the agent once there is one, and lets go of it when
  * the program starts.
  */
-import { concatBytes, utf8 } from "../base/bytes.ts";
+import { utf8 } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
-import { spawnDetached, workingDirectory } from "../sys/process.ts";
+import { spawnDetached } from "../sys/process.ts";
 import { listenUnnamed } from "../layer/session_directory.ts";
 import {
   CONTROL_SOCKET,
@@ -14,7 +14,8 @@ import {
   sendControl,
   type Start,
 } from "./control.ts";
-import { type Environment, formatEnvironment, textOf } from "./environment.ts";
+import { type Environment, formatEnvironment } from "./environment.ts";
+import { type Logging, loggingVariables } from "./logging.ts";
 import { ownCommand } from "./self.ts";
 
 /** How often to look whether the intproxy still lives, while it has not come to the control socket. */
@@ -32,13 +33,18 @@ export interface Session extends AsyncDisposable {
   connect(start: Start, signal: AbortSignal): Promise<TargetFacts>;
   /** The program is about to start: from now on the intproxy stays until the program's processes are gone. */
   go(): Promise<void>;
+  /**
+   * Resolves when the intproxy has gone: the run is over, or its agent was lost. `onAttended` is called when a first process of
+   * the run is there. To be called once, behind `go`.
+   */
+  over(onAttended: () => void): Promise<void>;
 }
 
 /** Starts the intproxy in the session's directory. */
-export function startSession(directory: string, environment: Environment): Session {
+export function startSession(directory: string, environment: Environment, logging: Logging): Session {
   const listener = listenUnnamed(directory, CONTROL_SOCKET, 0o600);
   const argv = ownCommand(["intproxy"]).map(utf8);
-  const told = new Map([...withAbsoluteLog(environment), [DIRECTORY_VARIABLE, utf8(directory)]]);
+  const told = new Map([...environment, ...loggingVariables(logging), [DIRECTORY_VARIABLE, utf8(directory)]]);
   const pid = spawnDetached(argv, formatEnvironment(told));
   if (pid < 0) {
     listener.close();
@@ -47,13 +53,6 @@ export function startSession(directory: string, environment: Environment): Sessi
     });
   }
   return new StartedSession(listener, pid);
-}
-
-/** The intproxy runs at "/": what the user meant from here has to be said from there. */
-function withAbsoluteLog(environment: Environment): Environment {
-  const log = textOf(environment, "MIRRORD_LOG");
-  if (!log || log.startsWith("/")) return environment;
-  return new Map([...environment, ["MIRRORD_LOG", concatBytes([workingDirectory(), utf8(`/${log}`)])]]);
 }
 
 class StartedSession implements Session {
@@ -77,6 +76,7 @@ class StartedSession implements Session {
         const { hostname, environ, warnings } = message;
         return { hostname, environ: Uint8Array.fromBase64(environ), warnings };
       }
+      if (message.type === "attended") continue;
       const { code, hint, exitCode } = message;
       throw new UserError(code, message.message, { exitCode, ...hint === undefined ? {} : { hint } });
     }
@@ -86,6 +86,10 @@ class StartedSession implements Session {
 
   async go(): Promise<void> {
     await sendControl(this.#conn!, { type: "go" });
+  }
+
+  async over(onAttended: () => void): Promise<void> {
+    for await (const { type } of messagesOf(this.#conn!)) if (type === "attended") onAttended();
   }
 
   /** The end of the stream tells the intproxy; `stop` does where it has been told to go. */

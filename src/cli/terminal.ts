@@ -35,16 +35,12 @@ export function isTerminal(): boolean {
  * whole and in their order; when nobody reads any more they are thrown away.
  */
 export class OutputQueue {
-  /** Resolves when nobody reads any more. */
-  readonly closed: Promise<void>;
-  readonly #onClosed: () => void;
+  readonly #closed = new AbortController();
   #last: Promise<void> = Promise.resolve();
-  #isClosed = false;
 
-  constructor() {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.closed = promise;
-    this.#onClosed = resolve;
+  /** Aborts when nobody reads any more. */
+  get isClosed(): AbortSignal {
+    return this.#closed.signal;
   }
 
   /** Resolves when it was taken. */
@@ -59,10 +55,9 @@ export class OutputQueue {
 
   async #write(bytes: Uint8Array): Promise<void> {
     try {
-      for (let at = 0; at < bytes.length && !this.#isClosed;) at += await Deno.stdout.write(bytes.subarray(at));
+      for (let at = 0; at < bytes.length && !this.isClosed.aborted;) at += await Deno.stdout.write(bytes.subarray(at));
     } catch {
-      this.#isClosed = true;
-      this.#onClosed();
+      this.#closed.abort();
     }
   }
 }

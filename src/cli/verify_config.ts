@@ -1,11 +1,24 @@
 /** `mirrord verify-config`: is a configuration file right? Answers with one object of JSON, for editors and scripts. */
 import { UserError } from "../base/errors.ts";
 import type { Target } from "../config/target.ts";
-import { type Command, isGiven } from "./command.ts";
+import { type Command, isGiven, valueOf } from "./command.ts";
 import { printLine } from "./terminal.ts";
 
 /** Kinds of targets that a run can have. */
-const TARGET_TYPES = ["targetless", "pod", "deployment"];
+const TARGET_TYPES = [
+  ...[
+    "targetless",
+    "pod",
+    "deployment",
+    "rollout",
+    "statefulset",
+    "daemonset",
+    "replicaset",
+    "job",
+    "cronjob",
+    "service",
+  ],
+];
 
 export const VERIFY_CONFIG_COMMAND: Command = {
   name: "verify-config",
@@ -14,9 +27,10 @@ export const VERIFY_CONFIG_COMMAND: Command = {
 
 {"type": "Success", "config": …, "warnings": […], "compatible_target_types": […]} with exit code 0, or
 {"type": "Fail", "errors": […]} with exit code 1. What MIRRORD_* variables say wins over the file, as in a run.`,
-  usage: ["mirrord verify-config [--resolved] PATH"],
-  examples: ["mirrord verify-config .mirrord/mirrord.json"],
+  usage: ["mirrord verify-config [--resolved] [-o json|text] PATH"],
+  examples: ["mirrord verify-config .mirrord/mirrord.json", "mirrord verify-config -o text mirrord.yaml"],
   flags: [
+    { flag: "--output", short: "-o", value: "FORMAT", doc: "json or text", default: "json" },
     { flag: "--resolved", doc: "Print the whole configuration as well, defaults filled in: resolved_config" },
     { flag: "--ide", doc: "For editors: the target may be missing, as it may be anyway" },
   ],
@@ -32,8 +46,12 @@ export const VERIFY_CONFIG_COMMAND: Command = {
         },
       );
     }
+    const format = valueOf(input, "--output") ?? "json";
+    if (format !== "json" && format !== "text") {
+      throw new UserError("USAGE", `Cannot print as "${format}"`, { hint: "one of: json, text", exitCode: 2 });
+    }
     const answer = await verify(path, isGiven(input, "--resolved"));
-    printLine(JSON.stringify(answer, undefined, 2));
+    printLine(format === "json" ? JSON.stringify(answer, undefined, 2) : formatAnswer(path, answer));
     return answer.type === "Success" ? 0 : 1;
   },
 };
@@ -73,6 +91,13 @@ async function verify(path: string, isResolved: boolean): Promise<Success | { ty
     type: "Fail",
     errors: errors.map((it) => it.hint === undefined ? it.message : `${it.message} (${it.hint})`),
   };
+}
+
+function formatAnswer(path: string, answer: Success | { type: "Fail"; errors: string[] }): string {
+  if (answer.type === "Fail") return [`${path} is not right:`, ...answer.errors.map((it) => `  ${it}`)].join("\n");
+  const { warnings, resolved_config } = answer;
+  const resolved = resolved_config === undefined ? [] : [JSON.stringify(resolved_config, undefined, 2)];
+  return [`${path} is right`, ...warnings.map((it) => `  warning: ${it}`), ...resolved].join("\n");
 }
 
 /** As the reference tool's editors read it: `{ "pod": "web", "container": "app" }`, "targetless". */

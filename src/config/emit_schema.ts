@@ -31,6 +31,7 @@ const KINDS: Readonly<Partial<Record<ValueKind, Schema>>> = {
   pattern: STRING,
   httpFilters: { type: "array", items: { type: "object", additionalProperties: STRING } },
   ports: { type: "array", items: PORT },
+  logLevel: STRING,
   portPairs: { type: "array", items: { type: "array", items: PORT, minItems: 2, maxItems: 2 } },
 };
 

@@ -10,6 +10,7 @@ import { KUBE_FILE_OPTIONS, KUBE_OPTIONS } from "./kube_options.ts";
 import { AGENT_FILE_OPTIONS, AGENT_OPTIONS, type AgentKey } from "./agent_options.ts";
 import { INCOMING_FILE_OPTIONS, type IncomingKey } from "./incoming_options.ts";
 import { NETWORK_FILE_OPTIONS, type NetworkKey } from "./network_options.ts";
+import { PROXY_FILE_OPTIONS, type ProxyKey } from "./proxy_options.ts";
 
 /** How the text of a value is read. */
 export type ValueKind =
@@ -30,7 +31,8 @@ export type ValueKind =
   | "pattern"
   | "httpFilters"
   | "ports"
-  | "portPairs";
+  | "portPairs"
+  | "logLevel";
 
 export interface KeyDecl {
   /** Where it stands in the configuration file; two options may speak of one key. */
@@ -45,6 +47,7 @@ export interface KeyDecl {
     | "Agent"
     | "What is the target's"
     | "Kubernetes"
+    | "Logs"
     | "Accepted, without effect";
 }
 
@@ -86,6 +89,7 @@ export type ConfigKey =
   | "feature.network.outgoing.udp"
   | NetworkKey
   | IncomingKey
+  | ProxyKey
   | "feature.network.incoming.mode"
   | "key"
   | "skip_processes"
@@ -361,6 +365,7 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
   },
   ...NETWORK_FILE_OPTIONS,
   ...INCOMING_FILE_OPTIONS,
+  ...PROXY_FILE_OPTIONS,
   {
     key: "feature.hostname",
     kind: "boolean",

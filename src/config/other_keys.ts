@@ -51,13 +51,8 @@ const FEATURES = [
 
 /** How the reference tool's own parts work; here they work otherwise, or are not needed. */
 const INTERNALS = [
-  harmless("internal_proxy.start_idle_timeout"),
-  harmless("internal_proxy.idle_timeout"),
   harmless("internal_proxy.socket_timeout"),
   harmless("internal_proxy.ping_interval"),
-  harmless("internal_proxy.log_level"),
-  harmless("internal_proxy.log_destination"), // MIRRORD_LOG names a file
-  harmless("internal_proxy.json_log"),
   harmless("internal_proxy.process_logging_interval"),
   harmless("external_proxy"), // there is no container mode
   harmless("container"),

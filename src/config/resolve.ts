@@ -9,6 +9,7 @@ import type { AddressFilter } from "./address_filter.ts";
 import { whyNoPattern } from "./pattern.ts";
 import { formatIncoming, type IncomingConfig, incomingOf } from "./incoming.ts";
 import { type ConfigKey, type FsMode, keyDecls, optionRows, type ValueKind } from "./options.ts";
+import { formatProxy, type ProxyConfig, resolveProxy } from "./proxy_options.ts";
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
 import { type PathRules, pathRulesTable, unixSocketsTable, whyNoPathPattern } from "./path_rules.ts";
 import { formatTarget, parseTarget, type Target } from "./target.ts";
@@ -59,6 +60,7 @@ export interface Config {
   };
   /** What becomes of connections to the ports that the program listens on. */
   readonly incoming: IncomingConfig;
+  readonly internalProxy: ProxyConfig;
   /** Of the session; undefined: nobody named one. */
   readonly key: string | undefined;
   readonly skip: {
@@ -120,12 +122,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     isTargetDefault: targetText === undefined,
     targetNamespace: value("target.namespace", "text"),
     agent,
-    kube: {
-      kubeconfig: value("kubeconfig", "text"),
-      context: value("kube_context", "text"),
-      acceptInvalidCertificates: value("accept_invalid_certificates", "boolean"),
-      usesProxy: value("use_proxy", "boolean") ?? true,
-    },
+    kube: kubeOf(value),
     env: {
       include,
       exclude: exclude ?? [],
@@ -144,6 +141,7 @@ export function resolveConfig(said: readonly Said[]): Config {
     isUdpRemote: value("feature.network.outgoing.udp", "boolean") ?? true,
     network: networkOf(value, last),
     incoming: incomingOf(target, value, last),
+    internalProxy: resolveProxy(value),
     key: value("key", "text"),
     skip: {
       processes: value("skip_processes", "list") ?? [],
@@ -167,6 +165,15 @@ function checkPatterns(mapping: Values["map"], said: Said | undefined): void {
     const wrong = whyNoPattern(pattern);
     if (wrong !== undefined) throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
   }
+}
+
+function kubeOf(value: ReadSaid): Config["kube"] {
+  return {
+    kubeconfig: value("kubeconfig", "text"),
+    context: value("kube_context", "text"),
+    acceptInvalidCertificates: value("accept_invalid_certificates", "boolean"),
+    usesProxy: value("use_proxy", "boolean") ?? true,
+  };
 }
 
 type ReadSaid = <K extends ValueKind>(key: ConfigKey, kind: K) => Values[K] | undefined;
@@ -265,6 +272,7 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.network.dns.filter.local": rulesOf(config.network.dns, "local"),
     "feature.network.incoming.mode": config.incoming.mode,
     ...formatIncoming(config.incoming),
+    ...formatProxy(config.internalProxy),
     "key": config.key,
     "skip_processes": config.skip.processes,
     "skip_build_tools": config.skip.isSkippingBuildTools,

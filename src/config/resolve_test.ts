@@ -119,6 +119,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
       hostname: true,
       magic: { auto_mount: true },
     },
+    internal_proxy: { start_idle_timeout: 60, idle_timeout: 5, log_level: "info", json_log: false },
     skip_processes: [],
     skip_build_tools: true,
     skip_extra_build_tools: [],

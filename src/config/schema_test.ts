@@ -1,41 +1,16 @@
 /** The published schema and the reader of files agree, on a file that says every key of the reference tool's. */
 import assert from "node:assert/strict";
+import { problems, type Schema } from "../../tests/support/json_schema.ts";
 import { emitConfigSchema } from "./emit_schema.ts";
 import { saidByFile } from "./keys.ts";
 import { keyDecls } from "./options.ts";
 import { OTHER_KEYS } from "./other_keys.ts";
 import { resolveConfig } from "./resolve.ts";
 
-type Schema = Record<string, unknown>;
 const SCHEMA = JSON.parse(emitConfigSchema()) as Schema;
 const EVERYTHING = JSON.parse(
   await Deno.readTextFile(new URL("../../tests/support/every_key.json", import.meta.url)),
 ) as Record<string, unknown>;
-
-/** What of a schema is used here. */
-function problems(schema: Schema, value: unknown, at = "$"): string[] {
-  const found: string[] = [];
-  const type = value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
-  const types = [schema["type"] ?? []].flat() as string[];
-  const isInteger = type === "number" && Number.isInteger(value) && types.includes("integer");
-  if (types.length > 0 && !types.includes(type) && !isInteger) return [`${at} is ${type}, not ${types.join("|")}`];
-  if (Array.isArray(schema["enum"]) && !schema["enum"].includes(value)) {
-    found.push(`${at} is none of ${schema["enum"]}`);
-  }
-  if (Array.isArray(value) && schema["items"]) {
-    value.forEach((it, index) => found.push(...problems(schema["items"] as Schema, it, `${at}[${index}]`)));
-  }
-  if (type !== "object") return found;
-  const properties = (schema["properties"] ?? {}) as Record<string, Schema>;
-  for (const [name, inner] of Object.entries(value as Schema)) {
-    const own = Object.hasOwn(properties, name) ? properties[name]! : undefined;
-    const rest = schema["additionalProperties"];
-    if (own) found.push(...problems(own, inner, `${at}.${name}`));
-    else if (rest === false) found.push(`${at}.${name} is not known`);
-    else if (typeof rest === "object") found.push(...problems(rest as Schema, inner, `${at}.${name}`));
-  }
-  return found;
-}
 
 function keysOf(value: unknown, prefix = ""): string[] {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return [];

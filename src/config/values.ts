@@ -5,6 +5,7 @@ import { PULL_POLICIES, type PullPolicy } from "./agent_options.ts";
 import { type ConfigKey, FS_MODES, type FsMode, INCOMING_MODES, type IncomingMode, type ValueKind } from "./options.ts";
 import { type PortPair, readHttpFilters, readPortPairs, readPorts } from "./incoming.ts";
 import { whyNoPathPattern } from "./path_rules.ts";
+import { LOG_LEVELS, type LogLevel, parseLogLevel } from "./proxy_options.ts";
 
 /** One value somebody gave, and where they said it: as in messages. */
 export type Said =
@@ -30,6 +31,7 @@ export interface Values {
   httpFilters: readonly Readonly<Record<string, unknown>>[];
   ports: readonly number[];
   portPairs: readonly PortPair[];
+  logLevel: LogLevel;
 }
 
 /** Throws `UserError` when it cannot be read. */
@@ -75,6 +77,7 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   httpFilters: "an array of objects with one of header, path, method",
   ports: "an array of ports",
   portPairs: "an array of pairs of ports",
+  logLevel: `one of ${LOG_LEVELS.join(", ")}`,
 };
 
 const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
@@ -96,6 +99,7 @@ const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
   httpFilters: "none",
   ports: "none",
   portPairs: "none",
+  logLevel: "string",
 };
 
 function notAsText(kind: ValueKind): (text: string, said: Said) => never {
@@ -149,6 +153,7 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
   object: notAsText("object"),
   objects: notAsText("objects"),
   incomingMode: readIncomingMode,
+  logLevel: readLogLevel,
   pattern: (text, said) => READERS.text(text, said),
   httpFilters: notAsText("httpFilters"),
   ports: readPorts,
@@ -228,4 +233,10 @@ export function refuse(said: { readonly from: string }, reason: string, hint?: s
     hint: hint ?? ("text" in said ? "`mirrord exec --help` says what it takes" : "docs/config.md says what it takes"),
     exitCode: 2,
   });
+}
+
+function readLogLevel(text: string, said: Said): LogLevel {
+  const level = parseLogLevel(text);
+  if (level) return level;
+  throw refuse(said, `there is no level "${text}"`, `one of: ${LOG_LEVELS.join(", ")}`);
 }

@@ -8,34 +8,13 @@ import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { LAYER } from "../proto/layer.ts";
 import type { Settings } from "./intproxy/settings.ts";
 import { layerCodec } from "./intproxy/shim_connection.ts";
+import { type Rule, RULES } from "./rules.ts";
+
+export { type Rule, RULES } from "./rules.ts";
 
 /** As `enum outcome` of native/paths.h. */
 const OUTCOMES = ["local", "remote", "absent"] as const;
 export type Outcome = typeof OUTCOMES[number];
-
-/** As `enum rule` of native/paths.h, in its order; a test compares them. */
-export const RULES = [
-  "undecidable",
-  "mode-local",
-  "not-found-pattern",
-  "read-write-pattern",
-  "read-only-pattern",
-  "local-pattern",
-  "mount",
-  "user-credentials",
-  "target-identity",
-  "root",
-  "launch-directory",
-  "temporary-directory",
-  "system-directory",
-  "program",
-  "home-dotfile",
-  "code",
-  "mode-overrides",
-  "write",
-  "mode-remote",
-] as const;
-export type Rule = typeof RULES[number];
 
 export interface PathDecision {
   readonly outcome: Outcome;

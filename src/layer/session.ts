@@ -24,6 +24,7 @@ import { Files } from "./intproxy/files.ts";
 import { Incoming, type IncomingWishes } from "./intproxy/incoming.ts";
 import { Life } from "./intproxy/life.ts";
 import { Outgoing } from "./intproxy/outgoing.ts";
+import type { Trace } from "./intproxy/trace.ts";
 import { Server } from "./intproxy/server.ts";
 import { UnixSockets } from "./intproxy/unix_sockets.ts";
 import { Writing } from "./intproxy/writing.ts";
@@ -45,9 +46,13 @@ export interface IntproxyOptions {
   network?: NetworkRules;
   /** Off without it. */
   incoming?: IncomingWishes;
-  /** The process that is or becomes the program. */
+  /** The process that is or becomes the program; or, if it only waits, that keeps the run. */
   rootPid: number;
+  isRootWaiting?: boolean;
   log(line: string): void;
+  /** Is told what processes ask for; with `isTracing` of paths that the shim leaves to this machine, too. */
+  trace?: Trace;
+  isTracing?: boolean;
   signal: AbortSignal;
   /** For tests: how often the agent is asked for a sign of life, how long it may be silent; SIGTERM's grace; the clock. */
   times?: Pick<AgentClientOptions, "pingMs" | "silenceMs"> & { termGraceMs?: number; now?: () => number };
@@ -59,6 +64,8 @@ export interface Intproxy {
   readonly target: TargetFacts;
   /** What the agent wanted the user to know while it started. */
   readonly warnings: readonly string[];
+  /** Resolves when the shim has entered a first process; never, when none comes. */
+  readonly attended: Promise<void>;
   /** Resolves when everything is down. */
   readonly finished: Promise<Outcome>;
 }
@@ -115,7 +122,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const datagrams = new Datagrams(agent, (address, port) => destinations.isLocal("udp", address, port));
   undo.defer(() => datagrams.close());
   const parts = { agent, outgoing, unixSockets, datagrams, destinations, incoming, files, writing, life };
-  const server = new Server(directory, { ...parts, mapper, build, log });
+  const server = new Server(directory, { ...parts, mapper, build, log, trace: options.trace });
   undo.defer(() => server.close());
   await writeSettings(directory, {
     ...options.settings,
@@ -124,6 +131,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     datagramRelay: datagrams.relayAddress,
     asksDestinations: destinations.hasFilter,
     isIncomingRemote: incoming.isRemote,
+    isTracing: options.isTracing ?? false,
     build,
     hostname: target.hostname,
   });
@@ -132,7 +140,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   signal.removeEventListener("abort", onAbort);
   undo.move();
   const session = new Session(options, { ...parts, server });
-  return { target, warnings: agent.warnings, finished: session.run() };
+  return { target, warnings: agent.warnings, attended: life.attended, finished: session.run() };
 }
 
 interface Parts {
@@ -213,19 +221,20 @@ class Session {
     const reason = (await this.#parts.agent.lost).message;
     const sentence = `mirrord: the connection to the agent is lost (${reason}); ending the program\n`;
     // The first process may have left its work to others.
-    const isTold = [this.#options.rootPid, ...life.everybody()].some((pid) =>
-      writeToStderrOf(pid, utf8(sentence)) === 0
-    );
+    const { rootPid, isRootWaiting } = this.#options;
+    const first = isRootWaiting ? [] : [rootPid];
+    const programs = () => [...life.everybody()].filter((pid) => pid !== rootPid || !isRootWaiting);
+    const isTold = [...first, ...programs()].some((pid) => writeToStderrOf(pid, utf8(sentence)) === 0);
     if (!isTold) this.#options.log(`cannot tell the program: ${sentence.trim()}`);
     const patience = Promise.withResolvers<void>();
-    for (const pid of life.everybody()) end(pid, "SIGTERM");
+    for (const pid of programs()) end(pid, "SIGTERM");
     const timer = setTimeout(() => patience.resolve(), this.#options.times?.termGraceMs ?? TERM_GRACE_MS);
-    await Promise.race([life.over, patience.promise]);
+    if (!isRootWaiting || programs().length > 0) await Promise.race([life.over, patience.promise]);
     clearTimeout(timer);
     // Again and again: a process that dies last may have started another meanwhile.
     for (let round = 0; round < KILL_ROUNDS; round++) {
-      const left = life.everybody();
-      if (left.size === 0) return;
+      const left = programs();
+      if (left.length === 0) return;
       for (const pid of left) end(pid, "SIGKILL");
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }

@@ -67,6 +67,8 @@ export const LAYER = {
       unixSockets: "bytes",
       streamRelay: "bytes",
       packetRelay: "bytes",
+      /** Somebody wants to read of the paths that are left to this machine: each is a Note. */
+      isTracing: "bool",
     },
   },
   Hello: {

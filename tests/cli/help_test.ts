@@ -17,6 +17,10 @@ for (
     { args: ["fix", "--help"], golden: "fix_help.txt" },
     { args: ["port-forward", "--help"], golden: "port_forward_help.txt" },
     { args: ["dump", "--help"], golden: "dump_help.txt" },
+    { args: ["console", "--help"], golden: "console_help.txt" },
+    { args: ["ext", "--help"], golden: "ext_help.txt" },
+    { args: ["extract", "--help"], golden: "extract_help.txt" },
+    { args: ["version", "--help"], golden: "version_help.txt" },
     { args: ["explain", "--help"], golden: "explain_help.txt" },
     { args: ["verify-config", "--help"], golden: "verify_config_help.txt" },
   ]

@@ -292,6 +292,7 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     datagramRelay: 0,
     asksDestinations: false,
     isIncomingRemote: false,
+    isTracing: false,
     ...changes,
   };
 }

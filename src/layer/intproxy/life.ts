@@ -18,7 +18,10 @@ const MOST_LOOK_MS = 150;
 export class Life {
   /** Resolves when no process of the run is left. */
   readonly over: Promise<void>;
+  /** Resolves when the shim has entered a first process. */
+  readonly attended: Promise<void>;
   readonly #onOver: () => void;
+  readonly #onAttended: () => void;
   readonly #processes = new RunProcesses();
   /** "NAME=value" that every process of the run has in its environment. */
   readonly #mark: Uint8Array;
@@ -31,6 +34,9 @@ export class Life {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.over = promise;
     this.#onOver = resolve;
+    const attended = Promise.withResolvers<void>();
+    this.attended = attended.promise;
+    this.#onAttended = attended.resolve;
     this.#mark = mark;
     this.#processes.add(rootPid);
     this.#lookSoon(LEAST_LOOK_MS);
@@ -39,6 +45,7 @@ export class Life {
   connectionOpened(hello: Hello): void {
     if (!hello.isLifeline) return;
     this.#lifelines++;
+    this.#onAttended();
     // In a pid namespace of its own a process calls itself by a number that is another's here.
     if (hasVariable(hello.pid, this.#mark)) this.#processes.add(hello.pid);
   }

@@ -18,6 +18,7 @@ import { onNameRequest } from "./names.ts";
 import { listenUnnamed } from "../session_directory.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { UnixSockets } from "./unix_sockets.ts";
+import { isLocalNote, type Trace, traceRequest } from "./trace.ts";
 import { copyOfFrame, type Hello, ShimConnection } from "./shim_connection.ts";
 import type { Writing } from "./writing.ts";
 
@@ -34,6 +35,8 @@ export interface ServerParts {
   readonly mapper: PathMapper;
   readonly build: string;
   log(line: string): void;
+  /** Is told of each request, if anybody wants to know. */
+  readonly trace: Trace | undefined;
 }
 
 export class Server {
@@ -110,7 +113,8 @@ export class Server {
 
   /** What was written before is at the target before anything is asked about files there. */
   #inOrder(frame: LayerFrame, shim: ShimConnection): void {
-    const { writing, log } = this.#parts;
+    const { writing, log, trace } = this.#parts;
+    if (trace) traceRequest(trace, frame, shim.pid);
     const mustWait = OPENS.has(frame.type)
       ? writing.hasUnsentAppended
       : !UNORDERED.has(frame.type) && writing.hasUnsent;
@@ -170,7 +174,8 @@ export class Server {
         return shim.send({ type: "PathReply", errno: path ? 0 : ERRNO.ENOENT, path: path ?? NOTHING }, frame.id);
       }
       case "Note":
-        return log(`process ${shim.pid}: ${frame.text}`);
+        if (!isLocalNote(frame.text)) log(`process ${shim.pid}: ${frame.text}`);
+        return;
       default:
         return this.#onNetworkRequest(frame, shim);
     }

@@ -19,6 +19,7 @@ export type UserSettings = Omit<
   | "isIncomingRemote"
   | "streamRelay"
   | "packetRelay"
+  | "isTracing"
 >;
 
 /** In a directory that only the run knows. */
