@@ -136,7 +136,11 @@ export async function candidates(commands: readonly Command[], words: readonly s
   if (current.startsWith("-")) return starting([...command.flags, GLOBAL[0]!].map(flagLine), current);
   if (name === "exec") return [":commands"];
   if (name === "fix") return starting(["kubeconfig"], current);
-  return name === "verify-config" || name === "explain" ? [":files"] : name === "completions" ? SHELLS(current) : [];
+  return ["verify-config", "explain", "extract"].includes(name)
+    ? [":files"]
+    : name === "completions"
+    ? SHELLS(current)
+    : [];
 }
 
 const SHELLS = (current: string) => starting(Object.keys(SCRIPTS), current);
@@ -168,6 +172,9 @@ async function valuesOf(flag: HelpFlag, current: string, before: readonly string
   if (flag.value === "BOOL") return starting(["true", "false"], current);
   const { FS_MODES } = await import("../config/options.ts");
   if (flag.flag === "--fs-mode") return starting(FS_MODES, current);
+  if (flag.value === "LEVEL" && flag.flag === "--level") {
+    return starting((await import("../config/proxy_options.ts")).LOG_LEVELS.slice(1), current);
+  }
   if (flag.flag === "--output") return starting(await outputsOf(before), current);
   const { contexts, namespaces, targets } = await import("./complete_live.ts");
   if (flag.flag === "--context") return starting(await contexts(before), current);

@@ -10,7 +10,7 @@ async function names(...words: string[]): Promise<string[]> {
 
 Deno.test("candidates() are commands first, without the hidden ones", async () => {
   assert.deepEqual(await names(""), SHOWN.map((it) => it.name));
-  assert.deepEqual(await names("ex"), ["exec", "explain"]);
+  assert.deepEqual(await names("ex"), ["exec", "explain", "extract"]);
   assert.deepEqual(await names("--v"), ["--version"]);
 });
 
@@ -21,6 +21,10 @@ Deno.test("candidates() behind a command are its options, and what they take", a
   assert.deepEqual(await names("exec", "--fs-mode=r"), ["--fs-mode=read"]);
   assert.deepEqual(await names("exec", "-c=t"), []);
   assert.deepEqual(await names("ls", "--output", "w"), ["wide"]);
+  assert.deepEqual(await names("dump", "-o", ""), ["text", "json"]);
+  assert.deepEqual(await names("console", "--level", "t"), ["trace"]);
+  assert.deepEqual(await names("extract", "/"), [":files"]);
+  assert.deepEqual(await names("port-forward", "--re"), ["--reverse"]);
   assert.deepEqual(await names("exec", "--env-file", "x"), [":files"]);
   assert.deepEqual(await names("exec", "-f", ""), [":files"]);
   assert.ok((await names("exec", "-")).includes("--help"));

@@ -83,7 +83,7 @@ test("MIRRORD_LOG names a file, from where the command was typed, in which the r
     await exec(["-t", target, "true"], { cwd, env: { MIRRORD_LOG: "run.log" } });
     await eventually(async () => (await Deno.readTextFile(`${cwd}/run.log`)).includes("going down"));
     const text = await Deno.readTextFile(`${cwd}/run.log`);
-    assert.match(text, /^\d{4}-\S+Z intproxy\[\d+\] agent: .* Ready on stdin and stdout for process \d+$/m);
+    assert.match(text, /^\d{4}-\S+Z info intproxy\[\d+\] agent: .* Ready on stdin and stdout for process \d+$/m);
     assert.equal(Deno.statSync(`${cwd}/run.log`).mode! & 0o777, 0o600);
   } finally {
     await Deno.remove(cwd, { recursive: true });
