@@ -21,7 +21,19 @@ interface Counts {
 
 /** Resolves with the exit code. */
 async function test(args: readonly string[]): Promise<number> {
-  await prepare([...TO_BUILD, "ip", "unshare", "mount", "curl", "script", "tmux", "procps", "services", "python"]);
+  await prepare([
+    ...TO_BUILD,
+    "ip",
+    "unshare",
+    "mount",
+    "curl",
+    "script",
+    "tmux",
+    "iptables",
+    "procps",
+    "services",
+    "python",
+  ]);
   say(`built ${await build()}`);
   const paths = args.some((it) => !it.startsWith("-")) ? [] : PLACES;
   return await runTests([...args, ...paths]);

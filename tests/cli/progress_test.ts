@@ -67,7 +67,10 @@ test("no traffic is taken from a target in the network that the program is in", 
 
 test("on a terminal there is a spinner, and it leaves a clean line", async (target) => {
   const typed = `${MIRRORD} exec -t ${target} echo done`;
-  const options = { args: ["-qec", typed, "/dev/null"], env: { MIRRORD_PROGRESS_MODE: "standard" } } as const;
+  const options = {
+    args: ["-qec", typed, "/dev/null"],
+    env: { MIRRORD_PROGRESS_MODE: "standard", TERM: "xterm" },
+  } as const;
   const { stdout } = await new Deno.Command("script", { ...options, args: [...options.args], stdin: "null" }).output();
   const text = new TextDecoder().decode(stdout);
   assert.match(text, /[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] mirrord exec/);

@@ -1,5 +1,6 @@
 /** At a real terminal: what is drawn, what keys do, and how the terminal is left. */
 import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
 import { startApiServer } from "../support/api_server.ts";
 import { MIRRORD, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { startSandbox, whyNoSandbox } from "../support/sandbox.ts";
@@ -171,9 +172,12 @@ testUnless(SANDBOX_REASON, "the program has the terminal: Ctrl-Z and fg, Ctrl-C,
   });
   await test.step("in the background it goes on, and fg brings it back", async () => {
     await terminal.line(`${run} sh -c 'read -r word; echo "got $word"' &`);
-    await terminal.untilShows(/Stopped|ready to launch process/);
-    await terminal.key("Enter");
-    await terminal.untilShows(/Stopped/); // it reads from the terminal
+    await terminal.untilShows(/ready to launch process/);
+    // It reads from the terminal; the shell tells that it was stopped when it is about to ask again.
+    await eventually(async () => {
+      await terminal.key("Enter");
+      return /Stopped/.test(await terminal.screen());
+    });
     await terminal.line("fg");
     await terminal.line("this");
     await terminal.untilShows(/got this/);

@@ -251,8 +251,11 @@ public class Big {
 }`;
 
 async function hasProgram(name: string): Promise<boolean> {
-  return await new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" }).output()
-    .then(() => true, () => false);
+  try {
+    return (await new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" }).output()).success;
+  } catch {
+    return false;
+  }
 }
 
 for (
