@@ -137,6 +137,19 @@ static bool put_path(char *into, size_t room, const char *directory, size_t leng
 	return true;
 }
 
+/* The user wants no program here to act in a target, as before a script that deletes: it must not run at all. */
+static void obey_refusal(void)
+{
+	static const char name[] = "MIRRORD_DONT_LOAD=";
+	static const char sentence[] = "mirrord: MIRRORD_DONT_LOAD is set: this program does not run in a target\n";
+	for (char **entry = environ; entry && *entry; entry++) {
+		if (strncmp(*entry, name, sizeof name - 1) != 0 || !(*entry)[sizeof name - 1])
+			continue;
+		kernel(SYS_write, 2, sentence, sizeof sentence - 1);
+		kernel(SYS_exit_group, 125);
+	}
+}
+
 static bool find_session(void)
 {
 	static const char name[] = "MIRRORD_SESSION_DIR=";
@@ -189,6 +202,7 @@ static void start(void)
 		return;
 	int saved = errno;
 	if (find_session()) {
+		obey_refusal();
 		struct wire_bytes path = shim.settings.shim;
 		put_path(shim.path, sizeof shim.path, path.at, path.length, "");
 		shim.has_session = true;

@@ -6,8 +6,14 @@ import type { Program } from "./program.ts";
 import type { Progress } from "./progress.ts";
 
 export function announce(progress: Progress, loaded: LoadedConfig, program: Program, args: readonly string[]): void {
-  const { config } = loaded;
   progress.info(`Running binary "${program.path}" with arguments: ${JSON.stringify(args)}.`);
+  announceContext(progress, loaded);
+  if (program.obstacle !== undefined) progress.warning(program.obstacle);
+}
+
+/** Whatever is to be run. */
+export function announceContext(progress: Progress, loaded: LoadedConfig): void {
+  const { config } = loaded;
   progress.info(describeTarget(loaded));
   progress.info(`env: ${describeEnvironment(config)}`);
   progress.info(`fs: ${FS_LINES[config.fsMode]}`);
@@ -16,7 +22,6 @@ export function announce(progress: Progress, loaded: LoadedConfig, program: Prog
   progress.info(`outgoing: ${protocols ? `forwarding is enabled on ${protocols}` : "connections are made locally"}`);
   progress.info(`dns: DNS will be resolved ${config.isDnsRemote ? "remotely" : "locally"}`);
   for (const warning of loaded.warnings) progress.warning(warning);
-  if (program.obstacle !== undefined) progress.warning(program.obstacle);
 }
 
 const INCOMING_LINES: Record<Config["incoming"]["mode"], string> = {

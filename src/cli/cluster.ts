@@ -3,7 +3,7 @@ import { toHex } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
 import type { Config } from "../config/resolve.ts";
 import { formatTarget, type Target } from "../config/target.ts";
-import { type AgentOptions, attachAgent, type ClusterAgent, createAgent } from "../kube/agent_pod.ts";
+import { type AgentOptions, attachAgent, type ClusterAgent, createAgent, isLogWanted } from "../kube/agent_pod.ts";
 import type { AgentSpec } from "../kube/agent_manifest.ts";
 import { agentImage } from "../kube/image.ts";
 import type { KubeClient } from "../kube/client.ts";
@@ -82,7 +82,7 @@ async function agentFor(
   };
   const isKept = spec.keepAliveSeconds > 0;
   const agent = isKept ? await keptAgent(wanted, progress, undo) : await newAgent(wanted, progress, undo);
-  const job = isKept ? undefined : agent.jobName;
+  const job = isKept || isLogWanted(spec) ? undefined : agent.jobName;
   return {
     source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret), job },
     mounts: target?.mounts ?? [],

@@ -36,6 +36,8 @@ export interface Start {
   readonly rootPid: number;
   /** It does not become the program: it waits for what others start. */
   readonly isRootWaiting: boolean;
+  /** What programs are told the host's name is, where the user has said so. */
+  readonly hostname: string | undefined;
   readonly settings: RunSettings;
   readonly pathMapping: PathMapping;
   readonly network: Config["network"];

@@ -13,6 +13,7 @@ import { UserError } from "../base/errors.ts";
 import type { Config } from "../config/resolve.ts";
 import { SESSION_VARIABLE } from "../layer/inject.ts";
 import { processesWithVariable } from "../layer/intproxy/processes.ts";
+import { announceContext } from "./announce.ts";
 import type { LoadedConfig } from "./configuration.ts";
 import { type Environment, parseEnvironment, unsetBy } from "./environment.ts";
 import { untilSignal } from "./own_agent.ts";
@@ -32,7 +33,7 @@ export async function prepareForEditor(said: LoadedConfig): Promise<number> {
   const code = await untilSignal(async (signal) => {
     using progress = startJsonProgress(TITLE);
     refuseNested(environment);
-    for (const warning of said.warnings) progress.warning(warning);
+    announceContext(progress, { ...said, config });
     await using undo = new AsyncDisposableStack();
     const run = await beginRun({ config, program: undefined, environment, progress, signal }, undo);
     const execution = await executionOf(config, run, environment, progress);

@@ -105,6 +105,7 @@ async function serve(
     incoming: start.incoming,
     rootPid: start.rootPid,
     isRootWaiting: start.isRootWaiting,
+    ...(start.hostname === undefined ? {} : { hostname: start.hostname }),
     log,
     ...(log.isOn("debug") ? { trace: log.at, isTracing: log.isOn("trace") } : {}),
     signal,

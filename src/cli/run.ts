@@ -130,7 +130,8 @@ export async function beginRun(
     for (const warning of advice.warnings) progress.warning(warning);
     const incoming = { ...advice.incoming, who: whoRuns(environment) };
     const rules = { settings, pathMapping, network, incoming };
-    const root = { rootPid: Deno.pid, isRootWaiting: program === undefined };
+    const hostname = textOf(environment, "MIRRORD_OVERRIDE_HOSTNAME") || undefined;
+    const root = { rootPid: Deno.pid, isRootWaiting: program === undefined, hostname };
     const message = { type: "start", agent: agent.source, build, ...root, ...rules } as const;
     return await agent.explained(session.connect(message, signal));
   });
@@ -179,6 +180,12 @@ function notBecome(
 
 /** One run inside another would send the agent's own traffic through itself. */
 export function refuseNested(environment: Environment): void {
+  if (textOf(environment, "MIRRORD_DONT_LOAD")) {
+    throw new UserError("RUN_FORBIDDEN", "Cannot run: MIRRORD_DONT_LOAD is set, so nothing is to be run in a target", {
+      hint: "unset MIRRORD_DONT_LOAD, if that is what you want",
+      exitCode: 2,
+    });
+  }
   if (!environment.has("MIRRORD_SESSION_DIR")) return;
   throw new UserError("NESTED_RUN", "Cannot run: this shell is already inside a run of mirrord", {
     hint: "start the program without `mirrord exec`, it already runs in the target's context",

@@ -29,6 +29,22 @@ tells what it means for a path, an address or a variable. Editors check it while
 \`\`\`
 `;
 
+const OTHER_VARIABLES = `## Other environment variables
+
+| Variable | Means |
+| --- | --- |
+| MIRRORD_PROGRESS_MODE | How the start is shown: standard, dumb (or simple), json (json.md), off |
+| MIRRORD_LOG | A file for the log of mirrord's own processes; or a level of it (off, error, warn, info, debug, trace, or a list as \`mirrord=debug,warn\`), the file being \`internal_proxy.log_destination\` |
+| MIRRORD_CONSOLE_ADDR | HOST:PORT of a \`mirrord console\` that prints the logs of runs |
+| MIRRORD_DONT_LOAD | When set, no program runs in a target: \`mirrord exec\` refuses, and what is started inside of a run with it ends at once with 125. For scripts that delete |
+| MIRRORD_OVERRIDE_HOSTNAME | What programs are told the host's name is |
+| MIRRORD_IGNORE_DEBUGGER_PORTS | Ports, or ranges of them, that are this machine's: those of debuggers that are not found by themselves |
+| MIRRORD_BRANCH_NAME | The branch that templates speak of, whatever the repository says |
+| MIRRORD_LS_RICH_OUTPUT, MIRRORD_LS_TARGET_TYPES | For plugins of editors: json.md, \`mirrord ls --help\` |
+| MIRRORD_FILE_OPS, MIRRORD_FILE_RO_OPS | Older forms of MIRRORD_FILE_MODE: \`true\` is write, and read |
+| MIRRORD_IDE_NAME, MIRRORD_PROGRESS_SUPPORT_IDE, MIRRORD_EXT_PRINT_CONFIG, MIRRORD_DETECT_DEBUGGER_PORT, MIRRORD_LAYER_LOG_PATH, MIRRORD_FORCE_LOG, MIRRORD_NODEADLOCK, MIRRORD_LAYER_TRACE_ONLY | Of the reference tool's; they say nothing here: what they ask for happens anyway, or there is no such part |
+`;
+
 const SHORT_FORMS = `## Short forms
 
 | Written | Means |
@@ -97,7 +113,7 @@ export function emitConfigDoc(): string {
     return `## ${group}\n\n| Key | Value | Flag | Variable | Default | What it is for |\n` +
       `| --- | --- | --- | --- | --- | --- |\n${rows.join("\n")}\n`;
   });
-  return [HEAD, ...tables, SHORT_FORMS, ...otherKeys()].join("\n");
+  return [HEAD, ...tables, OTHER_VARIABLES, SHORT_FORMS, ...otherKeys()].join("\n");
 }
 
 function otherKeys(): string[] {

@@ -25,6 +25,7 @@ export const NETWORK_FILE_OPTIONS: readonly KeyDecl[] = [
   {
     key: "feature.network.outgoing.ignore_localhost",
     kind: "boolean",
+    env: "MIRRORD_OUTGOING_IGNORE_LOCALHOST",
     doc: "Whether 127.0.0.0/8 and ::1 are this machine's, not the target's",
     default: "false",
     group: "What is the target's",

@@ -39,8 +39,9 @@ export interface ClusterAgent {
   /** Of the pod. */
   readonly container: string;
   /**
-   * Deletes the Job; the agent also leaves by itself, and its Job then goes after `ttlSeconds`. Nobody can take an
-   * ephemeral container away: it leaves when nobody comes.
+   * Deletes the Job; the agent also leaves by itself, and its Job then goes after `ttlSeconds`: who has asked for more than
+   * the least of them wants to read its log, and nothing is deleted. Nobody can take an ephemeral container away: it leaves
+   * when nobody comes.
    */
   remove(): Promise<void>;
   /**
@@ -103,6 +104,14 @@ export async function attachAgent(
   };
 }
 
+/** Jobs that stay for longer when they have ended are not deleted. */
+const LEAST_TTL_SECONDS = 1;
+
+/** Does somebody want to read the log of an agent that has ended? */
+export function isLogWanted({ ttlSeconds }: { readonly ttlSeconds: number }): boolean {
+  return ttlSeconds > LEAST_TTL_SECONDS;
+}
+
 /** The Job was refused: there is nothing to remove. */
 class NeverMade extends Error {}
 
@@ -128,14 +137,16 @@ async function createOnce(options: AgentOptions): Promise<ClusterAgent> {
       secret,
       jobName: names.job,
       container: names.container,
-      remove,
+      remove: isLogWanted(options.spec) ? () => Promise.resolve() : remove,
       explained: (work) => explained(work, options, names, pod),
     };
   } catch (error) {
     // The first failure is the one to tell; the agent also leaves by itself. A server that is not there is not asked
     // again, nor one that has refused to make it.
     if (error instanceof NeverMade) throw error.cause;
-    if (!(error instanceof UserError) || !NO_SERVER_CODES.has(error.code)) await remove().catch(() => {});
+    const code = error instanceof UserError ? error.code : undefined;
+    const isRead = code === "AGENT_CRASHED" && isLogWanted(options.spec);
+    if (!isRead && !(code && NO_SERVER_CODES.has(code))) await remove().catch(() => {});
     throw error;
   }
 }

@@ -49,6 +49,8 @@ export interface IntproxyOptions {
   /** The process that is or becomes the program; or, if it only waits, that keeps the run. */
   rootPid: number;
   isRootWaiting?: boolean;
+  /** What programs are told the host's name is; the target's without it. */
+  hostname?: string;
   log(line: string): void;
   /** Is told what processes ask for; with `isTracing` of paths that the shim leaves to this machine, too. */
   trace?: Trace;
@@ -88,6 +90,8 @@ const TERM_GRACE_MS = 2000;
 const UNSENT_MS = 10_000;
 const UNHEARD_MS = 250;
 const LOOK_MS = 20;
+/** Different sentences of the agent that one run is told. */
+const MOST_TOLD = 20;
 /** What SIGKILL has not ended by then waits for a device or a file server: it ends when it can. */
 const KILL_ROUNDS = 50;
 
@@ -133,14 +137,26 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     isIncomingRemote: incoming.isRemote,
     isTracing: options.isTracing ?? false,
     build,
-    hostname: target.hostname,
+    hostname: options.hostname ?? target.hostname,
   });
   signal.throwIfAborted();
 
   signal.removeEventListener("abort", onAbort);
   undo.move();
+  agent.onWarning = tellOnce(options.rootPid, life, options.isRootWaiting ?? false);
   const session = new Session(options, { ...parts, server });
   return { target, warnings: agent.warnings, attended: life.attended, finished: session.run() };
+}
+
+/** Tells the programs what the agent warns of while they run, each sentence once. */
+function tellOnce(rootPid: number, life: Life, isRootWaiting: boolean): (text: string) => void {
+  const told = new Set<string>();
+  return (text) => {
+    if (told.has(text) || told.size >= MOST_TOLD) return;
+    told.add(text);
+    const pids = isRootWaiting ? [...life.everybody()].filter((it) => it !== rootPid) : [rootPid, ...life.everybody()];
+    pids.some((pid) => writeToStderrOf(pid, utf8(`mirrord: ${text}\n`)) === 0);
+  };
 }
 
 interface Parts {

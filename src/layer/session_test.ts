@@ -71,17 +71,23 @@ Deno.test("an agent that says nothing is an error after a while", async () => {
   );
 });
 
-Deno.test("what the agent warns of is in the log and told to who started the run", async () => {
-  const warn = (frame: AgentFrame): AgentMessage | undefined =>
-    frame.type === "Open" ? { type: "Warning", text: "careful" } : undefined;
-  await using run = await Run.start({ answer: warn });
-  await using shim = await run.shim();
-  const asked = shim.ask(open, "OpenReply").catch(() => {});
-  while (run.intproxy.warnings.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-  assert.deepEqual(run.intproxy.warnings, ["careful"]);
-  assert.ok(run.log.includes("agent: careful"));
-  run.abort();
-  await asked;
+Deno.test("an agent of another version that understands us is warned of", async () => {
+  const answer = (frame: AgentFrame): AgentMessage | undefined =>
+    frame.type === "Hello" ? { type: "HelloReply", protocol: AGENT_PROTOCOL, version: "0.0.1", error: "" } : undefined;
+  await using run = await Run.start({ answer });
+  assert.equal(run.intproxy.warnings.length, 1);
+  assert.match(run.intproxy.warnings[0]!, /^the agent is mirrord 0.0.1, this is test: .*--agent-image/);
+});
+
+Deno.test("what the agent warns of is in the log, and the program is told, each sentence once", async () => {
+  const program = (directory: string) => new Program(directory, "read line", "piped");
+  await using run = await Run.start({ program });
+  for (const text of ["careful", "careful", "slow"]) run.agent.link.send({ type: "Warning", id: 0, text });
+  while (!run.log.includes("agent: slow")) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.deepEqual(run.log.filter((it) => it === "agent: careful").length, 2);
+  await run.program.leave();
+  assert.equal(await run.program.stderr(), "mirrord: careful\nmirrord: slow\n");
+  assert.deepEqual(run.intproxy.warnings, []);
 });
 
 Deno.test("a loopback port is local while a process of the run listens on it, else the target's", async () => {

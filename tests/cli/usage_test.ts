@@ -65,6 +65,7 @@ const MISUSES: readonly { args: string[]; says: RegExp; env?: Record<string, str
   { args: ["extract"], says: /Cannot extract: it needs one path/ },
   { args: ["extract", "a", "b"], says: /Cannot extract: it needs one path/ },
   { args: ["version", "now"], says: /Cannot print the version as "now"/ },
+  { args: ["exec", "true"], env: { MIRRORD_DONT_LOAD: "1" }, says: /Cannot run: MIRRORD_DONT_LOAD is set/ },
   { args: ["intproxy"], says: /it is started by `mirrord exec` alone/ },
   { args: ["agent"], says: /exactly one of --pid, --container-id, --neighbour, --targetless/ },
   { args: ["agent", "--pid", "1", "--targetless", "--stdio"], says: /exactly one of --pid/ },

@@ -43,6 +43,14 @@ for (const symbol of ["system", "popen"]) {
   });
 }
 
+Deno.test("a program with MIRRORD_DONT_LOAD in its environment ends before its first instruction", async () => {
+  const script = "echo begun; MIRRORD_DONT_LOAD=1 cat /data/file; echo $?; MIRRORD_DONT_LOAD= cat /data/file";
+  await using app = await startUnderShim("/bin/sh", ["-c", script], { answer: answerFrom(TREE) });
+  const { stdout, stderr } = await app.end();
+  assert.equal(stdout, "begun\n125\nbytes of file");
+  assert.equal(stderr, "mirrord: MIRRORD_DONT_LOAD is set: this program does not run in a target\n");
+});
+
 Deno.test("a shell script's children follow through shebang, pipes and env -i", async () => {
   const directory = await Deno.makeTempDir({ prefix: "mirrord-local-" });
   try {

@@ -13,7 +13,7 @@ export type Answering = (frame: AgentFrame) => AgentMessage | "silence" | undefi
 const WELCOME = (frame: AgentFrame): AgentMessage | undefined => {
   switch (frame.type) {
     case "Hello":
-      return { type: "HelloReply", protocol: AGENT_PROTOCOL, version: "scripted", error: "" };
+      return { type: "HelloReply", protocol: AGENT_PROTOCOL, version: frame.version, error: "" };
     case "GetTarget":
       return { type: "Target", errno: 0, hostname: "target-host", environ: new TextEncoder().encode("A=1\0") };
     case "Ping":

@@ -131,7 +131,10 @@ export class AgentClient {
   /** Hello and GetTarget in one round trip. Throws `UserError` when the agent refuses, or is not there. */
   async shakeHands(version: string, secret: Uint8Array): Promise<TargetFacts> {
     const answered = Promise.all([
-      this.ask({ type: "Hello", protocol: AGENT_PROTOCOL, version, secret }, (reply) => reply && checkWelcome(reply)),
+      this.ask({ type: "Hello", protocol: AGENT_PROTOCOL, version, secret }, (reply) => {
+        if (reply && reply.version !== version) this.warnings.push(otherVersion(reply.version, version));
+        return reply && checkWelcome(reply);
+      }),
       this.ask({ type: "GetTarget" }, (reply) => reply && { ...reply, environ: reply.environ.slice() }),
     ]);
     const silence = Promise.withResolvers<never>();
@@ -300,6 +303,11 @@ const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set([
 
 const PING_MS = 10_000;
 const SILENCE_MS = 30_000;
+
+function otherVersion(theirs: string, ours: string): string {
+  return `the agent is mirrord ${theirs}, this is ${ours}: they understand each other, but an agent's image of this ` +
+    "version is better (--agent-image; `mirrord version` names it)";
+}
 
 function checkWelcome(reply: MessageNamed<typeof AGENT, "HelloReply">): UserError | true {
   if (reply.protocol !== AGENT_PROTOCOL) {
