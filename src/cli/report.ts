@@ -45,13 +45,23 @@ export function errorObject(error: unknown): ErrorObject {
 export function formatError(error: unknown): string {
   if (error instanceof UserError) {
     const code = `(code ${error.code})`;
-    const cause = causesOf(error).map((it) => `caused by: ${it}\n`).join("");
-    if (error.hint === undefined) return `error: ${error.message}   ${code}\n${cause}`;
-    return `error: ${error.message}\n${cause} hint: ${error.hint}   ${code}\n`;
+    const message = visible(error.message);
+    const cause = causesOf(error).map((it) => `caused by: ${visible(it)}\n`).join("");
+    if (error.hint === undefined) return `error: ${message}   ${code}\n${cause}`;
+    return `error: ${message}\n${cause} hint: ${visible(error.hint)}   ${code}\n`;
   }
   const stack = error instanceof Error ? error.stack ?? error.message : String(error);
   return `error: Cannot go on: this is a bug in mirrord ${VERSION}\n${stack}\n` +
     " hint: report it, with the lines above and what you typed   (code BUG)\n";
+}
+
+/** In what somebody typed, or a server said, there may be what a terminal obeys. Lines stay: our own stacks have them. */
+function visible(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, (it) => {
+    const number = it.charCodeAt(0).toString(16);
+    return number.length > 2 ? `\\u${number}` : `\\x${number.padStart(2, "0")}`;
+  });
 }
 
 /** The messages below a `UserError`, unless its own already says them. */

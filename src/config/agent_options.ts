@@ -42,7 +42,7 @@ export const AGENT_OPTIONS: readonly OptionDecl[] = [
     short: "-a",
     env: "MIRRORD_AGENT_NAMESPACE",
     key: "agent.namespace",
-    kind: "text",
+    kind: "namespace",
     value: "NAMESPACE",
     doc: "Namespace in which the agent is made",
     default: "the target's",
@@ -241,7 +241,7 @@ export type ReadValue = <K extends ValueKind>(key: AgentKey, kind: K) => Values[
 export function resolveAgent(value: ReadValue): AgentConfig {
   const image = value("agent.image", "image") ?? {};
   return {
-    namespace: value("agent.namespace", "text"),
+    namespace: value("agent.namespace", "namespace"),
     image: {
       name: image.name,
       registry: image.registry ?? value("agent.image.registry", "text"),

@@ -120,7 +120,7 @@ function textOf(path: string, bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw invalid(path, "it is not UTF-8");
+    throw invalid(path, "it is not UTF-8", "save it anew as UTF-8: most editors can");
   }
 }
 
@@ -171,7 +171,7 @@ function uncapital(text: string): string {
 
 function invalid(path: string, because: string, hint?: string): UserError {
   return new UserError("CONFIG_FILE_INVALID", `Cannot use the configuration file "${nameOf(path)}": ${because}`, {
-    ...(hint === undefined ? {} : { hint }),
+    hint: hint ?? "`mirrord verify-config FILE` checks it as a run does; docs/config.md says what it may hold",
     exitCode: 2,
   });
 }

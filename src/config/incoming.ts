@@ -8,7 +8,7 @@ import { compileTable } from "./regex/dfa.ts";
 import { RegexError } from "./regex/parse.ts";
 import { compileRegex } from "./regex/program.ts";
 import type { Target } from "./target.ts";
-import { isObject, refuse, type Said, type Values } from "./values.ts";
+import { isObject, refuse, REGEX_ALLOWED, type Said, type Values } from "./values.ts";
 
 const PREFIX = "feature.network.incoming";
 
@@ -117,7 +117,7 @@ function tableOf(source: string, said: Said): string {
     return compileTable([[compileRegex(source, { isCaseIgnored: true })]]).toBase64();
   } catch (error) {
     if (!(error instanceof RegexError)) throw error;
-    throw refuse(said, `"${source}" is no regular expression: ${error.message}`);
+    throw refuse(said, `"${source}" is no regular expression: ${error.message}`, REGEX_ALLOWED);
   }
 }
 

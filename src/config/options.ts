@@ -15,6 +15,7 @@ import { PROXY_FILE_OPTIONS, type ProxyKey } from "./proxy_options.ts";
 /** How the text of a value is read. */
 export type ValueKind =
   | "text"
+  | "namespace"
   | "boolean"
   | "seconds"
   | "list"
@@ -130,7 +131,7 @@ export const EXEC_OPTIONS: readonly OptionDecl[] = [
     short: "-n",
     env: "MIRRORD_TARGET_NAMESPACE",
     key: "target.namespace",
-    kind: "text",
+    kind: "namespace",
     value: "NAMESPACE",
     doc: "Namespace of the target",
     default: "the kubeconfig's",

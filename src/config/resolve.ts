@@ -13,7 +13,7 @@ import { formatProxy, type ProxyConfig, resolveProxy } from "./proxy_options.ts"
 import { type PathMapping, pathMappingTable } from "./path_mapping.ts";
 import { type PathRules, pathRulesTable, unixSocketsTable, whyNoPathPattern } from "./path_rules.ts";
 import { formatTarget, parseTarget, type Target } from "./target.ts";
-import { readValue, refuse, type Said, type Values } from "./values.ts";
+import { readValue, refuse, REGEX_ALLOWED, type Said, type Values } from "./values.ts";
 
 export interface Config {
   readonly target: Target;
@@ -120,7 +120,7 @@ export function resolveConfig(said: readonly Said[]): Config {
   return deepFreeze({
     target,
     isTargetDefault: targetText === undefined,
-    targetNamespace: value("target.namespace", "text"),
+    targetNamespace: value("target.namespace", "namespace"),
     agent,
     kube: kubeOf(value),
     env: {
@@ -163,7 +163,7 @@ function requirePod(target: Target, said: Said): void {
 function checkPatterns(mapping: Values["map"], said: Said | undefined): void {
   for (const pattern of Object.keys(mapping)) {
     const wrong = whyNoPattern(pattern);
-    if (wrong !== undefined) throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
+    if (wrong !== undefined) throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`, REGEX_ALLOWED);
   }
 }
 
@@ -228,7 +228,7 @@ function unixSocketsOf(value: ReadSaid): readonly string[] {
 function checkMapping(mapping: PathMapping, said: Said | undefined): void {
   for (const [pattern] of mapping) {
     const wrong = whyNoPathPattern(pattern);
-    if (wrong !== undefined) throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`);
+    if (wrong !== undefined) throw refuse(said!, `"${pattern}" is no regular expression: ${wrong}`, REGEX_ALLOWED);
   }
   pathMappingTable(mapping);
 }

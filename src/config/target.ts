@@ -56,12 +56,12 @@ export function parseTarget(text: string): Target {
   if (word === "label") return parseLabel(text);
   const kind = kindOf(word.toLowerCase());
   if (!kind) throw refuse(text, noSuchKind(word));
-  if (name === undefined || !NAME.test(name)) throw refuse(text, `"${name ?? ""}" is not a name`);
+  if (name === undefined || !NAME.test(name)) throw refuse(text, `${JSON.stringify(name ?? "")} is not a name`);
   if (marker === undefined) return { kind, name, container: undefined };
   if (marker !== "container" || container === undefined || more.length > 0) {
     throw refuse(text, 'only "/container/NAME" may follow the name');
   }
-  if (!NAME.test(container)) throw refuse(text, `"${container}" is not a name of a container`);
+  if (!NAME.test(container)) throw refuse(text, `${JSON.stringify(container)} is not a name of a container`);
   return { kind, name, container };
 }
 
@@ -82,7 +82,7 @@ function parseLabel(text: string): Target {
   }
   if (selector.split("=").length !== pairs.length + 1) throw refuse(text, `"${selector}" has a "=" too many`);
   if (container !== undefined && !NAME.test(container)) {
-    throw refuse(text, `"${container}" is not a name of a container`);
+    throw refuse(text, `${JSON.stringify(container)} is not a name of a container`);
   }
   return { kind: "label", name: pairs.map((it) => it.join("=")).join(","), container };
 }

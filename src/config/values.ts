@@ -14,6 +14,7 @@ export type Said =
 
 export interface Values {
   text: string;
+  namespace: string;
   boolean: boolean;
   seconds: number;
   list: readonly string[];
@@ -34,8 +35,18 @@ export interface Values {
   logLevel: LogLevel;
 }
 
-/** Throws `UserError` when it cannot be read. */
+/** Throws `UserError`, which says what is allowed, when it cannot be read. */
 export function readValue<K extends ValueKind>(said: Said, kind: K): Values[K] {
+  try {
+    return read(said, kind);
+  } catch (error) {
+    if (!(error instanceof UserError) || error.hint !== undefined) throw error;
+    const allowed = "text" in said ? ALLOWED_TEXT[kind] ?? ALLOWED[kind] : ALLOWED[kind];
+    throw new UserError(error.code, error.message, { hint: `allowed: ${allowed}`, exitCode: error.exitCode });
+  }
+}
+
+function read<K extends ValueKind>(said: Said, kind: K): Values[K] {
   if ("text" in said) return READERS[kind](said.text.trim(), said) as Values[K];
   const { value } = said;
   if (kind === "ports") return readPorts(value, said) as Values[K];
@@ -57,9 +68,13 @@ export function readValue<K extends ValueKind>(said: Said, kind: K): Values[K] {
   return READERS[kind](String(value), said) as Values[K];
 }
 
+/** Of an expression that cannot be read. */
+export const REGEX_ALLOWED = "allowed: the syntax of Rust's regex crate, without look-around and back-references";
+
 /** What a file may say, for messages and docs/config.md. */
 export const ALLOWED: Readonly<Record<ValueKind, string>> = {
-  text: "a string",
+  text: "a string with something in it",
+  namespace: "a name of lower-case letters, digits and -, at most 63 of them",
   boolean: "true or false",
   seconds: "a whole number from 0 to 86400",
   list: 'an array of strings, or one string with ";" between them',
@@ -80,8 +95,19 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   logLevel: `one of ${LOG_LEVELS.join(", ")}`,
 };
 
+/** What a flag or a variable may say, where that is something else. */
+const ALLOWED_TEXT: { readonly [K in ValueKind]?: string } = {
+  boolean: "true, false, 1 or 0",
+  list: 'names with ";" between them',
+  patterns: 'regular expressions with ";" between them',
+  addresses: '[tcp://|udp://]HOST[/BITS][:PORT] with ";" between them',
+  image: "a name, with its registry and tag",
+  ports: 'whole numbers from 1 to 65535 with "," between them',
+};
+
 const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
   text: "string",
+  namespace: "string",
   boolean: "boolean",
   seconds: "number",
   list: "string",
@@ -112,6 +138,11 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
   text(text, said) {
     if (text === "") throw refuse(said, "it is empty");
     return text;
+  },
+  namespace(text, said) {
+    // RFC 1123, as Kubernetes names namespaces.
+    if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+    throw refuse(said, text === "" ? "it is empty" : `${JSON.stringify(text.slice(0, 100))} is no name of a namespace`);
   },
   boolean(text, said) {
     if (text === "true" || text === "1") return true;
@@ -167,7 +198,7 @@ function readPatterns(value: unknown, said: Said): readonly string[] {
   for (const pattern of patterns) {
     if (typeof pattern !== "string") throw wrongType(said, "patterns");
     const wrong = whyNoPathPattern(pattern);
-    if (wrong !== undefined) throw refuse(said, `"${pattern}" is no regular expression: ${wrong}`);
+    if (wrong !== undefined) throw refuse(said, `"${pattern}" is no regular expression: ${wrong}`, REGEX_ALLOWED);
   }
   return patterns;
 }
@@ -224,13 +255,14 @@ export function typeName(value: unknown): string {
 
 function wrongType(said: Said, kind: ValueKind): UserError {
   const value = "value" in said ? said.value : said.text;
-  return refuse(said, `it is ${typeName(value)}`, `allowed: ${ALLOWED[kind]}`);
+  const because = "value" in said ? `it is ${typeName(value)}` : "a configuration file alone can say it";
+  return refuse(said, because, `allowed: ${ALLOWED[kind]}`);
 }
 
-/** A value of `said` that cannot be used. */
+/** A value of `said` that cannot be used; without a hint `readValue` gives what is allowed. */
 export function refuse(said: { readonly from: string }, reason: string, hint?: string): UserError {
   return new UserError("VALUE_INVALID", `Cannot use the value of ${said.from}: ${reason}`, {
-    hint: hint ?? ("text" in said ? "`mirrord exec --help` says what it takes" : "docs/config.md says what it takes"),
+    ...hint === undefined ? {} : { hint },
     exitCode: 2,
   });
 }
