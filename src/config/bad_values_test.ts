@@ -26,6 +26,7 @@ const WRONG_TEXTS: Readonly<Record<ValueKind, readonly string[]>> = {
   httpFilters: ["[]"],
   ports: ["0", "65536", "http", "80;x"],
   portPairs: ["80:81"],
+  logLevel: ["loud"],
 };
 
 /** For files: values of every type that JSON has, and which of them a kind takes. */
@@ -56,6 +57,7 @@ const TAKES: Readonly<Record<ValueKind, readonly (keyof typeof TYPED)[]>> = {
   httpFilters: [],
   ports: [],
   portPairs: [],
+  logLevel: [],
 };
 
 function assertSays(error: unknown, who: string): void {

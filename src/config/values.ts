@@ -73,8 +73,8 @@ export const REGEX_ALLOWED = "allowed: the syntax of Rust's regex crate, without
 
 /** What a file may say, for messages and docs/config.md. */
 export const ALLOWED: Readonly<Record<ValueKind, string>> = {
-  text: "a string with something in it",
-  namespace: "a name of lower-case letters, digits and -, at most 63 of them",
+  text: "a string",
+  namespace: "a name of lower-case letters, digits and -",
   boolean: "true or false",
   seconds: "a whole number from 0 to 86400",
   list: 'an array of strings, or one string with ";" between them',
@@ -135,20 +135,9 @@ function notAsText(kind: ValueKind): (text: string, said: Said) => never {
 }
 
 const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
-  text(text, said) {
-    if (text === "") throw refuse(said, "it is empty");
-    return text;
-  },
-  namespace(text, said) {
-    // RFC 1123, as Kubernetes names namespaces.
-    if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
-    throw refuse(said, text === "" ? "it is empty" : `${JSON.stringify(text.slice(0, 100))} is no name of a namespace`);
-  },
-  boolean(text, said) {
-    if (text === "true" || text === "1") return true;
-    if (text === "false" || text === "0") return false;
-    throw refuse(said, `"${text}" is neither true nor false`);
-  },
+  text: readText,
+  namespace: readNamespace,
+  boolean: readBoolean,
   seconds(text, said) {
     // A day is more than anybody waits for; the API server takes 32 bits.
     if (!/^[0-9]{1,5}$/.test(text) || Number(text) > 86400) {
@@ -192,6 +181,23 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
 };
 
 const MAX_BUFFER_BYTES = 15 << 20;
+
+function readText(text: string, said: Said): string {
+  if (text === "") throw refuse(said, "it is empty");
+  return text;
+}
+
+function readBoolean(text: string, said: Said): boolean {
+  if (text === "true" || text === "1") return true;
+  if (text === "false" || text === "0") return false;
+  throw refuse(said, `"${text}" is neither true nor false`);
+}
+
+function readNamespace(text: string, said: Said): string {
+  // RFC 1123, as Kubernetes names namespaces.
+  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw refuse(said, text === "" ? "it is empty" : `${JSON.stringify(text.slice(0, 100))} is no name of a namespace`);
+}
 
 function readPatterns(value: unknown, said: Said): readonly string[] {
   const patterns = Array.isArray(value) ? value : [value];

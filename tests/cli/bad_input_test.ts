@@ -56,6 +56,7 @@ const WRONG: Readonly<Record<ValueKind, string | undefined>> = {
   httpFilters: "x",
   ports: "http",
   portPairs: "x",
+  logLevel: "loud",
 };
 
 testUnless(REASON, "every flag refuses a value that it cannot have, by its name", async () => {
