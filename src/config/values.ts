@@ -138,16 +138,8 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
   text: readText,
   namespace: readNamespace,
   boolean: readBoolean,
-  seconds(text, said) {
-    // A day is more than anybody waits for; the API server takes 32 bits.
-    if (!/^[0-9]{1,5}$/.test(text) || Number(text) > 86400) {
-      throw refuse(said, `"${text}" is not a number of seconds from 0 to 86400`);
-    }
-    return Number(text);
-  },
-  list(text) {
-    return text.split(";").map((it) => it.trim()).filter((it) => it !== "");
-  },
+  seconds: readSeconds,
+  list: (text) => text.split(";").map((it) => it.trim()).filter((it) => it !== ""),
   fsMode(text, said) {
     const mode = FS_MODES.find((it) => it === text);
     if (mode) return mode;
@@ -191,6 +183,14 @@ function readBoolean(text: string, said: Said): boolean {
   if (text === "true" || text === "1") return true;
   if (text === "false" || text === "0") return false;
   throw refuse(said, `"${text}" is neither true nor false`);
+}
+
+function readSeconds(text: string, said: Said): number {
+  // A day is more than anybody waits for; the API server takes 32 bits.
+  if (!/^[0-9]{1,5}$/.test(text) || Number(text) > 86400) {
+    throw refuse(said, `"${text}" is not a number of seconds from 0 to 86400`);
+  }
+  return Number(text);
 }
 
 function readNamespace(text: string, said: Said): string {
