@@ -62,6 +62,7 @@ void rights_lay_down(const uint32_t *words);
 mode_t umask_take(uint32_t mask);
 
 /* See files_entries.c. */
+void entry_stat(int directory, const char *name, struct entry_record *into);
 uint64_t entries_stat_listed(int directory, const uint8_t *entries, uint64_t size, uint32_t most, uint8_t *data,
 			     uint64_t capacity);
 int64_t entries_stat_named(int directory, const char *names, uint64_t size, uint8_t *data, uint64_t capacity);

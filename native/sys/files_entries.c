@@ -34,7 +34,7 @@ static bool is_dots(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static void stat_entry(int directory, const char *name, struct entry_record *into)
+void entry_stat(int directory, const char *name, struct entry_record *into)
 {
 	struct file_stat stat = { 0 };
 	into->error = -stat_object(directory, name, &stat);
@@ -70,7 +70,7 @@ uint64_t entries_stat_listed(int directory, const uint8_t *entries, uint64_t siz
 		at += length;
 		if (is_dots(name))
 			continue;
-		stat_entry(directory, name, (struct entry_record *)(data + put));
+		entry_stat(directory, name, (struct entry_record *)(data + put));
 		put += sizeof(struct entry_record);
 		most--;
 	}
@@ -89,7 +89,7 @@ int64_t entries_stat_named(int directory, const char *names, uint64_t size, uint
 			return -EINVAL;
 		if (capacity - put < sizeof(struct entry_record))
 			return -EINVAL;
-		stat_entry(directory, name, (struct entry_record *)(data + put));
+		entry_stat(directory, name, (struct entry_record *)(data + put));
 		put += sizeof(struct entry_record);
 	}
 	return (int64_t)put;

@@ -17,6 +17,7 @@ import {
   type Opened,
   openFile,
   type PackedRights,
+  readEntries,
   readFileAt,
   readLink,
   realPath,
@@ -40,13 +41,15 @@ export interface Outlet {
 }
 
 type Rest = { [T in DataReply]: Omit<Request<T>, "data"> }[DataReply];
-type DataReply = "OpenReply" | "ListReply" | "ReadReply" | "EntryStats";
+type DataReply = "OpenReply" | "ListReply" | "WalkReply" | "ReadReply" | "EntryStats" | "EntryContents";
 
 const O_WRONLY = 0o1;
 const O_RDWR = 0o2;
 const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
 const O_PATH = 0o10000000;
+
+type ListedRest = Omit<Request<"ListReply">, "type" | "data">;
 
 /** Most that one answer to Open carries, whatever was asked for. */
 const INLINE_BYTES = 1 << 20;
@@ -100,15 +103,53 @@ export class Files {
   /** A directory with the lstat of its first entries: what fits into the answer beside them. */
   async list(request: Request<"List">, outlet: Outlet): Promise<void> {
     const path = pathOf(request.path);
-    const { flags } = request;
-    const most = Math.min(request.statEntries, AGENT_LIMITS.statEntries);
     if (typeof path === "number") return await outlet.send(listFailed(path));
-    await this.#answer(openBuffers, Math.min(request.inlineBytes, INLINE_BYTES), outlet, async (into) => {
+    await this.#list(path, request, outlet, (it) => ({ ...it, type: "ListReply" }), listFailed);
+  }
+
+  /** The same, of a directory that `watch` has begun to watch before it is listed. */
+  async walk(
+    request: Request<"Walk">,
+    outlet: Outlet,
+    watch: (path: Uint8Array<ArrayBuffer>) => Promise<boolean>,
+  ): Promise<void> {
+    const path = pathOf(request.path);
+    if (typeof path === "number") return await outlet.send(walkFailed(path));
+    const { flags, inlineBytes, statEntries } = request;
+    const isWatched = await watch(path);
+    const rest = (it: ListedRest): Rest => ({ ...it, type: "WalkReply", isWatched });
+    await this.#list(path, { flags, inlineBytes, statEntries }, outlet, rest, walkFailed);
+  }
+
+  async #list(
+    path: Uint8Array<ArrayBuffer>,
+    { flags, inlineBytes, statEntries }: Pick<Request<"List">, "flags" | "inlineBytes" | "statEntries">,
+    outlet: Outlet,
+    restOf: (listed: ListedRest) => Rest,
+    failed: (errno: number) => AgentMessage,
+  ): Promise<void> {
+    const most = Math.min(statEntries, AGENT_LIMITS.statEntries);
+    await this.#answer(openBuffers, Math.min(inlineBytes, INLINE_BYTES), outlet, async (into) => {
       const listed = await listDirectory(this.#root, path, flags, this.#rights, most, into);
-      if (typeof listed === "number") return listFailed(-listed);
+      if (typeof listed === "number") return failed(-listed);
       const kept = await this.#keep(listed);
       const { isAll, entryBytes, count } = listed;
-      return kept ? { rest: { type: "ListReply", ...kept, isAll, entryBytes }, count } : listFailed(ERRNO.EMFILE);
+      return kept ? { rest: restOf({ ...kept, isAll, entryBytes }), count } : failed(ERRNO.EMFILE);
+    });
+  }
+
+  /** More names than one answer has stats for are EINVAL, as in statEntries. */
+  async readEntries(request: Request<"ReadEntries">, outlet: Outlet): Promise<void> {
+    const failed = (errno: number): AgentMessage => ({ type: "EntryContents", errno, data: new Uint8Array(0) });
+    const path = pathOf(request.path);
+    if (typeof path === "number") return await outlet.send(failed(path));
+    const names = request.names.slice();
+    if (countOf(names) > AGENT_LIMITS.statEntries) return await outlet.send(failed(ERRNO.EINVAL));
+    const mostBytes = Math.min(request.mostBytes, INLINE_BYTES);
+    const each = Math.min(request.eachBytes, mostBytes);
+    await this.#answer(openBuffers, mostBytes, outlet, async (into) => {
+      const put = await readEntries(this.#root, path, names, this.#rights, each, into);
+      return put < 0 ? failed(-put) : { rest: { type: "EntryContents", errno: 0 }, count: put };
     });
   }
 
@@ -138,7 +179,7 @@ export class Files {
     const path = pathOf(request.path);
     if (typeof path === "number") return await outlet.send(entriesFailed(path));
     const names = request.names.slice();
-    const count = names.reduce((sum, byte) => byte === 0 ? sum + 1 : sum, 0);
+    const count = countOf(names);
     if (count > AGENT_LIMITS.statEntries) return await outlet.send(entriesFailed(ERRNO.EINVAL));
     await this.#answer(openBuffers, count * ENTRY_RECORD_BYTES, outlet, async (into) => {
       const put = await statEntries(this.#root, path, names, this.#rights, into);
@@ -265,6 +306,15 @@ function openFailed(errno: number): AgentMessage {
 
 function listFailed(errno: number): AgentMessage {
   return { ...NO_LISTING, type: "ListReply", errno, stat: NO_STAT, data: new Uint8Array(0) };
+}
+
+function walkFailed(errno: number): AgentMessage {
+  return { ...NO_LISTING, type: "WalkReply", errno, stat: NO_STAT, isWatched: false, data: new Uint8Array(0) };
+}
+
+/** How many names there are, each with its NUL. */
+function countOf(names: Uint8Array): number {
+  return names.reduce((sum, byte) => byte === 0 ? sum + 1 : sum, 0);
 }
 
 const NO_LISTING = { isWhole: true, handle: 0n, isAll: false, entryBytes: 0 };

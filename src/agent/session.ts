@@ -20,6 +20,7 @@ import type { Names } from "./names.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Target } from "./target.ts";
 import { Tree } from "./tree.ts";
+import { ClientWatches, Watches } from "./watches.ts";
 import { Writing } from "./writing.ts";
 
 export interface SessionContext {
@@ -36,6 +37,9 @@ export interface SessionContext {
   log: (line: string) => void;
 }
 
+/** Those of all clients: the kernel gives a user few instances. */
+const watches = new Watches();
+
 /** How long requests that are under way may hold up the end of a session. */
 const LAST_REQUESTS_MS = 2000;
 
@@ -48,6 +52,7 @@ export class Session {
   readonly #outgoing: Outgoing;
   readonly #datagrams: Datagrams;
   readonly #incoming: IncomingStreams;
+  readonly #watches: ClientWatches;
   readonly #running = new Set<Promise<void>>();
   /** Ends the name queries that this client waits for. */
   readonly #ending = new AbortController();
@@ -64,6 +69,9 @@ export class Session {
     this.#outgoing = new Outgoing(this.#link, context.target);
     this.#datagrams = new Datagrams(this.#link);
     this.#incoming = new IncomingStreams(this.#link);
+    const tell = (watch: number, name: Uint8Array) => this.#link.sendAhead({ type: "Changed", id: 0, watch, name });
+    this.#watches = new ClientWatches(watches, root, tell);
+    this.#link.beforeSending = () => this.#watches.tell();
   }
 
   /** Resolves when the client is gone and nothing of it is left. `onWelcome` is called when it has proved itself. */
@@ -182,6 +190,12 @@ export class Session {
         return this.#run(id, this.#files.open(frame, this.#outlet(id)));
       case "List":
         return this.#run(id, this.#files.list(frame, this.#outlet(id)));
+      case "Walk":
+        return this.#run(id, this.#files.walk(frame, this.#outlet(id), this.#watcher(frame.watch)));
+      case "Unwatch":
+        return this.#watches.end(frame.watch);
+      case "ReadEntries":
+        return this.#run(id, this.#files.readEntries(frame, this.#outlet(id)));
       case "StatEntries":
         return this.#run(id, this.#files.statEntries(frame, this.#outlet(id)));
       case "StatHandle":
@@ -218,6 +232,10 @@ export class Session {
     const verdict = this.#context.incoming?.subscribe(this.#incoming, wish) ??
       { errno: ERRNO.EOPNOTSUPP, error: "there is no target whose connections could come in" };
     return { type: "SubscribeReply", ...verdict };
+  }
+
+  #watcher(number: number): (path: Uint8Array<ArrayBuffer>) => Promise<boolean> {
+    return (path) => this.#watches.begin(number, path);
   }
 
   #outlet(id: number): Outlet {
@@ -263,7 +281,13 @@ export class Session {
     this.#link.close();
     this.#context.incoming?.leave(this.#incoming);
     const sockets = [this.#outgoing.close(), this.#datagrams.close(), this.#incoming.close()];
-    const ended = Promise.all([...sockets, this.#files.close(), this.#writing.close(), ...this.#running]);
+    const ended = Promise.all([
+      ...sockets,
+      this.#files.close(),
+      this.#writing.close(),
+      this.#watches.close(),
+      ...this.#running,
+    ]);
     await within(LAST_REQUESTS_MS, ended);
   }
 }

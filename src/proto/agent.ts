@@ -113,6 +113,50 @@ export const AGENT = {
     fields: { errno: "i32", data: "bytes" },
   },
 
+  Walk: {
+    id: 170,
+    doc:
+      "List of a directory that will be walked: the client goes on believing what it is told, until Changed of this " +
+      "`watch`, a number that it chose",
+    fields: { path: "bytes", flags: "u32", inlineBytes: "u32", statEntries: "u32", watch: "u32" },
+  },
+  WalkReply: {
+    id: 171,
+    doc: "ListReply; `isWatched` false: there will be no Changed (or there was)",
+    fields: {
+      errno: "i32",
+      stat: "stat",
+      isWhole: "bool",
+      handle: "u64",
+      isAll: "bool",
+      isWatched: "bool",
+      entryBytes: "u32",
+      data: "bytes",
+    },
+  },
+  Changed: {
+    id: 172,
+    doc:
+      "agent to client: the entry `name` of a watched directory is not as it was and may change on and on; without a " +
+      "name: anything may, and the watch is over. Precedes whatever the agent learnt or did later",
+    fields: { watch: "u32", name: "bytes" },
+  },
+  Unwatch: { id: 173, doc: "not answered", fields: { watch: "u32" } },
+  ReadEntries: {
+    id: 174,
+    doc:
+      "the contents of small files of the directory `path`; `names` as in StatEntries. At most `eachBytes` of each, " +
+      "`mostBytes` of all",
+    fields: { path: "bytes", names: "bytes", eachBytes: "u32", mostBytes: "u32" },
+  },
+  EntryContents: {
+    id: 175,
+    doc:
+      "for as many of the names as have room, in their order: the record as in EntryStats (an errno: better opened " +
+      "alone), u32 length, the whole contents",
+    fields: { errno: "i32", data: "bytes" },
+  },
+
   StatFs: { id: 36, doc: "statfs(2)", fields: { path: "bytes" } },
   StatFsReply: {
     id: 37,

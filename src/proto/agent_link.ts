@@ -32,6 +32,8 @@ export class AgentLink implements Disposable {
   #inFlight: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #failure: Error | undefined;
+  /** Called before anything leaves: what it sends with `sendAhead` leaves first. */
+  beforeSending: () => void = () => {};
 
   constructor(duplex: Duplex) {
     this.#duplex = duplex;
@@ -40,6 +42,13 @@ export class AgentLink implements Disposable {
   /** Queues a message; never waits, never throws. After a failure of the stream it does nothing: the reader learns of it. */
   send(frame: AgentFrame): void {
     if (!this.#failure) this.#enqueue(frame.type, { bytes: encodeAgentFrame(frame) });
+  }
+
+  /** The same, before all that waits. */
+  sendAhead(frame: AgentFrame): void {
+    if (this.#failure) return;
+    this.#control.unshift({ bytes: encodeAgentFrame(frame) });
+    this.#writing ??= this.#drain();
   }
 
   /** The same, and resolves when it has left or the link has failed: for senders that bound what waits here. */
@@ -105,6 +114,7 @@ export class AgentLink implements Disposable {
     await Promise.resolve();
     try {
       while (true) {
+        this.beforeSending();
         const next = this.#takeNext();
         if (next.length === 0) break;
         await this.#duplex.writeAll(next.length === 1 ? next[0]!.bytes : concatBytes(next.map(({ bytes }) => bytes)));

@@ -24,6 +24,11 @@ const sys = loadSys({
     result: "i32",
     nonblocking: true,
   },
+  files_read_entries: {
+    parameters: ["i32", "buffer", "buffer", "u32", "buffer", "u32", "buffer", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
   files_read_at: { parameters: ["i32", "u64", "buffer", "u32"], result: "i32", nonblocking: true },
   files_stat_open: { parameters: ["i32", "buffer"], result: "i32", nonblocking: true },
   files_close: { parameters: ["i32"], result: "i32", nonblocking: true },
@@ -131,6 +136,21 @@ export function statEntries(
   into: Uint8Array<ArrayBuffer>,
 ): Promise<number> {
   return sys.files_stat_entries(root, path, names, names.length, rights, into, into.length);
+}
+
+/**
+ * The small files of the directory at `path` with these NUL-terminated names, for as many as have room: record, u32 length,
+ * contents, end to end. Of what is bigger than `each` bytes, or no file, the record has an errno. The bytes put; or -errno.
+ */
+export function readEntries(
+  root: number,
+  path: Uint8Array<ArrayBuffer>,
+  names: Uint8Array<ArrayBuffer>,
+  rights: PackedRights,
+  each: number,
+  into: Uint8Array<ArrayBuffer>,
+): Promise<number> {
+  return sys.files_read_entries(root, path, names, names.length, rights, each, into, into.length);
 }
 
 /** Bytes read into `into`, fewer than it holds only at the end; or -errno. */

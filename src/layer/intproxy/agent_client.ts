@@ -27,6 +27,8 @@ const ANSWERS = {
   GetTarget: "Target",
   Open: "OpenReply",
   List: "ListReply",
+  Walk: "WalkReply",
+  ReadEntries: "EntryContents",
   StatEntries: "EntryStats",
   ReadAt: "ReadReply",
   StatHandle: "StatReply",
@@ -91,6 +93,8 @@ export class AgentClient {
   readonly lost: Promise<Error>;
   /** Takes what is heard over UDP; its bytes are good until it returns. */
   onDatagram: (news: MessageNamed<typeof AGENT, "Datagram" | "DatagramFailed">) => void = () => {};
+/** What the agent tells of directories that it watches. */
+  onChanged: (news: MessageNamed<typeof AGENT, "Changed">) => void = () => {};
   /** What the agent wanted the user to know while it started. */
   readonly warnings: string[] = [];
   /** Takes what it wants the user to know from then on. */
@@ -193,7 +197,7 @@ export class AgentClient {
   }
 
   /** Sends what is not answered. */
-  tell(message: MessageNamed<typeof AGENT, "CloseHandle" | "Reset" | "Datagram" | "CloseDatagrams">): void {
+  tell(message: MessageNamed<typeof AGENT, "CloseHandle" | "Unwatch" | "Reset" | "Datagram" | "CloseDatagrams">): void {
     this.#link.send({ ...message, id: 0 });
   }
 
@@ -236,6 +240,8 @@ export class AgentClient {
         return this.onDatagram(message);
       case "NewConnection":
         return this.onNewConnection(message);
+      case "Changed":
+        return this.onChanged(message);
       case "Ping":
         return this.#link.send({ type: "Pong", id: message.id });
       case "Warning":
@@ -290,7 +296,7 @@ export class AgentClient {
   }
 }
 
-/** Messages by which a program learns what happened at the target. */
+/** Messages by which a program learns what happened at the target. Of Changed it does not learn. */
 const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set([
   "Data",
   "End",

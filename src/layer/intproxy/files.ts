@@ -11,13 +11,16 @@ import { LAYER, LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
 import { type MessageNamed, NO_STAT, type Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { Attributes } from "./attributes.ts";
+import { Contents, type Kept } from "./contents.ts";
+import { Directories } from "./directories.ts";
 import { Handles, type InUse } from "./handles.ts";
 import { OnDemand } from "./on_demand.ts";
 import { layerCodec, type ShimConnection } from "./shim_connection.ts";
-import type { Listing } from "./listing.ts";
+import { fileSizeIn, identityIn, type Listing } from "./listing.ts";
 import { OpenPaths } from "./open_paths.ts";
-import { directoryKey, Snapshots } from "./snapshots.ts";
+import { Snapshots } from "./snapshots.ts";
 import { Tree } from "./tree.ts";
+import { Watching } from "./watching.ts";
 import { askForDirectory } from "./working_directory.ts";
 import type { Writing } from "./writing.ts";
 
@@ -44,9 +47,14 @@ type FileRequest = Extract<
 const AHEAD_REQUESTS = (8 << 20) / AGENT_LIMITS.chunkBytes;
 const O_CREAT = 0o100;
 const O_DIRECTORY = 0o200000;
+const O_NOFOLLOW = 0o400000;
+const O_NONBLOCK = 0o4000;
+/** With which a regular file is opened as without them. */
+const PLAIN_FLAGS = O_NOFOLLOW | O_NONBLOCK;
 const O_PATH = 0o10000000;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
 const NOTHING = new Uint8Array(0);
 
 export class Files implements Disposable {
@@ -56,13 +64,18 @@ export class Files implements Disposable {
   readonly tree: Tree;
   readonly attributes: Attributes;
   readonly #snapshots: Snapshots;
+  readonly #directories: Directories;
+  readonly #contents: Contents;
   readonly #writing: Writing | undefined;
   readonly #onDemand: OnDemand;
   readonly #fetches = new Set<Promise<void>>();
 
   constructor(agent: AgentClient, now: () => number = () => performance.now(), inUse?: InUse, writing?: Writing) {
     this.#agent = agent;
-    this.#snapshots = new Snapshots(agent, now);
+    const watching = new Watching(agent);
+    this.#snapshots = new Snapshots(agent, now, watching);
+    this.#directories = new Directories(agent, this.#snapshots, watching, now);
+    this.#contents = new Contents(agent, this.#snapshots, now);
     this.attributes = new Attributes(agent, this.#snapshots, (number) => writing?.handleOf(number));
     this.tree = new Tree(agent, this.#snapshots, this.paths, writing);
     this.#writing = writing;
@@ -120,13 +133,36 @@ export class Files implements Disposable {
     if ((message.flags & (O_DIRECTORY | O_PATH)) === O_DIRECTORY && this.#snapshots.canAsk) {
       return this.#list(message, id, shim);
     }
-    const observe = this.#snapshots.observer(message.path);
-    const path = message.path.slice();
-    const { flags } = message;
+    const own = { ...message, path: message.path.slice() };
+    if ((message.flags & ~PLAIN_FLAGS) !== 0) return this.#ask(own, id, shim);
+    this.#contents.find(own.path, (kept) => {
+      if (!kept || !this.#openedBefore(kept, own, id, shim)) this.#ask(own, id, shim);
+    });
+  }
+
+  /** Its contents are here, and as they are. False: the run writes it. */
+  #openedBefore({ record, data }: Kept, { path, flags }: Asked, id: number, shim: ShimConnection): boolean {
+    const identity = identityIn(record);
+    if (this.#writing?.find(identity)) return false;
+    this.paths.opened(identity, path);
+    if (shim.isClosed) return true;
+    const owner = { pid: shim.pid, size: fileSizeIn(record)!, firstBytes: data.length };
+    const handle = this.handles.addClosed({ ...owner, identity: { path, flags, ...identity } });
+    shim.sendFrame(openReply(record, handle, data, id));
+    return true;
+  }
+
+  #ask(message: MessageNamed<typeof LAYER, "Open">, id: number, shim: ShimConnection): void {
+    const failure = (errno: number) =>
+      shim.send({ type: "OpenReply", errno, stat: NO_STAT, isWhole: true, handle: 0n, data: NOTHING }, id);
+    const { path, flags } = message;
+    const observe = this.#snapshots.observer(path);
+    const watch = this.#contents.watchOf(path);
     const since = this.#writing?.moment() ?? 0;
+    this.#directories.missed(path);
     const again = ({ isWhole, handle }: Opened) => {
       if (!isWhole) this.#agent.tell({ type: "CloseHandle", handle });
-      this.#open({ ...message, path }, id, shim);
+      this.#ask(message, id, shim);
     };
     this.#agent.request({ ...message, inlineBytes: LAYER_LIMITS.inlineBytes }, (answer) => {
       if (!answer) return failure(ERRNO.EIO);
@@ -135,6 +171,8 @@ export class Files implements Disposable {
       const opening = { path, flags };
       if (this.#isWritten(answer, id, shim, opening, again)) return;
       if (answer.errno === 0 && this.#writing?.hasGoneSince(answer.stat, since)) return again(answer);
+      if (answer.errno === 0 && (answer.stat.mode & S_IFMT) === S_IFDIR) this.#directories.opened(path);
+      if (answer.errno === 0 && watch && answer.isWhole) this.#contents.opened(path, answer.stat, answer.data, watch);
       this.#opened(answer, answer.data, id, shim, opening);
     });
   }
@@ -159,11 +197,10 @@ export class Files implements Disposable {
 
   /** Opens a directory, and remembers what the agent tells of it. */
   #list(message: MessageNamed<typeof LAYER, "Open">, id: number, shim: ShimConnection): void {
-    const asked = this.#snapshots.moment();
     const path = message.path.slice();
     const { flags } = message;
-    const inlineBytes = LAYER_LIMITS.inlineBytes;
-    this.#agent.request({ type: "List", path, flags, inlineBytes, statEntries: this.#snapshots.wish }, (answer) => {
+    const wish = { path, flags, inlineBytes: LAYER_LIMITS.inlineBytes, statEntries: this.#snapshots.wish };
+    this.#directories.list(wish, (answer, listing) => {
       if (!answer) {
         // Lost: Open fails as well. Or an agent that knows only Open.
         this.#snapshots.canAsk = false;
@@ -171,7 +208,6 @@ export class Files implements Disposable {
       }
       if (answer.errno !== 0) this.#snapshots.observer(path)?.(answer.errno, undefined);
       else this.paths.opened(answer.stat, path);
-      const listing = answer.errno === 0 ? this.#snapshots.add(directoryKey(path), answer, asked) : undefined;
       this.#opened(answer, answer.data.subarray(0, answer.entryBytes), id, shim, { path, flags, listing });
     });
   }
@@ -214,6 +250,7 @@ export class Files implements Disposable {
   }
 
   #statAlone(message: MessageNamed<typeof LAYER, "Stat">, id: number, shim: ShimConnection): void {
+    this.#directories.missed(message.path);
     const observe = this.#snapshots.observer(message.path);
     this.#agent.request(message, (answer) => {
       if (!answer) return shim.send({ type: "StatReply", errno: ERRNO.EIO, stat: NO_STAT }, id);
@@ -225,6 +262,7 @@ export class Files implements Disposable {
   #access(message: MessageNamed<typeof LAYER, "Access">, id: number, shim: ShimConnection): void {
     const errno = this.#refuse(message.path);
     if (errno !== 0) return shim.send({ type: "Done", errno }, id);
+    this.#directories.missed(message.path);
     this.#agent.request(message, (answer) => shim.send({ type: "Done", errno: answer?.errno ?? ERRNO.EIO }, id));
   }
 
@@ -321,6 +359,23 @@ interface Opened {
   stat: Stat;
   isWhole: boolean;
   handle: bigint;
+}
+
+/** A record is what an OpenReply begins with. */
+function openReply(record: Uint8Array, handle: bigint, data: Uint8Array, id: number): Uint8Array {
+  const restBytes = 1 + 8 + 4;
+  const frame = new Uint8Array(FRAME_HEAD_BYTES + record.length + restBytes + data.length);
+  const view = new DataView(frame.buffer);
+  const rest = FRAME_HEAD_BYTES + record.length;
+  view.setUint32(0, frame.length - 4, true);
+  view.setUint8(4, LAYER.OpenReply.id);
+  view.setUint32(5, id, true);
+  frame.set(record, FRAME_HEAD_BYTES);
+  view.setUint8(rest, 1);
+  view.setBigUint64(rest + 1, handle, true);
+  view.setUint32(rest + 9, data.length, true);
+  frame.set(data, rest + restBytes);
+  return frame;
 }
 
 /** A record is what a StatReply has behind its head. */

@@ -4,17 +4,25 @@
  */
 import { concatBytes } from "../../base/bytes.ts";
 import { AGENT_LIMITS } from "../../proto/agent.ts";
+import type { Stat } from "../../proto/schema.ts";
+import type { Watch } from "./watching.ts";
 
 /** A record of the agent: i32 errno and a stat, as a StatReply of the layer wire has them behind its head. */
 export const RECORD_BYTES = 112;
 const RECORD_INO_AT = 4 + 8;
 const RECORD_MODE_AT = 4 + 16;
+const RECORD_LINKS_AT = RECORD_MODE_AT + 4;
+const RECORD_SIZE_AT = 4 + 16 + 16 + 8;
 /** struct linux_dirent64. */
 const ENTRY_LENGTH_AT = 16;
 const ENTRY_TYPE_AT = 18;
 const ENTRY_NAME_AT = 19;
 const DT_LNK = 10;
+const DT_DIR = 4;
+const DT_REG = 8;
 const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
 const S_IFLNK = 0o120000;
 /** Of a longer listing only the entries in front are known: some 100 000. */
 const MOST_ENTRY_BYTES = 4 << 20;
@@ -29,8 +37,12 @@ export function keyOf(bytes: Uint8Array): string {
 
 /** When something was asked for and how long its answer may be passed on; see snapshots.ts. */
 export interface Validity {
+  /** Of what nobody would tell the change, and within the era alone. */
   readonly until: number;
   readonly era: number;
+  /** Of what `watch` covers. */
+  readonly watch?: Watch;
+  readonly watchedUntil: number;
 }
 
 /** The records of entries `first` to `first + count`, from one answer. */
@@ -59,13 +71,15 @@ export interface ListingOptions {
   /** Any other name was ENOENT. */
   isAll: boolean;
   validity: Validity;
-  ctime: { sec: bigint; nsec: number };
+  stat: Stat;
 }
 
 export class Listing {
   readonly isAll: boolean;
   readonly validity: Validity;
-  readonly ctime: ListingOptions["ctime"];
+  readonly stat: Stat;
+  /** How many questions it has answered. */
+  uses = 0;
   /** Those who wait for records on their way, by the number of their block. */
   readonly waiting = new Map<number, (() => void)[]>();
   #entries: Uint8Array;
@@ -74,11 +88,22 @@ export class Listing {
   #offsets: number[] | undefined;
   #ordinals: Map<string, number> | undefined;
 
-  constructor({ entries, isAll, validity, ctime }: ListingOptions) {
+  constructor({ entries, isAll, validity, stat }: ListingOptions) {
     this.#entries = entries;
     this.isAll = isAll;
     this.validity = validity;
-    this.ctime = ctime;
+    this.stat = stat;
+  }
+
+  /** Of the directory; it may be over. */
+  get watch(): Watch | undefined {
+    return this.validity.watch;
+  }
+
+  /** How many entries are known, once one was asked for. */
+  get count(): number {
+    this.#ordinals ??= this.#index();
+    return this.#ordinals.size;
   }
 
   /** An estimate of the memory this takes: a name in the map takes about three times its entry. */
@@ -102,7 +127,27 @@ export class Listing {
   }
 
   isLink(ordinal: number): boolean {
-    return this.#entries[this.#offsets![ordinal]! + ENTRY_TYPE_AT] === DT_LNK;
+    return this.#typeOf(ordinal) === DT_LNK;
+  }
+
+  isDirectory(ordinal: number): boolean {
+    return this.#typeOf(ordinal) === DT_DIR;
+  }
+
+  isFile(ordinal: number): boolean {
+    return this.#typeOf(ordinal) === DT_REG;
+  }
+
+  nameOf(ordinal: number): Uint8Array {
+    return this.#nameAt(this.#offsets![ordinal]!);
+  }
+
+  inodeOf(ordinal: number): bigint {
+    return viewOf(this.#entries).getBigUint64(this.#offsets![ordinal]!, true);
+  }
+
+  #typeOf(ordinal: number): number | undefined {
+    return this.#entries[this.#offsets![ordinal]! + ENTRY_TYPE_AT];
   }
 
   /** The record of this entry while it may be passed on. */
@@ -172,16 +217,12 @@ export class Listing {
     let size = 0;
     let at = first;
     for (; at < Math.max(first + 1, end); at++) {
-      const name = this.#nameOf(at);
+      const name = this.nameOf(at);
       if (size + name.length + 1 > NAMES_BYTES) break;
       names.set(name, size);
       size += name.length + 1;
     }
     return { names: names.subarray(0, size), first, count: at - first };
-  }
-
-  #nameOf(ordinal: number): Uint8Array {
-    return this.#nameAt(this.#offsets![ordinal]!);
   }
 
   #nameAt(offset: number): Uint8Array {
@@ -219,6 +260,25 @@ export function errnoIn(record: Uint8Array): number {
 
 export function isLinkIn(record: Uint8Array): boolean {
   return (viewOf(record).getUint32(RECORD_MODE_AT, true) & S_IFMT) === S_IFLNK;
+}
+
+/** Nothing can happen to this without an event of the directory `of`, but for what nobody is told of (watching.ts). */
+export function isCoveredIn(record: Uint8Array, of: Stat): boolean {
+  const view = viewOf(record);
+  const isDirectory = (view.getUint32(RECORD_MODE_AT, true) & S_IFMT) === S_IFDIR;
+  return !isDirectory && view.getUint32(RECORD_LINKS_AT, true) === 1 && view.getBigUint64(4, true) === of.dev;
+}
+
+/** The size of a regular file, undefined of other things. */
+export function fileSizeIn(record: Uint8Array): number | undefined {
+  const view = viewOf(record);
+  const isFile = (view.getUint32(RECORD_MODE_AT, true) & S_IFMT) === S_IFREG;
+  return isFile ? Number(view.getBigUint64(RECORD_SIZE_AT, true)) : undefined;
+}
+
+/** Which file of the target it is. */
+export function identityIn(record: Uint8Array): { dev: bigint; ino: bigint } {
+  return { dev: viewOf(record).getBigUint64(4, true), ino: inodeIn(record) };
 }
 
 export function inodeIn(record: Uint8Array): bigint {

@@ -2,12 +2,14 @@
  * What the target's directories were a moment ago: a listing and the lstat of its entries serve the burst of questions
  * that follows it (`ls -l`, a module searched for in a path) without asking again. See docs/decisions/0009.
  *
- * Nothing is passed on that is older than FACTS_MS since its answer or ANSWER_MS since it was asked for, nor anything
- * from before the program last heard from the target over a connection: what it was told there may be newer. An answer
- * of the agent that contradicts a snapshot ends it. Contents are never kept; symbolic links are never followed here.
+ * Where the agent tells of changes (watching.ts), it is passed on until then. Elsewhere nothing is that is older than
+ * FACTS_MS since its answer or ANSWER_MS since it was asked for, nor anything from before the program last heard from the
+ * target over a connection: what it was told there may be newer. An answer of the agent that contradicts a snapshot ends
+ * it. Symbolic links are never followed here.
  */
 import { ERRNO } from "../../base/errors.ts";
 import { AGENT_LIMITS } from "../../proto/agent.ts";
+import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
 import type { Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
 import {
@@ -15,12 +17,15 @@ import {
   ctimeIn,
   errnoIn,
   inodeIn,
+  isCoveredIn,
   isLinkIn,
   keyOf,
   Listing,
   RECORD_BYTES,
   type Validity,
 } from "./listing.ts";
+import { layerCodec } from "./shim_connection.ts";
+import { type Watch, WATCHED_MS, type Watching } from "./watching.ts";
 
 /** Five times what 1 000 lstats take here; less than a person or a `kubectl exec` needs to change something. */
 const FACTS_MS = 200;
@@ -50,8 +55,9 @@ export interface Listed {
   data: Uint8Array;
 }
 
-interface Found {
+export interface Found {
   readonly key: string;
+  readonly name: string;
   readonly listing: Listing;
   /** undefined: no entry has this name. */
   readonly ordinal: number | undefined;
@@ -60,6 +66,7 @@ interface Found {
 export class Snapshots {
   readonly #agent: Pick<AgentClient, "heardFromStreams" | "isLost" | "request">;
   readonly #now: () => number;
+  readonly #watching: Watching | undefined;
   /** By the directory's path without slashes at its end; the oldest first. */
   readonly #listings = new Map<string, Listing>();
   #unusedListings = 0;
@@ -67,9 +74,14 @@ export class Snapshots {
   /** False when this agent knows nothing of listings. */
   canAsk = true;
 
-  constructor(agent: Pick<AgentClient, "heardFromStreams" | "isLost" | "request">, now: () => number) {
+  constructor(
+    agent: Pick<AgentClient, "heardFromStreams" | "isLost" | "request">,
+    now: () => number,
+    watching?: Watching,
+  ) {
     this.#agent = agent;
     this.#now = now;
+    this.#watching = watching;
   }
 
   /** For tests: what is kept. */
@@ -87,8 +99,8 @@ export class Snapshots {
   }
 
   /**
-   * The program changes something at the target: no fact is passed on any more. Which, nobody here can tell: links make
-   * one directory of many paths, and one file of many names.
+   * The program changes something at the target: no fact is passed on any more but those whose change is told. Which,
+   * nobody here can tell: links make one directory of many paths, and one file of many names.
    */
   outdate(): void {
     this.#changes++;
@@ -99,15 +111,15 @@ export class Snapshots {
   }
 
   /** A directory was listed, asked for at `asked`. Copies what it keeps. Returns what more entries may be added to. */
-  add(key: string, { data, entryBytes, isAll, stat }: Listed, asked: Moment): Listing {
+  add(key: string, { data, entryBytes, isAll, stat }: Listed, asked: Moment, watch?: Watch): Listing {
     const entries = data.slice(0, entryBytes);
-    const validity = this.validity(asked);
-    const listing = new Listing({ entries, isAll, validity, ctime: { sec: stat.ctimeSec, nsec: stat.ctimeNsec } });
+    const validity = this.validity(asked, watch);
+    const listing = new Listing({ entries, isAll, validity, stat });
     if (data.length - entryBytes >= RECORD_BYTES) {
       listing.add(0, data.slice(entryBytes), validity);
       this.#unusedListings++;
     }
-    this.#listings.delete(key);
+    this.#remove(key);
     this.#listings.set(key, listing);
     this.#shrink();
     return listing;
@@ -116,24 +128,52 @@ export class Snapshots {
   /** The entry of which this is the lstat that is known, or the stat when `isFollowing`. */
   entry(path: Uint8Array, isFollowing: boolean): { listing: Listing; ordinal: number } | undefined {
     const record = this.recordOf(path, isFollowing ? 0 : AT_SYMLINK_NOFOLLOW);
-    const found = record && this.#find(path);
+    const found = record && this.find(path);
     return found?.ordinal === undefined ? undefined : { listing: found.listing, ordinal: found.ordinal };
   }
 
-  /** This name is known not to exist. */
+  /** This name, or one on the way to it, is known not to exist. */
   isMissing(path: Uint8Array): boolean {
-    const found = this.#find(path);
-    return found !== undefined && found.ordinal === undefined && found.listing.isAll &&
-      this.isValid(found.listing.validity);
+    if (this.#listings.size === 0) return false;
+    for (let end = path.length; end > 1; end = path.lastIndexOf(SLASH, end - 1)) {
+      const found = this.find(path.subarray(0, end));
+      if (!found || found.ordinal !== undefined || !found.listing.isAll) continue;
+      if (!this.isValid(found.listing.validity)) continue;
+      found.listing.uses++;
+      return true;
+    }
+    return false;
   }
 
   /** The record that stat with these flags would give, if it is known. */
   recordOf(path: Uint8Array, flags: number): Uint8Array | undefined {
-    const found = this.#find(path);
-    if (found?.ordinal === undefined) return undefined;
-    const record = found.listing.recordOf(found.ordinal, (validity) => this.isValid(validity));
-    if (record) this.#unusedListings = 0;
-    return record && usable(record, flags);
+    const own = this.#ownRecord(path);
+    if (own) return own;
+    const found = this.find(path);
+    const record = found && this.factOf(found);
+    if (!record) return undefined;
+    this.#unusedListings = 0;
+    found.listing.uses++;
+    return usable(record, flags);
+  }
+
+  /** The lstat of this entry, if it may be passed on. */
+  factOf({ listing, ordinal, name }: Found): Uint8Array | undefined {
+    if (ordinal === undefined) return undefined;
+    return listing.recordOf(ordinal, (validity) => {
+      const record = listing.peek(ordinal);
+      const isCovered = validity.watch && record && isCoveredIn(record, listing.stat) &&
+        !validity.watch.changing.has(name);
+      return isCovered ? this.isValid(validity) : this.#isPlainlyValid(validity) && !validity.watch?.changing.has(name);
+    });
+  }
+
+  /** What stat and lstat say of a directory that is listed and watched: no link leads there. */
+  #ownRecord(path: Uint8Array): Uint8Array | undefined {
+    const listing = this.#listings.get(directoryKey(path));
+    if (!listing?.watch?.isAlive || !this.isValid(listing.validity)) return undefined;
+    listing.uses++;
+    return layerCodec.encode({ type: "StatReply", errno: 0, stat: listing.stat }, 0).subarray(FRAME_HEAD_BYTES);
   }
 
   /**
@@ -141,8 +181,8 @@ export class Snapshots {
    * once, with nothing when the question has to be asked alone after all.
    */
   askTogether(path: Uint8Array, flags: number, onRecord: (record: Uint8Array | undefined) => void): boolean {
-    const found = this.canAsk ? this.#find(path) : undefined;
-    if (found?.ordinal === undefined) return false;
+    const found = this.canAsk ? this.find(path) : undefined;
+    if (found?.ordinal === undefined || found.listing.watch?.changing.has(found.name)) return false;
     const { listing, ordinal, key } = found;
     if (!(flags & AT_SYMLINK_NOFOLLOW) && listing.isLink(ordinal)) return false;
     // The path's bytes are another request's by then.
@@ -163,13 +203,13 @@ export class Snapshots {
       if (!answer && !this.#agent.isLost) this.canAsk = false;
       const records = answer?.errno === 0 ? answer.data.slice() : new Uint8Array(0);
       if (records.length === block.count * RECORD_BYTES) {
-        listing.add(block.first, records, this.validity(asked));
+        listing.add(block.first, records, this.validity(asked, listing.watch));
         this.#unusedListings = 0;
         this.#shrink();
       }
       // Who asked gets its answer, however soon that must not be passed on to others.
       const record = records.subarray((ordinal - block.first) * RECORD_BYTES).subarray(0, RECORD_BYTES);
-      listing.recordOf(ordinal, (validity) => this.isValid(validity));
+      this.factOf(found);
       onRecord(record.length === RECORD_BYTES ? usable(record, flags) : undefined);
       for (const next of others) next();
       if (answer?.errno !== 0) this.#forget(key, listing);
@@ -181,10 +221,10 @@ export class Snapshots {
   observer(path: Uint8Array): ((errno: number, stat: Stat | undefined) => void) | undefined {
     const ownKey = directoryKey(path);
     const own = this.#listings.get(ownKey);
-    const found = this.#find(path);
+    const found = this.find(path);
     if (!own && !found) return undefined;
     return (errno, stat) => {
-      if (own && (errno !== 0 || (stat && !isSame(own.ctime, stat)))) this.#forget(ownKey, own);
+      if (own && (errno !== 0 || (stat && !isSame(ctimeOf(own.stat), stat)))) this.#forget(ownKey, own);
       if (found && this.#isContradicted(found, errno, stat)) this.#forget(found.key, found.listing);
     };
   }
@@ -198,10 +238,21 @@ export class Snapshots {
   }
 
   #forget(key: string, listing: Listing): void {
-    if (this.#listings.get(key) === listing) this.#listings.delete(key);
+    if (this.#listings.get(key) === listing) this.#remove(key);
   }
 
-  #find(path: Uint8Array): Found | undefined {
+  #remove(key: string): void {
+    const listing = this.#listings.get(key);
+    this.#listings.delete(key);
+    if (listing?.watch) this.#watching?.end(listing.watch);
+  }
+
+  /** What is known of the directory itself. */
+  listingOf(key: string): Listing | undefined {
+    return this.#listings.get(key);
+  }
+
+  find(path: Uint8Array): Found | undefined {
     if (this.#listings.size === 0) return undefined;
     const slash = path.lastIndexOf(SLASH);
     const name = path.subarray(slash + 1);
@@ -211,19 +262,26 @@ export class Snapshots {
     const listing = this.#listings.get(key);
     if (!listing) return undefined;
     if (this.#now() > listing.validity.until + NAMES_MS) {
-      this.#listings.delete(key);
+      this.#remove(key);
       return undefined;
     }
-    return { key, listing, ordinal: listing.ordinalOf(keyOf(name)) };
+    const text = keyOf(name);
+    return { key, name: text, listing, ordinal: listing.ordinalOf(text) };
   }
 
-  /** Of an answer that is there now. */
-  validity(asked: Moment): Validity {
-    return { era: asked.era, until: Math.min(this.#now() + FACTS_MS, asked.at + ANSWER_MS) };
+  /** Of an answer that is there now; `watch`: changes are told since before it was asked for. */
+  validity(asked: Moment, watch?: Watch): Validity {
+    const until = Math.min(this.#now() + FACTS_MS, asked.at + ANSWER_MS);
+    return { era: asked.era, until, ...(watch?.isAlive && { watch }), watchedUntil: asked.at + WATCHED_MS };
   }
 
-  isValid({ era, until }: Validity): boolean {
-    return era === this.#era && this.#now() < until;
+  isValid(validity: Validity): boolean {
+    const { watch, watchedUntil } = validity;
+    return watch ? watch.isAlive && this.#now() < watchedUntil : this.#isPlainlyValid(validity);
+  }
+
+  #isPlainlyValid({ era, until, watch }: Validity): boolean {
+    return era === this.#era && this.#now() < until && watch?.isAlive !== false;
   }
 
   #bytes(): number {
@@ -235,7 +293,7 @@ export class Snapshots {
     for (const [key, listing] of this.#listings) {
       if (this.#listings.size <= MOST_LISTINGS && bytes <= MOST_BYTES) return;
       bytes -= listing.bytes;
-      this.#listings.delete(key);
+      this.#remove(key);
     }
   }
 }
@@ -251,6 +309,10 @@ export function directoryKey(path: Uint8Array): string {
 function usable(record: Uint8Array, flags: number): Uint8Array | undefined {
   if (errnoIn(record) !== 0) return undefined;
   return (flags & AT_SYMLINK_NOFOLLOW) === 0 && isLinkIn(record) ? undefined : record;
+}
+
+function ctimeOf({ ctimeSec, ctimeNsec }: Stat): { sec: bigint; nsec: number } {
+  return { sec: ctimeSec, nsec: ctimeNsec };
 }
 
 function isSame({ sec, nsec }: { sec: bigint; nsec: number }, stat: Stat): boolean {

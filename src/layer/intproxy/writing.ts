@@ -104,7 +104,7 @@ export class Writing {
   }
 
   /** The file that is this one at the target, if the run writes it. */
-  find(stat: Stat): WrittenFile | undefined {
+  find(stat: Pick<Stat, "dev" | "ino">): WrittenFile | undefined {
     return this.#byInode.get(keyOf(stat));
   }
 

@@ -234,7 +234,7 @@ function isSettled(look: Look): boolean {
 }
 
 /** One file of the target. */
-export function keyOf({ dev, ino }: Stat): string {
+export function keyOf({ dev, ino }: Pick<Stat, "dev" | "ino">): string {
   return `${dev}:${ino}`;
 }
 

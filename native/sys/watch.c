@@ -1,0 +1,147 @@
+/* watch.c - news of directories of another root, by inotify(7), for the agent
+ *
+ * A directory is watched together with every directory above it, each for what may change what the path leads to: the
+ * caller looks at the names. That works for paths without symbolic links, "." and ".."; and on file systems where every
+ * change passes this kernel: those of networks and of FUSE are refused, and those that have no truth to keep (/proc).
+ *
+ * What inotify does not tell: changes through shared mappings, through another name of a file (st_nlink), and mounts.
+ */
+#include "sys.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+
+/* Of a directory above: what may put something else in the place of a name, or forbid the way through it. */
+#define WAY_EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB)
+#define OWN_EVENTS (WAY_EVENTS | IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF)
+
+enum { NAME_ROOM = 256 };
+
+SYS int32_t watch_open(void)
+{
+	return (int32_t)result(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
+SYS int32_t watch_waker(void)
+{
+	return (int32_t)result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+SYS int32_t watch_wake(int32_t waker)
+{
+	return (int32_t)result(eventfd_write(waker, 1));
+}
+
+SYS int32_t watch_close(int32_t fd)
+{
+	return (int32_t)result(close(fd));
+}
+
+/* Waits until there is news (1), or somebody wakes it (0). */
+SYS int32_t watch_wait(int32_t fd, int32_t waker)
+{
+	struct pollfd both[] = { { .fd = fd, .events = POLLIN }, { .fd = waker, .events = POLLIN } };
+	while (poll(both, 2, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return both[1].revents ? 0 : 1;
+}
+
+/* The struct inotify_events that are there: their bytes, 0 when there are none. Never waits. */
+SYS int32_t watch_read(int32_t fd, uint8_t *into, uint32_t room)
+{
+	ssize_t count = read(fd, into, room);
+	return count >= 0 ? (int32_t)count : errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+static bool passes_this_kernel(int fd)
+{
+	struct statfs fs;
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	switch ((unsigned long)fs.f_type) {
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+	case F2FS_SUPER_MAGIC:
+	case TMPFS_MAGIC:
+	case OVERLAYFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The watch's number, or -errno. One inode has one number, whoever asks: its events add up. */
+static int watch(int inotify, int directory, uint32_t events)
+{
+	char link[32];
+	if (!passes_this_kernel(directory))
+		return -EOPNOTSUPP;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+	return (int)result(inotify_add_watch(inotify, link, events | IN_ONLYDIR | IN_MASK_ADD));
+}
+
+/* The next component, and what is behind it; NULL when it is none that can be watched. */
+static const char *component(const char *path, char into[NAME_ROOM])
+{
+	size_t length = strcspn(path, "/");
+	if (length >= NAME_ROOM)
+		return NULL;
+	memcpy(into, path, length);
+	into[length] = '\0';
+	if (strcmp(into, ".") == 0 || strcmp(into, "..") == 0)
+		return NULL;
+	return path + length + strspn(path + length, "/");
+}
+
+static int step(int directory, const char *name)
+{
+	struct open_how how = {
+		.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	return (int)result(syscall(SYS_openat2, directory, name, &how, sizeof how));
+}
+
+/*
+ * Watches the directory `path` below `root`. `numbers[0]` says how many watches there are then, of the root first and the
+ * directory itself last, and they follow, even when it fails: they may be those of others, too. 0 or -errno.
+ */
+SYS int32_t watch_add(int32_t inotify, int32_t root, const char *path, int32_t *numbers, uint32_t most)
+{
+	char name[NAME_ROOM];
+	int directory = step(root, ".");
+	numbers[0] = 0;
+	path += strspn(path, "/");
+	while (directory >= 0) {
+		bool is_last = *path == '\0';
+		bool has_room = (uint32_t)numbers[0] + 1 < most;
+		int number = has_room ? watch(inotify, directory, is_last ? OWN_EVENTS : WAY_EVENTS) : -ENAMETOOLONG;
+		if (number >= 0)
+			numbers[++numbers[0]] = number;
+		path = number < 0 || is_last ? NULL : component(path, name);
+		int next = path ? step(directory, name) : number < 0 ? number : -EINVAL;
+		close(directory);
+		if (is_last && number >= 0)
+			return 0;
+		directory = next;
+	}
+	return directory;
+}
+
+SYS int32_t watch_remove(int32_t inotify, int32_t number)
+{
+	return (int32_t)result(inotify_rm_watch(inotify, number));
+}

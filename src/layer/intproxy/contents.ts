@@ -1,0 +1,259 @@
+/**
+ * Small files of directories that the agent watches: what of them was read, and is as it was for all that is known; and which
+ * will be read next, so that their contents come before they are asked for.
+ *
+ * Who opens two files of a directory is taken to read more. Of one with little in it all comes at once; else those that
+ * follow in the order in which they are opened (as listed, by name, by inode), twice as many bytes each time. Only regular files
+ * with one name, read with the target's rights; what the agent cannot read is asked for when it is opened.
+ */
+import { concatBytes } from "../../base/bytes.ts";
+import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
+import type { Stat } from "../../proto/schema.ts";
+import type { AgentClient } from "./agent_client.ts";
+import { errnoIn, fileSizeIn, isCoveredIn, keyOf, type Listing, RECORD_BYTES } from "./listing.ts";
+import { Order } from "./order.ts";
+import { layerCodec } from "./shim_connection.ts";
+import type { Snapshots } from "./snapshots.ts";
+import type { Watch } from "./watching.ts";
+
+/** A bigger file is worth a message of its own. */
+const EACH_BYTES = 64 << 10;
+/** Of a directory with less than this in it everything comes. */
+const LITTLE_BYTES = 256 << 10;
+const FIRST_WINDOW_BYTES = 64 << 10;
+const WINDOW_BYTES = 896 << 10;
+/** What is kept of all directories, and how much may have come in vain (beside half of what was of use). */
+const MOST_BYTES = 16 << 20;
+const IN_VAIN_BYTES = 8 << 20;
+/** Contents may change through a shared mapping, of which nobody tells: shorter than facts. */
+const CONTENTS_MS = 1000;
+/** Record and length. */
+const HEAD_BYTES = RECORD_BYTES + 4;
+/** Of one message; and what a file is taken to have whose stat is not known. */
+const MOST_NAMES = 1024;
+const UNKNOWN_BYTES = 4096;
+const SLASH = 0x2f;
+const NUL = Uint8Array.of(0);
+
+export interface Kept {
+  readonly record: Uint8Array;
+  readonly data: Uint8Array;
+}
+
+interface Content extends Kept {
+  readonly watch: Watch;
+  readonly name: string;
+  readonly until: number;
+  isUsed: boolean;
+}
+
+/** How one directory is walked. */
+interface Walk {
+  readonly order: Order;
+  opens: number;
+  window: number;
+  /** Up to which position all was asked for; and from which on more is. */
+  until: number;
+  askAt: number;
+  isAllAsked: boolean;
+  /** All of it is little enough to come at once. */
+  readonly isLittle: boolean;
+}
+
+interface Wanted {
+  readonly key: string;
+  readonly name: Uint8Array;
+  readonly size: number;
+}
+
+export class Contents {
+  readonly #agent: AgentClient;
+  readonly #snapshots: Snapshots;
+  readonly #now: () => number;
+  /** By path; the oldest first. */
+  readonly #contents = new Map<string, Content>();
+  readonly #coming = new Map<string, (() => void)[]>();
+  readonly #walks = new WeakMap<Listing, Walk>();
+  #bytes = 0;
+  /** What came and was not asked for, less half of what was of use. */
+  #inVain = 0;
+
+  constructor(agent: AgentClient, snapshots: Snapshots, now: () => number) {
+    this.#agent = agent;
+    this.#snapshots = snapshots;
+    this.#now = now;
+  }
+
+  /** For tests. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Calls back, now or later, with what an open of this path finds, or with nothing: the agent has to be asked. */
+  find(path: Uint8Array, onFound: (kept: Kept | undefined) => void): void {
+    const found = this.#snapshots.find(path);
+    if (found?.ordinal === undefined || !found.listing.watch?.isAlive) return onFound(undefined);
+    const key = keyOf(path);
+    this.#walked(found.listing, found.ordinal, path);
+    const waiting = this.#coming.get(key);
+    if (waiting) waiting.push(() => onFound(this.#take(key)));
+    else onFound(this.#take(key));
+  }
+
+  /** To be asked before a file is opened at the agent, for `opened`. */
+  watchOf(path: Uint8Array): Watch | undefined {
+    const watch = this.#snapshots.find(path)?.listing.watch;
+    return watch?.isAlive ? watch : undefined;
+  }
+
+  /** A file was opened at the agent while `watch` was there already: the next one may have it as it was. */
+  opened(path: Uint8Array, stat: Stat, data: Uint8Array, watch: Watch): void {
+    const found = this.#snapshots.find(path);
+    if (!watch.isAlive || found?.listing.watch !== watch || data.length > EACH_BYTES) return;
+    const record = layerCodec.encode({ type: "StatReply", errno: 0, stat }, 0).subarray(FRAME_HEAD_BYTES);
+    if (!isCoveredIn(record, found.listing.stat) || fileSizeIn(record) !== data.length) return;
+    const content = {
+      record,
+      data: data.slice(),
+      watch,
+      name: found.name,
+      until: this.#now() + CONTENTS_MS,
+      isUsed: true,
+    };
+    this.#keep(keyOf(path), content);
+  }
+
+  #take(key: string): Kept | undefined {
+    const content = this.#contents.get(key);
+    if (!content) return undefined;
+    const { watch, name, until } = content;
+    if (!watch.isAlive || watch.changing.has(name) || this.#now() >= until) {
+      this.#drop(key, content);
+      return undefined;
+    }
+    if (!content.isUsed) this.#inVain -= content.data.length * 1.5;
+    content.isUsed = true;
+    return content;
+  }
+
+  #walked(listing: Listing, ordinal: number, path: Uint8Array): void {
+    const walk = this.#walks.get(listing) ?? this.#begin(listing);
+    const position = walk.order.follow(ordinal);
+    if (++walk.opens < 2 || this.#inVain > IN_VAIN_BYTES) return;
+    const directory = path.subarray(0, path.lastIndexOf(SLASH) + 1);
+    if (walk.isLittle && !walk.isAllAsked) {
+      walk.isAllAsked = true;
+      this.#ask(listing, directory, this.#batch(listing, directory, (at) => at, 0, Infinity).wanted);
+    } else if (position !== undefined && !walk.isAllAsked) {
+      this.#ahead(listing, walk, position, directory);
+    }
+  }
+
+  #begin(listing: Listing): Walk {
+    const isLittle = hasLittle(listing);
+    const walk = { order: new Order(listing), opens: 0, window: 0, until: 0, askAt: 0, isAllAsked: false, isLittle };
+    this.#walks.set(listing, walk);
+    return walk;
+  }
+
+  #ahead(listing: Listing, walk: Walk, position: number, directory: Uint8Array): void {
+    // Another order, or a walk that began anew.
+    if (position > walk.until || position + MOST_NAMES < walk.until) walk.until = walk.askAt = position;
+    if (position < walk.askAt) return;
+    walk.window = Math.min(Math.max(2 * walk.window, FIRST_WINDOW_BYTES), WINDOW_BYTES);
+    const from = Math.max(walk.until, position);
+    const { wanted, end } = this.#batch(listing, directory, (at) => walk.order.at(at), from, walk.window);
+    walk.until = end;
+    walk.askAt = (from + end) >> 1;
+    this.#ask(listing, directory, wanted);
+  }
+
+  /** Entries from this position on whose contents fit into so many bytes, and are not here already. */
+  #batch(listing: Listing, directory: Uint8Array, at: (position: number) => number, from: number, mostBytes: number) {
+    const wanted: Wanted[] = [];
+    let bytes = 0;
+    let position = from;
+    for (; position < listing.count && wanted.length < MOST_NAMES && position < from + 4 * MOST_NAMES; position++) {
+      const ordinal = at(position);
+      const size = sizeOf(listing, ordinal);
+      const name = listing.nameOf(ordinal);
+      const key = keyOf(directory) + keyOf(name);
+      if (size === undefined || this.#coming.has(key) || this.#take(key)) continue;
+      if (listing.watch!.changing.has(keyOf(name))) continue;
+      bytes += size + HEAD_BYTES;
+      if (bytes > mostBytes && wanted.length > 0) break;
+      wanted.push({ key, name, size });
+    }
+    return { wanted, end: position };
+  }
+
+  #ask(listing: Listing, directory: Uint8Array, wanted: readonly Wanted[]): void {
+    const { watch } = listing;
+    if (wanted.length === 0 || !watch) return;
+    for (const { key } of wanted) this.#coming.set(key, []);
+    const until = this.#now() + CONTENTS_MS;
+    const eachBytes = wanted.reduce((most, { size }) => Math.max(most, size), 0);
+    const mostBytes = wanted.reduce((sum, { size }) => sum + size + HEAD_BYTES, eachBytes + HEAD_BYTES + 1);
+    this.#agent.request({
+      type: "ReadEntries",
+      path: directory.subarray(0, Math.max(1, directory.length - 1)),
+      names: concatBytes(wanted.flatMap(({ name }) => [name, NUL])),
+      eachBytes,
+      mostBytes,
+    }, (answer) => {
+      if (answer?.errno === 0) this.#came(answer.data.slice(), wanted, watch, until);
+      for (const { key } of wanted) {
+        const waiting = this.#coming.get(key) ?? [];
+        this.#coming.delete(key);
+        for (const next of waiting) next();
+      }
+    });
+  }
+
+  #came(bytes: Uint8Array<ArrayBuffer>, wanted: readonly Wanted[], watch: Watch, until: number): void {
+    const view = new DataView(bytes.buffer);
+    let at = 0;
+    for (const { key, name } of wanted) {
+      if (at + HEAD_BYTES > bytes.length) return;
+      const length = view.getUint32(at + RECORD_BYTES, true);
+      const record = bytes.subarray(at, at + RECORD_BYTES);
+      const data = bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
+      at += HEAD_BYTES + length;
+      if (errnoIn(record) !== 0 || data.length !== length || !watch.isAlive) continue;
+      this.#inVain += length;
+      this.#keep(key, { record, data, watch, name: keyOf(name), until, isUsed: false });
+    }
+  }
+
+  #keep(key: string, content: Content): void {
+    const before = this.#contents.get(key);
+    if (before) this.#drop(key, before);
+    this.#contents.set(key, content);
+    this.#bytes += content.data.length;
+    for (const [oldest, it] of this.#contents) {
+      if (this.#bytes <= MOST_BYTES && it.until > this.#now()) return;
+      this.#drop(oldest, it);
+    }
+  }
+
+  #drop(key: string, content: Content): void {
+    this.#contents.delete(key);
+    this.#bytes -= content.data.length;
+  }
+}
+
+function hasLittle(listing: Listing): boolean {
+  let bytes = 0;
+  for (let ordinal = 0; ordinal < listing.count && ordinal < MOST_NAMES; ordinal++) {
+    bytes += sizeOf(listing, ordinal) ?? 0;
+  }
+  return listing.count <= MOST_NAMES && bytes <= LITTLE_BYTES;
+}
+
+/** Of what is small and a regular file, for all that is known; the agent looks again. */
+function sizeOf(listing: Listing, ordinal: number): number | undefined {
+  const record = listing.peek(ordinal);
+  if (!record) return listing.isFile(ordinal) ? UNKNOWN_BYTES : undefined;
+  const size = errnoIn(record) === 0 && isCoveredIn(record, listing.stat) ? fileSizeIn(record) : undefined;
+  return size !== undefined && size <= EACH_BYTES ? size : undefined;
+}
