@@ -202,8 +202,8 @@ SYS int32_t files_open(int32_t root, const char *path, uint32_t flags, const uin
 	return (int32_t)count;
 }
 
-static int64_t list_directory(int found, uint32_t flags, uint32_t stat_entries, uint8_t *data, uint32_t capacity,
-			      const struct file_stat *stat, struct listed *listed)
+static int64_t list_directory(int found, uint32_t flags, uint32_t stat_entries, bool is_watched, uint8_t *data,
+			      uint32_t capacity, const struct file_stat *stat, struct listed *listed)
 {
 	int fd = reopen(found, O_DIRECTORY | (int)(flags & O_NOATIME));
 	if (fd < 0)
@@ -213,7 +213,7 @@ static int64_t list_directory(int found, uint32_t flags, uint32_t stat_entries, 
 		listed->entry_bytes = (uint32_t)count;
 		if (listed->handle < 0) {
 			uint64_t size = (uint64_t)count;
-			listed->is_all = entries_are_all(fd, stat);
+			listed->is_all = entries_are_all(fd, stat, is_watched);
 			count += (int64_t)entries_stat_listed(fd, data, size, stat_entries, data + size, capacity - size);
 		}
 	}
@@ -224,7 +224,7 @@ static int64_t list_directory(int found, uint32_t flags, uint32_t stat_entries, 
 /* As files_open, for directories alone: behind their entries come the records of the first `stat_entries` of them, when
  * all entries are in the buffer and as far as there is room. */
 SYS int32_t files_list(int32_t root, const char *path, uint32_t flags, const uint32_t *rights, uint32_t stat_entries,
-		       uint8_t *data, uint32_t capacity, struct file_stat *stat, struct listed *listed)
+		       uint32_t is_watched, uint8_t *data, uint32_t capacity, struct file_stat *stat, struct listed *listed)
 {
 	*listed = (struct listed){ .handle = -1 };
 	rights_take(rights);
@@ -233,7 +233,7 @@ SYS int32_t files_list(int32_t root, const char *path, uint32_t flags, const uin
 		int found = (int)count;
 		count = stat_of(found, stat);
 		if (count == 0)
-			count = list_directory(found, flags, stat_entries, data, capacity, stat, listed);
+			count = list_directory(found, flags, stat_entries, is_watched, data, capacity, stat, listed);
 		close(found);
 	}
 	rights_lay_down(rights);

@@ -66,7 +66,7 @@ void entry_stat(int directory, const char *name, struct entry_record *into);
 uint64_t entries_stat_listed(int directory, const uint8_t *entries, uint64_t size, uint32_t most, uint8_t *data,
 			     uint64_t capacity);
 int64_t entries_stat_named(int directory, const char *names, uint64_t size, uint8_t *data, uint64_t capacity);
-bool entries_are_all(int directory, const struct file_stat *before);
+bool entries_are_all(int directory, const struct file_stat *before, bool is_watched);
 
 /* The entries of an open directory: see files_listing.c. */
 int64_t listing_read(int directory, uint8_t *data, uint32_t capacity, int32_t *handle);

@@ -118,9 +118,9 @@ static bool finds_what_it_lists(int directory)
 /*
  * After a directory was listed: is it sure that any other name in it is ENOENT? Not where the thread may list but not
  * search (EACCES), and not when it changed meanwhile: a listing may lose a name that is renamed while it is read.
- * `before` is the stat from before the listing.
+ * `before` is the stat from before the listing. `is_watched`: of a change there will be news.
  */
-bool entries_are_all(int directory, const struct file_stat *before)
+bool entries_are_all(int directory, const struct file_stat *before, bool is_watched)
 {
 	struct file_stat after;
 	struct timespec now;
@@ -130,6 +130,8 @@ bool entries_are_all(int directory, const struct file_stat *before)
 		return false;
 	if (after.ctime_sec != before->ctime_sec || after.ctime_nsec != before->ctime_nsec)
 		return false;
+	if (is_watched)
+		return true;
 	clock_gettime(CLOCK_REALTIME, &now);
 	int64_t age = (now.tv_sec - (int64_t)after.ctime_sec) * 1000000000 + now.tv_nsec - (int64_t)after.ctime_nsec;
 	return age > TICKS_NSEC;

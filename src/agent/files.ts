@@ -49,6 +49,12 @@ const O_CREAT = 0o100;
 const O_TRUNC = 0o1000;
 const O_PATH = 0o10000000;
 
+/** As what a listing is answered. */
+interface ListManner {
+  restOf: (listed: ListedRest) => Rest;
+  failed: (errno: number) => AgentMessage;
+  isWatched: boolean;
+}
 type ListedRest = Omit<Request<"ListReply">, "type" | "data">;
 
 /** Most that one answer to Open carries, whatever was asked for. */
@@ -104,7 +110,12 @@ export class Files {
   async list(request: Request<"List">, outlet: Outlet): Promise<void> {
     const path = pathOf(request.path);
     if (typeof path === "number") return await outlet.send(listFailed(path));
-    await this.#list(path, request, outlet, (it) => ({ ...it, type: "ListReply" }), listFailed);
+    const as = {
+      restOf: (it: ListedRest): Rest => ({ ...it, type: "ListReply" }),
+      failed: listFailed,
+      isWatched: false,
+    };
+    await this.#list(path, request, outlet, as);
   }
 
   /** The same, of a directory that `watch` has begun to watch before it is listed. */
@@ -117,20 +128,19 @@ export class Files {
     if (typeof path === "number") return await outlet.send(walkFailed(path));
     const { flags, inlineBytes, statEntries } = request;
     const isWatched = await watch(path);
-    const rest = (it: ListedRest): Rest => ({ ...it, type: "WalkReply", isWatched });
-    await this.#list(path, { flags, inlineBytes, statEntries }, outlet, rest, walkFailed);
+    const restOf = (it: ListedRest): Rest => ({ ...it, type: "WalkReply", isWatched });
+    await this.#list(path, { flags, inlineBytes, statEntries }, outlet, { restOf, failed: walkFailed, isWatched });
   }
 
   async #list(
     path: Uint8Array<ArrayBuffer>,
     { flags, inlineBytes, statEntries }: Pick<Request<"List">, "flags" | "inlineBytes" | "statEntries">,
     outlet: Outlet,
-    restOf: (listed: ListedRest) => Rest,
-    failed: (errno: number) => AgentMessage,
+    { restOf, failed, isWatched }: ListManner,
   ): Promise<void> {
     const most = Math.min(statEntries, AGENT_LIMITS.statEntries);
     await this.#answer(openBuffers, Math.min(inlineBytes, INLINE_BYTES), outlet, async (into) => {
-      const listed = await listDirectory(this.#root, path, flags, this.#rights, most, into);
+      const listed = await listDirectory(this.#root, path, flags, this.#rights, most, into, isWatched);
       if (typeof listed === "number") return failed(-listed);
       const kept = await this.#keep(listed);
       const { isAll, entryBytes, count } = listed;

@@ -15,7 +15,7 @@ const sys = loadSys({
     nonblocking: true,
   },
   files_list: {
-    parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer", "u32", "buffer", "buffer"],
+    parameters: ["i32", "buffer", "u32", "buffer", "u32", "u32", "buffer", "u32", "buffer", "buffer"],
     result: "i32",
     nonblocking: true,
   },
@@ -110,7 +110,7 @@ export interface Listed extends Opened {
 /** C's struct entry_record: errno and stat as the layer wire has them. */
 export const ENTRY_RECORD_BYTES = 112;
 
-/** Opens the directory at `path` as openFile does, and stats its first `statEntries` entries. */
+/** Opens the directory at `path` as openFile does, and stats its first `statEntries` entries; `isWatched`: see watch.ts. */
 export async function listDirectory(
   root: number,
   path: Uint8Array<ArrayBuffer>,
@@ -118,10 +118,12 @@ export async function listDirectory(
   rights: PackedRights,
   statEntries: number,
   into: Uint8Array<ArrayBuffer>,
+  isWatched = false,
 ): Promise<Listed | number> {
   const stat = new BigUint64Array(STAT_WORDS);
   const listed = new Int32Array(3);
-  const count = await sys.files_list(root, path, flags, rights, statEntries, into, into.length, stat, listed);
+  const entries = [statEntries, isWatched ? 1 : 0] as const;
+  const count = await sys.files_list(root, path, flags, rights, ...entries, into, into.length, stat, listed);
   if (count < 0) return count;
   const [handle, entryBytes, isAll] = listed as unknown as [number, number, number];
   return { stat, count, handle: handle < 0 ? undefined : handle, entryBytes, isAll: isAll === 1 };

@@ -2,8 +2,8 @@
  * Small files of directories that the agent watches: what of them was read, and is as it was for all that is known; and which
  * will be read next, so that their contents come before they are asked for.
  *
- * Who opens two files of a directory is taken to read more. Of one with little in it all comes at once; else those that
- * follow in the order in which they are opened (as listed, by name, by inode), twice as many bytes each time. Only regular files
+ * Who opens two files of a directory is taken to read more. Of one with little in it, compared to how many were opened, all
+ * comes at once; else those that follow in the order in which they are opened (order.ts), twice as many bytes each time. Only regular files
  * with one name, read with the target's rights; what the agent cannot read is asked for when it is opened.
  */
 import { concatBytes } from "../../base/bytes.ts";
@@ -18,8 +18,9 @@ import type { Watch } from "./watching.ts";
 
 /** A bigger file is worth a message of its own. */
 const EACH_BYTES = 64 << 10;
-/** Of a directory with less than this in it everything comes. */
+/** Of a directory with less than this in it everything comes; or less than that for each file of it that was opened. */
 const LITTLE_BYTES = 256 << 10;
+const LITTLE_FOR_EACH_BYTES = 32 << 10;
 const FIRST_WINDOW_BYTES = 64 << 10;
 const WINDOW_BYTES = 896 << 10;
 /** What is kept of all directories, and how much may have come in vain (beside half of what was of use). */
@@ -56,8 +57,8 @@ interface Walk {
   until: number;
   askAt: number;
   isAllAsked: boolean;
-  /** All of it is little enough to come at once. */
-  readonly isLittle: boolean;
+  /** Of its small files. */
+  readonly bytes: number;
 }
 
 interface Wanted {
@@ -141,17 +142,21 @@ export class Contents {
     const position = walk.order.follow(ordinal);
     if (++walk.opens < 2 || this.#inVain > IN_VAIN_BYTES) return;
     const directory = path.subarray(0, path.lastIndexOf(SLASH) + 1);
-    if (walk.isLittle && !walk.isAllAsked) {
+    if (!walk.isAllAsked && walk.bytes <= Math.max(LITTLE_BYTES, walk.opens * LITTLE_FOR_EACH_BYTES)) {
       walk.isAllAsked = true;
-      this.#ask(listing, directory, this.#batch(listing, directory, (at) => at, 0, Infinity).wanted);
+      for (let from = 0; from < listing.count;) {
+        const { wanted, end } = this.#batch(listing, directory, (at) => at, from, WINDOW_BYTES);
+        this.#ask(listing, directory, wanted);
+        from = end;
+      }
     } else if (position !== undefined && !walk.isAllAsked) {
       this.#ahead(listing, walk, position, directory);
     }
   }
 
   #begin(listing: Listing): Walk {
-    const isLittle = hasLittle(listing);
-    const walk = { order: new Order(listing), opens: 0, window: 0, until: 0, askAt: 0, isAllAsked: false, isLittle };
+    const bytes = bytesOf(listing);
+    const walk = { order: new Order(listing), opens: 0, window: 0, until: 0, askAt: 0, isAllAsked: false, bytes };
     this.#walks.set(listing, walk);
     return walk;
   }
@@ -242,12 +247,13 @@ export class Contents {
   }
 }
 
-function hasLittle(listing: Listing): boolean {
+function bytesOf(listing: Listing): number {
   let bytes = 0;
-  for (let ordinal = 0; ordinal < listing.count && ordinal < MOST_NAMES; ordinal++) {
+  for (let ordinal = 0; ordinal < listing.count; ordinal++) {
     bytes += sizeOf(listing, ordinal) ?? 0;
+    if (ordinal >= MOST_NAMES) return Infinity;
   }
-  return listing.count <= MOST_NAMES && bytes <= LITTLE_BYTES;
+  return bytes;
 }
 
 /** Of what is small and a regular file, for all that is known; the agent looks again. */

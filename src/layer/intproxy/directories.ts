@@ -24,6 +24,7 @@ export interface ListWish {
   inlineBytes: number;
   statEntries: number;
 }
+type OnListed = (answer: ListAnswer | undefined, listing: Listing | undefined) => void;
 export type ListAnswer = MessageNamed<typeof AGENT, "ListReply" | "WalkReply">;
 
 export class Directories {
@@ -42,7 +43,7 @@ export class Directories {
   }
 
   /** `listing` is where more entries are noted. No answer: the agent is lost, or knows nothing of listings. */
-  list(wish: ListWish, onAnswer: (answer: ListAnswer | undefined, listing: Listing | undefined) => void): void {
+  list(wish: ListWish, onAnswer: OnListed, isUnasked = false): void {
     const asked = this.#snapshots.moment();
     const { path } = wish;
     const key = directoryKey(path);
@@ -56,7 +57,7 @@ export class Directories {
       if (!answer) {
         this.#watching.end(watch, false);
         this.#canWalk = false;
-        return this.list(wish, onAnswer);
+        return isUnasked ? onAnswer(undefined, undefined) : this.list(wish, onAnswer);
       }
       const isWatched = answer.errno === 0 && answer.isWatched && watch.isAlive;
       if (!isWatched) this.#watching.end(watch, answer.isWatched);
@@ -84,13 +85,12 @@ export class Directories {
     if (!this.#adoption.isWanted(key, known?.uses ?? 0, questions)) return;
     const statEntries = Math.min(this.#snapshots.wish, UNASKED_STATS, AGENT_LIMITS.statEntries);
     this.#coming.add(key);
-    this.list(
-      { path: path.slice(), flags: O_DIRECTORY, inlineBytes: UNASKED_BYTES, statEntries },
-      (answer, listing) => {
-        this.#coming.delete(key);
-        if (answer && !answer.isWhole) this.#agent.tell({ type: "CloseHandle", handle: answer.handle });
-        if (!answer?.isWhole || !listing?.watch) this.#adoption.inVain(key);
-      },
-    );
+    const wish = { path: path.slice(), flags: O_DIRECTORY, inlineBytes: UNASKED_BYTES, statEntries };
+    const onAnswer: OnListed = (answer, listing) => {
+      this.#coming.delete(key);
+      if (answer && !answer.isWhole) this.#agent.tell({ type: "CloseHandle", handle: answer.handle });
+      if (!answer?.isWhole || !listing?.watch) this.#adoption.inVain(key);
+    };
+    this.list(wish, onAnswer, true);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * In which order the entries of a directory are opened: as they are listed (cat *, find), by name (the shell's patterns, git), by
- * inode (tar, fts). Known when one entry follows another in it; what follows next is then known, too.
+ * In which order the entries of a directory are opened: as they are listed (tar, find), by name (the shell's patterns, git), by
+ * name with the numbers in it ascending (file9 before file10), by inode (fts). Known when one entry follows another in it; what follows next is then known, too.
  */
 import { keyOf, type Listing } from "./listing.ts";
 
@@ -47,12 +47,18 @@ export class Order {
 
   #orders(): Positions[] {
     if (this.#listing.count > MOST_SORTED) return [LISTED];
-    return [LISTED, ...this.#sorted ??= [this.#byName(), this.#byInode()]];
+    return [LISTED, ...this.#sorted ??= [this.#byName(), this.#byLength(), this.#byInode()]];
   }
 
   #byName(): Positions {
     const names = this.#ordinals().map((ordinal) => keyOf(this.#listing.nameOf(ordinal)));
     return sorted(this.#ordinals(), (a, b) => names[a]! < names[b]! ? -1 : 1);
+  }
+
+  #byLength(): Positions {
+    const names = this.#ordinals().map((ordinal) => keyOf(this.#listing.nameOf(ordinal)));
+    const difference = (a: string, b: string) => a.length - b.length || (a < b ? -1 : 1);
+    return sorted(this.#ordinals(), (a, b) => difference(names[a]!, names[b]!));
   }
 
   #byInode(): Positions {

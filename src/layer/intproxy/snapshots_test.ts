@@ -36,7 +36,7 @@ class Directory {
   }
 
   readonly answer = (frame: AgentFrame): AgentMessage | undefined => {
-    if (!("path" in frame)) return undefined;
+    if (!("path" in frame) || frame.type === "Walk") return undefined;
     const path = fromUtf8(frame.path);
     this.asked.push(`${frame.type} ${path}`);
     if (this.isOld && (frame.type === "List" || frame.type === "StatEntries")) {
@@ -265,12 +265,20 @@ Deno.test("dots, a slash at the end, names too long and deeper paths are the age
   await using scene = await Scene.start(new Directory(["file"]));
   await scene.list();
   scene.asked();
-  const paths = ["/d/..", "/d/.", "/d/file/", "/d/missing/", `/d/${"x".repeat(256)}`, "/d/x/../missing", "/d//missing"];
+  const paths = ["/d/..", "/d/.", "/d/file/", `/d/${"x".repeat(256)}`, "/d/file/../missing", "/d//missing"];
   for (const path of paths) await scene.stat(path);
   assert.deepEqual(scene.asked(), paths.map((path) => `Stat ${path}`));
 });
 
-Deno.test("contents are never kept: each open is one message", async () => {
+Deno.test("what is below a name that a listing has not is ENOENT without a message", async () => {
+  await using scene = await Scene.start(new Directory(["file"]));
+  await scene.list();
+  scene.asked();
+  for (const path of ["/d/x/", "/d/x/../file", "/d/x/y/z"]) assert.equal(await scene.stat(path), ERRNO.ENOENT, path);
+  assert.deepEqual(scene.asked(), []);
+});
+
+Deno.test("contents are never kept where nobody tells of changes: each open is one message", async () => {
   await using scene = await Scene.start(new Directory(["file"]));
   await scene.list();
   for (const flags of [0, O_NOFOLLOW, O_PATH]) assert.equal(await scene.open("/d/file", flags), 0);
