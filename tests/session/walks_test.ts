@@ -185,6 +185,17 @@ walkTest("what the run itself changes is seen by its next question", async (aske
   }
 });
 
+walkTest("what a link leads to is asked for each time, and not taken for what the link is", async (asked, tree) => {
+  await Deno.writeTextFile(`${tree}/away`, "0");
+  await Deno.symlink("../../away", `${tree}/data/here/link`);
+  await asked.until("len(os.listdir('/data/here'))", "6");
+  for (let at = 0; at < 3; at++) {
+    await Deno.writeTextFile(`${tree}/away`, `${at}`);
+    assert.equal(await asked.ask("read('/data/here/link')"), `${at}`);
+    assert.equal(await asked.ask("os.open('/data/here/link', os.O_NOFOLLOW)"), "errno 40");
+  }
+});
+
 walkTest("FIFOs, links and directories beside what is read are left alone", async (asked, tree) => {
   const { success } = await new Deno.Command("mkfifo", { args: [`${tree}/data/here/fifo`] }).output();
   assert.ok(success);

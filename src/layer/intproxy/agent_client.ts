@@ -93,7 +93,7 @@ export class AgentClient {
   readonly lost: Promise<Error>;
   /** Takes what is heard over UDP; its bytes are good until it returns. */
   onDatagram: (news: MessageNamed<typeof AGENT, "Datagram" | "DatagramFailed">) => void = () => {};
-/** What the agent tells of directories that it watches. */
+  /** What the agent tells of directories that it watches. */
   onChanged: (news: MessageNamed<typeof AGENT, "Changed">) => void = () => {};
   /** What the agent wanted the user to know while it started. */
   readonly warnings: string[] = [];

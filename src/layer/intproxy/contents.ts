@@ -111,6 +111,8 @@ export class Contents {
   opened(path: Uint8Array, stat: Stat, data: Uint8Array, watch: Watch): void {
     const found = this.#snapshots.find(path);
     if (!watch.isAlive || found?.listing.watch !== watch || data.length > EACH_BYTES) return;
+    // What a link leads to is not watched.
+    if (found.ordinal === undefined || !found.listing.isFile(found.ordinal)) return;
     const record = layerCodec.encode({ type: "StatReply", errno: 0, stat }, 0).subarray(FRAME_HEAD_BYTES);
     if (!isCoveredIn(record, found.listing.stat) || fileSizeIn(record) !== data.length) return;
     const content = {
