@@ -12,6 +12,7 @@ import { agentFrameHead, MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
 import { AgentLink } from "../proto/agent_link.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import { Datagrams } from "./datagrams.ts";
+import { describeFeatures } from "./features.ts";
 import { Files, type Outlet, threads } from "./files.ts";
 import { type ExpectedSecret, replyToHello } from "./handshake.ts";
 import { IncomingStreams } from "./incoming/delivery.ts";
@@ -152,6 +153,8 @@ export class Session {
     switch (frame.type) {
       case "Ping":
         return send({ type: "Pong" });
+      case "GetFeatures":
+        return send(describeFeatures());
       case "GetTarget":
         return this.#answer(id, this.#describeTarget());
       case "Resolve":

@@ -4,6 +4,7 @@ import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
 import { type Command, type CommandInput, valueOf } from "./command.ts";
 import { loadConfig } from "./configuration.ts";
 import type { Diagnosis } from "./diagnosis.ts";
+import type { Feature } from "./features.ts";
 import type { HelpFlag } from "./help.ts";
 import { complain, printLine } from "./terminal.ts";
 
@@ -20,26 +21,33 @@ const FLAGS: readonly HelpFlag[] = [
 
 export const DIAGNOSE_COMMAND: Command = {
   name: "diagnose",
-  summary: "Measure the way to the target, and say what is missing on it",
-  doc: `Asks the API server for its version and for your rights, makes an agent as a run would, and measures round trips
-to it. Nothing stays behind. Exit code 0 when a run could be made, else 125.`,
-  usage: ["mirrord diagnose [latency] [options]"],
-  examples: ["mirrord diagnose --target deployment/web", "mirrord diagnose --output json | jq .agent.roundTripMs"],
+  summary: "Measure the way to the target, and say what is missing on it, or for a program",
+  doc:
+    `Asks the API server for its version and for your rights, makes an agent as a run would, asks it what it may do and
+its kernel can, and measures round trips to it. Nothing stays behind. Exit code 0 when a run could be made, else 125.
+
+With PROGRAM it says whether mirrord can enter it; with no target, that alone.`,
+  usage: ["mirrord diagnose [latency] [options] [PROGRAM]"],
+  examples: [
+    "mirrord diagnose --target deployment/web",
+    "mirrord diagnose /usr/local/bin/server",
+    "mirrord diagnose --output json | jq .agent.roundTripMs",
+  ],
   flags: FLAGS,
   async run(input) {
-    const [word, more] = input.rest[0] === "latency" ? input.rest.slice(1) : input.rest;
-    if (word !== undefined) {
-      throw misuse(`Cannot diagnose: "${more ?? word}" is too much`, "mirrord diagnose [latency] [options]");
+    const [program, more] = input.rest[0] === "latency" ? input.rest.slice(1) : input.rest;
+    if (more !== undefined) {
+      throw misuse(`Cannot diagnose: "${more}" is too much`, "mirrord diagnose [latency] [options] [PROGRAM]");
     }
     const format = valueOf(input, "--output") ?? "text";
     if (format !== "text" && format !== "json") throw misuse(`Cannot print as "${format}"`, "one of: text, json");
     const rounds = roundsOf(input);
     const { config } = await loadConfig(input);
     const { diagnose } = await import("./diagnosis.ts");
-    const diagnosis = await diagnose(config, rounds);
+    const diagnosis = await diagnose(config, rounds, program);
     printLine(format === "json" ? JSON.stringify(diagnosis, undefined, 2) : formatDiagnosis(diagnosis));
     if (diagnosis.error && format === "text") complain(`error: ${diagnosis.error.message}\n`);
-    return diagnosis.error ? 125 : 0;
+    return diagnosis.error || diagnosis.program?.canBeEntered === false ? 125 : 0;
   },
 };
 
@@ -54,8 +62,15 @@ function misuse(message: string, hint: string): UserError {
   return new UserError("USAGE", message, { hint, exitCode: 2 });
 }
 
-export function formatDiagnosis({ here, api, rights, agent }: Diagnosis): string {
-  const lines = [`this machine   Linux ${here.kernel}, ${here.architecture}, mirrord ${here.version}`];
+export function formatDiagnosis({ here, program, api, rights, agent }: Diagnosis): string {
+  const lines = [
+    `this machine   Linux ${here.kernel}, ${here.architecture}, mirrord ${here.version}`,
+    ...here.features.map(formatFeature),
+  ];
+  if (program) {
+    const { name, path, because } = program;
+    lines.push(`program        ${path ?? name}`, because === null ? "  ✓ can be entered" : `  x ${because}`);
+  }
   if (api) {
     lines.push(
       `API server     ${api.url}, Kubernetes ${api.version}`,
@@ -71,12 +86,17 @@ export function formatDiagnosis({ here, api, rights, agent }: Diagnosis): string
   }
   if (agent) {
     lines.push(
-      `agent          ${agent.place}, Linux ${agent.kernel}`,
+      `agent          ${agent.place}, Linux ${agent.kernel}, mirrord ${agent.version}, user ${agent.user}`,
+      ...agent.features.map(formatFeature),
       `  started in   ${agent.startMs} ms, reached in ${agent.reachMs} ms`,
       `  round trips  ${formatTimes(agent.roundTripMs)}`,
     );
   }
   return lines.join("\n");
+}
+
+function formatFeature({ name, isThere, without }: Feature): string {
+  return `  ${isThere ? "✓" : "x"} ${name}${isThere ? "" : `: missing, so ${without}`}`;
 }
 
 function formatTimes({ rounds, p50, p90, p99, max }: NonNullable<Diagnosis["api"]>["roundTripMs"]): string {

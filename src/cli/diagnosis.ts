@@ -1,14 +1,18 @@
 /** What `mirrord diagnose` finds out, step by step; a step that fails ends it, and what was found until then is told. */
-import { fromUtf8, utf8 } from "../base/bytes.ts";
-import type { Duplex } from "../base/duplex.ts";
 import { UserError } from "../base/errors.ts";
 import type { Config } from "../config/resolve.ts";
 import type { KubeClient } from "../kube/client.ts";
 import { formatRight, isAllowed, rightsOfRun } from "../kube/rights.ts";
-import { AgentClient } from "../layer/intproxy/agent_client.ts";
 import type { AgentSource } from "./control.ts";
+import { textOf } from "./environment.ts";
+import { capabilitiesOf, type Feature, featuresHere, featuresThere } from "./features.ts";
 import { openCluster } from "./open_cluster.ts";
+import { shakeHands } from "./own_agent.ts";
+import { findProgram } from "./program.ts";
 import { startProgress } from "./progress.ts";
+import { type ErrorObject, errorObject } from "./report.ts";
+import { reachableAgent } from "./run.ts";
+import { userEnvironment } from "./self.ts";
 import { StartSignals } from "./start_signals.ts";
 import { VERSION } from "./version.ts";
 
@@ -21,7 +25,14 @@ export interface Times {
 }
 
 export interface Diagnosis {
-  readonly here: { readonly kernel: string; readonly architecture: string; readonly version: string };
+  readonly here: {
+    readonly kernel: string;
+    readonly architecture: string;
+    readonly version: string;
+    readonly features: readonly Feature[];
+  };
+  /** Of one that was named. */
+  program?: ProgramDiagnosis;
   api?: { readonly url: string; readonly version: string; readonly roundTripMs: Times };
   rights?: readonly {
     readonly right: string;
@@ -33,30 +44,58 @@ export interface Diagnosis {
   agent?: {
     readonly place: string;
     readonly kernel: string;
+    readonly version: string;
+    readonly user: number;
+    readonly capabilities: readonly string[];
+    readonly features: readonly Feature[];
     readonly startMs: number;
     readonly reachMs: number;
     readonly roundTripMs: Times;
   };
   /** Why there is no more. */
-  error?: { readonly code: string; readonly message: string; readonly hint?: string };
+  error?: ErrorObject;
+}
+
+export interface ProgramDiagnosis {
+  readonly name: string;
+  /** Null: it cannot be run at all. */
+  readonly path: string | null;
+  readonly canBeEntered: boolean;
+  /** Why not. */
+  readonly because: string | null;
 }
 
 /** Of requests to the API server: each is an answer of its own. */
 const API_ROUNDS = 20;
 
-export async function diagnose(config: Config, rounds: number): Promise<Diagnosis> {
-  const here = { kernel: Deno.osRelease(), architecture: Deno.build.arch, version: VERSION };
+/** `program` is looked at; the way to the target is not, when nobody has named one but a program. */
+export async function diagnose(config: Config, rounds: number, program: string | undefined): Promise<Diagnosis> {
+  const here = {
+    ...{ kernel: Deno.osRelease(), architecture: Deno.build.arch, version: VERSION },
+    features: featuresHere(),
+  };
   const diagnosis: Diagnosis = { here };
+  if (program !== undefined) diagnosis.program = diagnoseProgram(program);
+  if (program !== undefined && config.isTargetDefault) return diagnosis;
   using signals = new StartSignals(0n);
   try {
     if (config.target.kind !== "process") await diagnoseCluster(config, diagnosis, signals.signal);
     await diagnoseAgent(config, rounds, diagnosis, signals.signal);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const { code, message, hint } = error;
-    diagnosis.error = { code, message, ...(hint === undefined ? {} : { hint }) };
+    diagnosis.error = errorObject(error);
   }
   return diagnosis;
+}
+
+function diagnoseProgram(name: string): ProgramDiagnosis {
+  try {
+    const { path, obstacle } = findProgram(name, textOf(userEnvironment(), "PATH"));
+    return { name, path, canBeEntered: obstacle === undefined, because: obstacle ?? null };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return { name, path: null, canBeEntered: false, because: error.message };
+  }
 }
 
 async function diagnoseCluster(config: Config, diagnosis: Diagnosis, signal: AbortSignal): Promise<void> {
@@ -89,48 +128,28 @@ async function diagnoseAgent(
 ): Promise<void> {
   await using undo = new AsyncDisposableStack();
   const began = performance.now();
-  const { source, place } = await startAgent(config, undo, signal);
-  const started = performance.now();
-  const { duplex, secret } = await reach(source, undo, signal);
-  const client = new AgentClient(duplex, { log: () => {} });
-  undo.defer(() => client.close());
-  await client.shakeHands(VERSION, secret);
-  const reached = performance.now();
-  const roundTripMs = await timesOf(rounds, () => client.ask({ type: "Ping" }, () => {}));
-  const path = utf8("/proc/sys/kernel/osrelease");
-  const kernel = await client.ask(
-    { type: "Open", path, flags: 0, inlineBytes: 256 },
-    (reply) => reply && reply.errno === 0 ? fromUtf8(reply.data.slice()).trim() : "of unknown version",
-  );
-  const [startMs, reachMs] = [started - began, reached - started].map(rounded) as [number, number];
-  diagnosis.agent = { place, kernel, startMs, reachMs, roundTripMs };
-}
-
-async function startAgent(config: Config, undo: AsyncDisposableStack, signal: AbortSignal) {
-  const { target } = config;
-  if (target.kind === "process") {
-    return { source: { kind: "process", pid: target.pid } as AgentSource, place: `on this machine, pid ${target.pid}` };
-  }
-  const { agentInCluster } = await import("./cluster.ts");
   using progress = startProgress("off", "mirrord diagnose");
   const own = { ...config, agent: { ...config.agent, keepAliveSeconds: 0 } };
-  const { source } = await agentInCluster(own, target, progress, undo, signal);
-  const { namespace, pod } = (source as Extract<AgentSource, { kind: "port-forward" }>).address;
-  return { source, place: `pod ${pod} in namespace ${namespace}` };
+  const found = await reachableAgent(own, progress, undo, signal);
+  const started = performance.now();
+  const client = await found.explained(shakeHands(found.source, undo, signal));
+  const reached = performance.now();
+  const roundTripMs = await timesOf(rounds, () => client.ask({ type: "Ping" }, () => {}));
+  const told = await client.ask({ type: "GetFeatures" }, (it) => it && { ...it });
+  if (!told) throw new UserError("AGENT_LOST", "Cannot diagnose: the agent does not answer", {});
+  const { kernel, user } = told;
+  const [startMs, reachMs] = [started - began, reached - started].map(rounded) as [number, number];
+  diagnosis.agent = {
+    ...{ place: placeOf(found.source), kernel, version: client.agentVersion, user },
+    capabilities: capabilitiesOf(told),
+    features: featuresThere(told, config.target.kind === "targetless"),
+    ...{ startMs, reachMs, roundTripMs },
+  };
 }
 
-async function reach(
-  source: AgentSource,
-  undo: AsyncDisposableStack,
-  signal: AbortSignal,
-): Promise<{ duplex: Duplex; secret: Uint8Array }> {
-  if (source.kind === "process") {
-    const { startLocalAgent } = await import("./local_agent.ts");
-    return { duplex: undo.use(startLocalAgent(source.pid, () => {})).duplex, secret: new Uint8Array(32) };
-  }
-  const { openPortForward } = await import("../kube/port_forward.ts");
-  const duplex = undo.use(await openPortForward(source.address, { signal }));
-  return { duplex, secret: Uint8Array.fromHex(source.secret) };
+function placeOf(source: AgentSource): string {
+  if (source.kind === "process") return `on this machine, pid ${source.pid}`;
+  return `pod ${source.address.pod} in namespace ${source.address.namespace}`;
 }
 
 /** One after the other. */

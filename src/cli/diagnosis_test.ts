@@ -9,7 +9,7 @@ Deno.test("percentiles() are those of the nearest rank", () => {
 });
 
 Deno.test("formatDiagnosis() tells what was found, and no more", () => {
-  const here = { kernel: "6.1", architecture: "x86_64", version: "1.0.0" };
+  const here = { kernel: "6.1", architecture: "x86_64", version: "1.0.0", features: [] };
   assert.equal(formatDiagnosis({ here }), "this machine   Linux 6.1, x86_64, mirrord 1.0.0");
   const times = { rounds: 3, p50: 1, p90: 2, p99: 3, max: 4 };
   const text = formatDiagnosis({
@@ -20,7 +20,11 @@ Deno.test("formatDiagnosis() tells what was found, and no more", () => {
       { right: "create jobs.batch", namespace: "shop", isAllowed: false },
       { right: "list events", namespace: "shop", isAllowed: false, without: "less is said" },
     ],
-    agent: { place: "pod a in namespace shop", kernel: "5.10", startMs: 500, reachMs: 20, roundTripMs: times },
+    agent: {
+      ...{ place: "pod a in namespace shop", kernel: "5.10", version: "0.9", user: 0, capabilities: [] },
+      features: [{ name: "mirroring", isThere: false, without: "nothing is mirrored" }],
+      ...{ startMs: 500, reachMs: 20, roundTripMs: times },
+    },
   });
   assert.match(
     text,
@@ -28,5 +32,9 @@ Deno.test("formatDiagnosis() tells what was found, and no more", () => {
   );
   assert.match(text, /^ {2}✓ get pods in shop\n {2}x create jobs\.batch in shop: missing\n/m);
   assert.match(text, /^ {2}x list events in shop: missing, so less is said$/m);
-  assert.match(text, /^agent {10}pod a in namespace shop, Linux 5\.10\n {2}started in {3}500 ms, reached in 20 ms\n/m);
+  assert.match(
+    text,
+    /^agent {10}pod a in namespace shop, Linux 5\.10, mirrord 0\.9, user 0\n {2}x mirroring: missing, so nothing is mirrored\n/m,
+  );
+  assert.match(text, /^ {2}started in {3}500 ms, reached in 20 ms\n/m);
 });

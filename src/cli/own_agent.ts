@@ -67,7 +67,12 @@ export async function untilLost(client: AgentClient, act: string, signal: AbortS
   });
 }
 
-async function shakeHands(source: AgentSource, undo: AsyncDisposableStack, signal: AbortSignal): Promise<AgentClient> {
+/** The client of an agent that is there; `undo` lets go of it. Throws `UserError`. */
+export async function shakeHands(
+  source: AgentSource,
+  undo: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<AgentClient> {
   const { duplex, secret, refusal } = await reach(source, undo, signal);
   const client = new AgentClient(duplex, { log: () => {} });
   undo.defer(() => client.close());

@@ -26,7 +26,8 @@ const HEAD_BYTES = 256;
 /** Throws `UserError` when the program is not there (127) or may not be run (126). */
 export function findProgram(name: string, path: string | undefined): Program {
   const found = locate(name, path ?? DEFAULT_PATH);
-  const { obstacle, isBareScript } = inspect(found, found, 0);
+  const { obstacle: inFile, isBareScript } = inspect(found, found, 0);
+  const obstacle = snapObstacle(found) ?? inFile;
   return { path: isBareScript ? "/bin/sh" : found, words: isBareScript ? ["/bin/sh", found] : [name], obstacle };
 }
 
@@ -127,6 +128,14 @@ function readHead(path: string): Uint8Array | undefined {
   }
 }
 
+/** snap(8) gives what it starts an environment and a root directory of its own. */
+function snapObstacle(path: string): string | undefined {
+  const real = Deno.realPathSync(path);
+  if (real !== "/usr/bin/snap" && !path.startsWith("/snap/")) return undefined;
+  return `${path} is a snap, which starts its program in surroundings of its own: mirrord cannot enter it; ` +
+    "the same program from a package or an archive can be entered";
+}
+
 function rightsObstacle(path: string): string {
   return `${path} runs with more rights than yours (set-id or capabilities): mirrord cannot enter it; ` +
     "only its environment will be the target's";
@@ -152,9 +161,28 @@ function elfObstacle(path: string): string | undefined {
     if (segments.getUint32(at, true) !== PT_INTERP) continue;
     const length = Math.min(Number(segments.getBigUint64(at + 32, true)), 4096);
     const loader = fromUtf8(readAt(file, Number(segments.getBigUint64(at + 8, true)), length)).replace(/\0.*$/s, "");
-    return loader.includes("/ld-musl-") ? `${path} is for musl, not glibc: ${rest}` : undefined;
+    if (loader.includes("/ld-musl-")) return `${path} is for musl, not glibc: ${rest}`;
+    return isGo(file, view) ? `${path} is a Go program, which asks the kernel past libc: ${GO_REST}` : undefined;
   }
-  return `${path} is statically linked: ${rest}`;
+  const how = isGo(file, view) ? "a Go program without cgo, which nothing can be loaded into" : "statically linked";
+  return `${path} is ${how}: ${rest}`;
+}
+
+const GO_REST =
+  "its files and connections are this machine's; only its environment, and what C libraries in it do, is the " +
+  "target's";
+
+/** Go's linker leaves a section of this name, also in what is stripped. */
+const GO_SECTION = ".go.buildinfo\0";
+
+/** Section headers as elf(5) has them: e_shoff, e_shentsize, e_shnum, e_shstrndx; sh_offset, sh_size. */
+function isGo(file: Deno.FsFile, header: DataView): boolean {
+  const [offset, size, names] = [header.getBigUint64(40, true), header.getUint16(58, true), header.getUint16(62, true)];
+  const entry = readAt(file, Number(offset) + size * names, 64);
+  if (size !== 64 || entry.length < 64) return false;
+  const view = new DataView(entry.buffer);
+  const length = Math.min(Number(view.getBigUint64(32, true)), 1 << 20);
+  return fromUtf8(readAt(file, Number(view.getBigUint64(24, true)), length)).includes(GO_SECTION);
 }
 
 function readAt(file: Deno.FsFile, offset: number, length: number): Uint8Array<ArrayBuffer> {

@@ -35,6 +35,13 @@ export const AGENT_LIMITS = {
 } as const;
 
 export const AGENT = {
+  GetFeatures: { id: 165, doc: "what the agent may do, and what its kernel can", fields: {} },
+  Features: {
+    id: 166,
+    doc:
+      "`capabilities`: bits as in /proc/PID/status; `redirectErrno`: 0, or why ports of the target cannot be redirected",
+    fields: { kernel: "str", user: "u32", capabilities: "u64", redirectErrno: "i32" },
+  },
   Hello: {
     id: 1,
     doc: "first message of the client; `secret` is the 32 bytes whose SHA-256 the agent was given",

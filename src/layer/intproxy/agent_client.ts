@@ -24,6 +24,7 @@ import { Streams } from "../../proto/streams.ts";
 const ANSWERS = {
   Hello: "HelloReply",
   Ping: "Pong",
+  GetFeatures: "Features",
   GetTarget: "Target",
   Open: "OpenReply",
   List: "ListReply",
@@ -97,6 +98,8 @@ export class AgentClient {
   onChanged: (news: MessageNamed<typeof AGENT, "Changed">) => void = () => {};
   /** What the agent wanted the user to know while it started. */
   readonly warnings: string[] = [];
+  /** Of the agent's mirrord. */
+  agentVersion = "";
   /** Takes what it wants the user to know from then on. */
   onWarning: ((text: string) => void) | undefined;
   readonly #link: AgentLink;
@@ -136,6 +139,7 @@ export class AgentClient {
   async shakeHands(version: string, secret: Uint8Array): Promise<TargetFacts> {
     const answered = Promise.all([
       this.ask({ type: "Hello", protocol: AGENT_PROTOCOL, version, secret }, (reply) => {
+        this.agentVersion = reply?.version ?? "";
         if (reply && reply.version !== version) this.warnings.push(otherVersion(reply.version, version));
         return reply && checkWelcome(reply);
       }),

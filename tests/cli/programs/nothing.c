@@ -1,0 +1,5 @@
+/* nothing.c - a program to be looked at. */
+int main(void)
+{
+	return 0;
+}
