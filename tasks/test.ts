@@ -6,12 +6,12 @@ import { build } from "./build.ts";
 import { prepare, say, TO_BUILD } from "./prepare.ts";
 
 /** What needs Kubernetes (`deno task test:cluster`) is among it, and skipped by name; tests/programs is not. */
-const PLACES = [
-  "src/",
-  ...[...Deno.readDirSync(new URL("../tests/", import.meta.url))]
-    .filter(({ name, isDirectory }) => isDirectory && name !== "programs")
-    .map(({ name }) => `tests/${name}/`).sort(),
-];
+const PLACES = [...Deno.readDirSync(new URL("../tests/", import.meta.url))]
+  .filter(({ name, isDirectory }) => isDirectory && name !== "programs")
+  .map(({ name }) => `tests/${name}/`).sort();
+
+/** Those that spend their time waiting for whole runs; they go on beside the others. */
+const OF_WHOLE_RUNS = ["tests/cli/", "tests/cluster/", "tests/difference/", "tests/incoming/"];
 
 interface Counts {
   passed: number;
@@ -35,12 +35,37 @@ async function test(args: readonly string[]): Promise<number> {
     "python",
   ]);
   say(`built ${await build()}`);
-  const paths = args.some((it) => !it.startsWith("-")) ? [] : PLACES;
-  return await runTests([...args, ...paths]);
+  if (args.some((it) => !it.startsWith("-"))) return await runTests(args);
+  const rest = PLACES.filter((place) => !OF_WHOLE_RUNS.includes(place));
+  return await runGroups([[...args, "src/", ...rest], [...args, ...OF_WHOLE_RUNS]], {});
 }
 
 /** Runs `deno test ARGS`, and says at its end what was skipped and how many passed. Resolves with the exit code. */
 export async function runTests(args: readonly string[], env: Record<string, string> = {}): Promise<number> {
+  return await runGroups([args], env);
+}
+
+/** The same with several groups of arguments at once, each shown as a whole. */
+async function runGroups(groups: readonly (readonly string[])[], env: Record<string, string>): Promise<number> {
+  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  let before = Promise.resolve();
+  const running = groups.map((args) => {
+    const group = runGroup(args, env, counts, before);
+    before = group.then(() => {});
+    return group;
+  });
+  const codes = await Promise.all(running);
+  conclude(counts);
+  return codes.find((code) => code !== 0) ?? 0;
+}
+
+/** What it prints is shown once `isTurn` has resolved. */
+async function runGroup(
+  args: readonly string[],
+  env: Record<string, string>,
+  counts: Counts,
+  isTurn: Promise<void>,
+): Promise<number> {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-check", ...args],
     cwd: new URL("..", import.meta.url),
@@ -49,17 +74,25 @@ export async function runTests(args: readonly string[], env: Record<string, stri
     stderr: "inherit",
   });
   const child = command.spawn();
-  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  let early: string[] | undefined = [];
+  const shown = isTurn.then(() => {
+    for (const text of early!) print(text);
+    early = undefined;
+  });
   let pending = "";
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    Deno.stdout.writeSync(new TextEncoder().encode(text));
+    if (early) early.push(text);
+    else print(text);
     const lines = (pending + text).split("\n");
     pending = lines.pop()!;
     for (const line of lines) count(line, counts);
   }
-  const { code } = await child.status;
-  conclude(counts);
-  return code;
+  await shown;
+  return (await child.status).code;
+}
+
+function print(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
 }
 
 function count(line: string, counts: Counts): void {
@@ -67,14 +100,14 @@ function count(line: string, counts: Counts): void {
   if (skipped) counts.skipped.push(skipped[1]!);
   const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed/.exec(line);
   if (!summary) return;
-  counts.passed = Number(summary[1]);
-  counts.failed = Number(summary[2]);
+  counts.passed += Number(summary[1]);
+  counts.failed += Number(summary[2]);
 }
 
 function conclude({ passed, failed, skipped }: Counts): void {
   const lines = skipped.map((name) => `skipped: ${name}\n`).join("");
   const numbers = `${passed} passed, ${failed} failed, ${skipped.length} skipped\n`;
-  Deno.stdout.writeSync(new TextEncoder().encode(lines + numbers));
+  print(lines + numbers);
 }
 
 if (import.meta.main) Deno.exit(await test(Deno.args));
