@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { assertFits } from "../support/json_schema.ts";
 import { clusterTest } from "./namespace.ts";
 import { pod } from "./objects.ts";
 
@@ -10,6 +11,11 @@ clusterTest("mirrord diagnose measures the way to the agent and names what is mi
     const { code, stdout, stderr } = await diagnose("-o", "json", "--rounds", "50");
     assert.equal(code, 0, stderr);
     const { here, api, rights, agent, error } = JSON.parse(stdout);
+    await assertFits("diagnose", JSON.parse(stdout));
+    assert.deepEqual(
+      agent.features.filter((it: { isThere: boolean }) => !it.isThere).map((it: { name: string }) => it.name),
+      ["files as the target's root writes them (DAC_OVERRIDE, CHOWN, FOWNER, FSETID)"],
+    );
     assert.equal(error, undefined);
     assert.equal(here.kernel, agent.kernel, "the node of the tests' cluster is this machine");
     assert.match(api.version, /^v1\./);
