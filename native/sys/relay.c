@@ -2,8 +2,8 @@
  *
  * An app's non-blocking socket S is connected to a listener that drops every SYN, so that it stays in SYN_SENT: in
  * progress, no events. When the agent's answer is there, a socket of ours takes the listener's place: bound to its
- * address and connected to S, whose SYN it crosses (simultaneous open, RFC 9293 3.5). S is then connected, on the spot;
- * or, when it shall fail, connected and reset.
+ * address and connected to S, whose SYN it crosses (simultaneous open, RFC 9293 3.5). S is then connected, on the spot.
+ * When it shall fail, S is reset half-way there (relay_break).
  */
 #include "sys.h"
 #include <arpa/inet.h>
@@ -121,16 +121,48 @@ SYS int32_t relay_complete(uint32_t family, uint32_t hole_port, const uint8_t *h
 	return error;
 }
 
-/* Breaks the app's socket off, as relay_complete() connects it. 0 or -errno. */
-SYS int32_t relay_break(uint32_t family, uint32_t hole_port, const uint8_t *host, uint32_t port)
+/* Lets through what says that nobody is there (a RST), and nothing else: byte 13 of a TCP header has the flags. */
+static int hear_resets_only(int fd)
 {
-	int fd = relay_complete(family, hole_port, host, port);
+	struct sock_filter resets[] = {
+		{ BPF_LD | BPF_B | BPF_ABS, 0, 0, 13 },
+		{ BPF_JMP | BPF_JSET | BPF_K, 0, 1, 4 },
+		{ BPF_RET | BPF_K, 0, 0, UINT32_MAX },
+		{ BPF_RET | BPF_K, 0, 0, 0 },
+	};
+	struct sock_fprog program = { 4, resets };
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+/* A SYN to the app's socket from where the hole is. 0 or -errno. */
+static int send_syn(uint32_t family, uint32_t hole_port, const uint8_t *host, uint32_t port, int is_deaf)
+{
+	union address address;
+	socklen_t size = make_address(&address, family, host, port);
+	int fd = bound_socket(family, hole_port, SOCK_NONBLOCK);
 	if (fd < 0)
 		return fd;
-	struct linger at_once = { 1, 0 };
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	int error = is_deaf && hear_resets_only(fd) != 0 ? -errno : 0;
+	if (error == 0 && connect(fd, &address.any, size) != 0 && errno != EINPROGRESS)
+		error = -errno;
+	int heard = 0;
+	socklen_t heard_size = sizeof heard;
+	if (error == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &heard, &heard_size) == 0)
+		error = -heard;
 	close(fd);
-	return 0;
+	return error;
+}
+
+/* Makes the connect of the app's socket fail, without its having been connected for a moment, which poll(2) would tell.
+ * A first SYN takes it to SYN_RECV, and what it answers is not heard. A second one, out of the blue, makes it repeat where it stands
+ * (RFC 5961, 4); the socket that hears this never said so, and answers with a RST. 0 or -errno; -ECONNREFUSED when no
+ * socket waits there. */
+SYS int32_t relay_break(uint32_t family, uint32_t hole_port, const uint8_t *host, uint32_t port)
+{
+	int error = send_syn(family, hole_port, host, port, 1);
+	if (error == 0)
+		error = send_syn(family, hole_port, host, port, 0);
+	return error == -ECONNRESET ? 0 : error;
 }
 
 SYS int32_t relay_close(int32_t fd)

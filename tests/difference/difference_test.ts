@@ -19,11 +19,6 @@ const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
     why: "stdio's own read(2) is not ours",
   },
   { topic: "tools", line: /^10.99.7.1 +sandbox/, why: "aliases are not carried" },
-  {
-    topic: "sockets",
-    line: /^(wait|so_error again) \w+ (?!echo|loopback|six|mapped)/,
-    why: "writable a moment before it fails",
-  },
   { topic: "descriptors", line: /^lseek [34] \d+ sparse/, why: "holes arrive as zeros" },
   { topic: "names", line: /^(getaddrinfo|gethost\w+|flag|mapped all) '?[\w.]*localhost/i, why: "RFC 6761" },
   {
