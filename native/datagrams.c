@@ -1,4 +1,5 @@
 /* datagrams.c - see datagrams.h. */
+#include "attempts.h"
 #include "big.h"
 #include "datagrams.h"
 #include "real.h"
@@ -93,14 +94,6 @@ static bool is_same(const struct endpoint *one, const struct endpoint *other)
 	       memcmp(one->bytes, other->bytes, one->length) == 0;
 }
 
-static uint64_t cookie_of(int fd)
-{
-	uint64_t cookie = 0;
-	socklen_t length = sizeof cookie;
-	kernel(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
-	return cookie;
-}
-
 static void remember(uint64_t cookie, const struct endpoint *peer, uint16_t relay_port)
 {
 	struct link link = { .cookie = cookie, .peer = *peer, .relay_port = relay_port };
@@ -114,11 +107,6 @@ static void remember(uint64_t cookie, const struct endpoint *peer, uint16_t rela
 static bool is_udp(int fd)
 {
 	return option(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM && option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP;
-}
-
-static bool is_for_many(const struct endpoint *it)
-{
-	return it->length == 4 ? it->bytes[0] >= 224 : it->bytes[0] == 0xff;
 }
 
 /* What the intproxy has to know of the app's socket; binds it, as sending would. */
@@ -301,7 +289,7 @@ void datagrams_name_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *
 ssize_t hook_recvfrom(int fd, void *into, size_t room, int flags, struct sockaddr *name, socklen_t *length)
 {
 	socklen_t name_room = name && length ? *length : 0;
-	ssize_t result = real.recvfrom(fd, into, room, flags, name, length);
+	ssize_t result = attempts_judged(fd, real.recvfrom(fd, into, room, flags, name, length));
 	if (unlikely(result >= 0 && name_room > 0))
 		datagrams_name_sender(fd, name, length, name_room);
 	return result;
@@ -311,7 +299,7 @@ ssize_t hook___recvfrom_chk(int fd, void *into, size_t room, size_t size, int fl
 			    socklen_t *length)
 {
 	socklen_t name_room = name && length ? *length : 0;
-	ssize_t result = real.__recvfrom_chk(fd, into, room, size, flags, name, length);
+	ssize_t result = attempts_judged(fd, real.__recvfrom_chk(fd, into, room, size, flags, name, length));
 	if (unlikely(result >= 0 && name_room > 0))
 		datagrams_name_sender(fd, name, length, name_room);
 	return result;
@@ -320,7 +308,7 @@ ssize_t hook___recvfrom_chk(int fd, void *into, size_t room, size_t size, int fl
 ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
 	socklen_t room = message && message->msg_name ? message->msg_namelen : 0;
-	ssize_t result = real.recvmsg(fd, message, flags);
+	ssize_t result = attempts_judged(fd, real.recvmsg(fd, message, flags));
 	if (unlikely(result >= 0 && room > 0))
 		datagrams_name_sender(fd, message->msg_name, &message->msg_namelen, room);
 	return result;

@@ -36,6 +36,24 @@ bool is_loopback(const struct endpoint *it)
 	return it->length == 4 ? it->bytes[0] == 127 : memcmp(it->bytes, loopback6, 16) == 0;
 }
 
+bool is_link_local(const struct endpoint *it)
+{
+	return it->length == 16 && it->bytes[0] == 0xfe && (it->bytes[1] & 0xc0) == 0x80;
+}
+
+bool is_for_many(const struct endpoint *it)
+{
+	return it->length == 4 ? it->bytes[0] >= 224 : it->bytes[0] == 0xff;
+}
+
+uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof cookie;
+	kernel(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+	return cookie;
+}
+
 /* 127.0.0.1 or ::1, by the length of the bytes. */
 struct endpoint loopback(uint32_t length, uint16_t port)
 {

@@ -36,6 +36,12 @@ struct wire_bytes bytes_of(const struct endpoint *it);
 /* False when the wire has brought no address. */
 bool to_endpoint(struct wire_bytes bytes, uint16_t port, struct endpoint *into);
 
+bool is_link_local(const struct endpoint *it);
+/* Multicast or broadcast (all of 224.0.0.0/3), which stay on this machine. */
+bool is_for_many(const struct endpoint *it);
+/* Unique per socket, as long as this machine runs. */
+uint64_t cookie_of(int fd);
+
 /* An option of type int; -1 when there is none. */
 int option(int fd, int level, int name);
 /* TCP_CLOSE for a fresh or failed socket; negative when it is no TCP socket. */

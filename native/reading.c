@@ -1,6 +1,7 @@
 /* reading.c - hooks of calls that take bytes out of a descriptor, or hand descriptors on: each looks whether it is a big
  * remote file with something missing (big.h), and leaves everything else to libc.
  */
+#include "attempts.h"
 #include "big.h"
 #include "fds.h"
 #include "fresh.h"
@@ -104,14 +105,14 @@ static ssize_t read_marked(struct request it)
 ssize_t hook_read(int fd, void *into, size_t room)
 {
 	if (likely(!big_mark_of(fd)))
-		return refused_to_directories(fd, real.read(fd, into, room));
+		return attempts_judged(fd, refused_to_directories(fd, real.read(fd, into, room)));
 	return read_marked((struct request){ .fd = fd, .into = into, .room = room, .offset = -1 });
 }
 
 ssize_t hook___read_chk(int fd, void *into, size_t room, size_t size)
 {
 	if (likely(!big_mark_of(fd)) || room > size)
-		return refused_to_directories(fd, real.__read_chk(fd, into, room, size));
+		return attempts_judged(fd, refused_to_directories(fd, real.__read_chk(fd, into, room, size)));
 	return read_marked((struct request){ .fd = fd, .into = into, .room = room, .offset = -1 });
 }
 
@@ -132,7 +133,7 @@ ssize_t hook___pread_chk(int fd, void *into, size_t room, off_t offset, size_t s
 ssize_t hook_readv(int fd, const struct iovec *parts, int count)
 {
 	if (likely(!big_mark_of(fd)) || !parts)
-		return real.readv(fd, parts, count);
+		return attempts_judged(fd, real.readv(fd, parts, count));
 	return read_marked((struct request){ .fd = fd, .parts = parts, .count = count, .offset = -1 });
 }
 

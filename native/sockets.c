@@ -8,6 +8,7 @@
  *
  * UDP is the matter of datagrams.c, Unix sockets that of unix_sockets.c. Refuses nothing by itself.
  */
+#include "attempts.h"
 #include "big.h"
 #include "datagrams.h"
 #include "debuggers.h"
@@ -19,39 +20,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdatomic.h>
 #include <sys/time.h>
-
-/* ---- sockets whose non-blocking connect has not been judged yet, by their cookie (unique per socket) ---- */
-
-enum { MARKS = 1024 };
-static _Atomic uint64_t marks[MARKS];
-
-static uint64_t cookie_of(int fd)
-{
-	uint64_t cookie = 0;
-	socklen_t length = sizeof cookie;
-	kernel(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
-	return cookie;
-}
-
-static void mark(int fd)
-{
-	uint64_t cookie = cookie_of(fd);
-	atomic_store_explicit(&marks[cookie % MARKS], cookie, memory_order_relaxed);
-}
-
-static bool is_marked(int fd)
-{
-	uint64_t cookie = cookie_of(fd);
-	return cookie && atomic_load_explicit(&marks[cookie % MARKS], memory_order_relaxed) == cookie;
-}
-
-static void unmark(int fd)
-{
-	uint64_t cookie = cookie_of(fd);
-	atomic_compare_exchange_strong(&marks[cookie % MARKS], &cookie, 0);
-}
 
 /* ---- what is asked ---- */
 
@@ -99,33 +68,6 @@ static int wait_for_agent(const struct endpoint *peer, const struct endpoint *lo
 	return reply.error ? refused(reply.error) : 0;
 }
 
-static bool ask_status(const struct endpoint *local, struct wire_connect_status_reply *reply)
-{
-	struct wire_call call;
-	struct wire_connect_status message = { .local_address = bytes_of(local), .local_port = local->port };
-	size_t length = wire_put_connect_status(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	if (wire_ask(&call, length, WIRE_CONNECT_STATUS_REPLY))
-		return false;
-	return wire_finish(&call, wire_get_connect_status_reply(&call.in, reply)) == 0 && reply->is_known;
-}
-
-/* What a connect of this socket ended with, when the kernel says `seen` (0 or an errno). */
-static int true_error(int fd, int seen)
-{
-	struct endpoint local;
-	struct wire_connect_status_reply reply = { 0 };
-	int state = tcp_state(fd);
-	if (state < 0 || state == TCP_SYN_SENT || state == TCP_SYN_RECV)
-		return seen;
-	bool is_ours = is_marked(fd);
-	if (!local_endpoint(fd, &local) || (!is_ours && (seen == 0 || !is_loopback(&local))))
-		return seen;
-	if (!ask_status(&local, &reply) || reply.is_pending)
-		return seen;
-	unmark(fd);
-	return reply.error > 0 ? reply.error : seen;
-}
-
 /* ---- connect ---- */
 
 /* Back to a fresh socket: a failed one would answer the next connect with what is left of the failure. */
@@ -142,12 +84,17 @@ struct relay {
 	uint16_t accept_port, hole_port;
 };
 
+/* An IPv6 socket that is bound to IPv6 or wants nothing else. */
+static bool is_for_v6_alone(int fd, const struct endpoint *local)
+{
+	return option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0 || (local->length == 16 && local->port != 0 && !is_zero(local));
+}
+
 /* IPv6 sockets take the IPv4 relay, mapped, unless they are bound to IPv6 or want nothing else. */
 static bool find_relay(int fd, sa_family_t family, const struct endpoint *local, struct relay *relay)
 {
 	const struct wire_settings *settings = &shim.settings;
-	bool is_v6 = family == AF_INET6 && (option(fd, IPPROTO_IPV6, IPV6_V6ONLY) > 0 ||
-					    (local->length == 16 && local->port != 0 && !is_zero(local)));
+	bool is_v6 = family == AF_INET6 && is_for_v6_alone(fd, local);
 	relay->family = family;
 	relay->length = is_v6 ? 16 : 4;
 	relay->accept_port = is_v6 ? settings->accept_port6 : settings->accept_port4;
@@ -170,7 +117,7 @@ static int begin_connect(int fd, const struct endpoint *peer, const struct relay
 	long result = connect_to(fd, relay, relay->hole_port);
 	if (result != -EINPROGRESS)
 		return result < 0 ? (int)result : -ECONNABORTED;
-	mark(fd);
+	attempts_mark(fd);
 	struct endpoint local;
 	struct wire_call call;
 	if (!local_endpoint(fd, &local)) {
@@ -227,15 +174,16 @@ static long connect_again(int fd, const struct sockaddr *address, socklen_t leng
 	if (result == -EALREADY || result == -EINPROGRESS || result == -EINTR)
 		return result;
 	bool is_connected = result == 0 || result == -EISCONN;
-	int error = true_error(fd, is_connected ? 0 : (int)-result);
+	int error = attempts_true_error(fd, is_connected ? 0 : (int)-result);
 	if (is_connected && error) /* connected, and about to be broken off */
 		disconnect(fd);
 	return error ? -error : result;
 }
 
-static bool is_multicast_or_broadcast(const struct endpoint *it)
+static bool has_scope(int fd, const struct sockaddr *address, socklen_t length)
 {
-	return it->length == 4 ? it->bytes[0] >= 224 : it->bytes[0] == 0xff;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+	return (length >= sizeof *v6 && v6->sin6_scope_id != 0) || option(fd, SOL_SOCKET, SO_BINDTOIFINDEX) > 0;
 }
 
 static long try_connect(int fd, const struct sockaddr *address, socklen_t length)
@@ -251,13 +199,19 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 		return connect_again(fd, address, length);
 	int failure = option(fd, SOL_SOCKET, SO_ERROR);
 	if (failure > 0) {
-		failure = true_error(fd, failure);
+		failure = attempts_true_error(fd, failure);
 		disconnect(fd);
 		return -failure;
 	}
-	if (is_multicast_or_broadcast(&peer) || !local_endpoint(fd, &local))
+	if (is_for_many(&peer) || !local_endpoint(fd, &local))
 		return BYPASS;
-	bool is_here = is_loopback(&peer) || is_zero(&peer);
+	if (peer.length == 16 && is_link_local(&peer) && !has_scope(fd, address, length))
+		return -EINVAL; /* the kernel knows no link without a scope */
+	if (address->sa_family == AF_INET6 && peer.length == 4 && is_for_v6_alone(fd, &local))
+		return -ENETUNREACH;
+	if (is_zero(&peer))
+		peer = loopback(peer.length, peer.port);
+	bool is_here = is_loopback(&peer);
 	if (is_here && debuggers_have(peer.port))
 		return BYPASS;
 	if (is_here || shim.settings.asks_destinations) {
@@ -304,7 +258,24 @@ ssize_t hook_sendto(int fd, const void *from, size_t length, int flags, const st
 		result = datagrams_towards(fd, address, address_length, &instead);
 	if (result == 0)
 		return real.sendto(fd, from, length, flags, &instead.plain, instead.length);
-	return result == BYPASS ? real.sendto(fd, from, length, flags, address, address_length) : edge(result);
+	if (result != BYPASS)
+		return edge(result);
+	return attempts_judged(fd, real.sendto(fd, from, length, flags, address, address_length));
+}
+
+ssize_t hook_send(int fd, const void *from, size_t length, int flags)
+{
+	return attempts_judged(fd, real.send(fd, from, length, flags));
+}
+
+ssize_t hook_recv(int fd, void *into, size_t room, int flags)
+{
+	return attempts_judged(fd, real.recv(fd, into, room, flags));
+}
+
+ssize_t hook___recv_chk(int fd, void *into, size_t room, size_t size, int flags)
+{
+	return attempts_judged(fd, real.__recv_chk(fd, into, room, size, flags));
 }
 
 /* Whoever gets a descriptor of a big remote file need not have the shim: it gets all of it. */
@@ -335,7 +306,7 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 	if (edge(error) < 0)
 		return -1;
 	if (!message || !message->msg_name)
-		return real.sendmsg(fd, message, flags);
+		return attempts_judged(fd, real.sendmsg(fd, message, flags));
 	long result = connect_first(fd, &flags, message->msg_name, message->msg_namelen);
 	if (result == BYPASS)
 		result = datagrams_towards(fd, message->msg_name, message->msg_namelen, &instead);
@@ -355,7 +326,7 @@ int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 	if (unlikely(is_error && result == 0 && shim.is_tcp_remote && *length == sizeof(int))) {
 		int seen;
 		memcpy(&seen, value, sizeof seen);
-		seen = true_error(fd, seen);
+		seen = attempts_true_error(fd, seen);
 		memcpy(value, &seen, sizeof seen);
 	}
 	if (unlikely(level == SOL_SOCKET && name == SO_PEERCRED && result == 0))

@@ -2,6 +2,7 @@
  *
  * A program that opened none costs its writes a load and a branch.
  */
+#include "attempts.h"
 #include "real.h"
 #include "remote.h"
 #include "writing.h"
@@ -23,7 +24,7 @@ static ssize_t synchronized(ssize_t result, int fd, int flags)
 
 ssize_t hook_write(int fd, const void *from, size_t length)
 {
-	return synchronized(real.write(fd, from, length), fd, 0);
+	return synchronized(attempts_judged(fd, real.write(fd, from, length)), fd, 0);
 }
 
 ssize_t hook_pwrite(int fd, const void *from, size_t length, off_t offset)
@@ -33,7 +34,7 @@ ssize_t hook_pwrite(int fd, const void *from, size_t length, off_t offset)
 
 ssize_t hook_writev(int fd, const struct iovec *parts, int count)
 {
-	return synchronized(real.writev(fd, parts, count), fd, 0);
+	return synchronized(attempts_judged(fd, real.writev(fd, parts, count)), fd, 0);
 }
 
 ssize_t hook_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
