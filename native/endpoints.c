@@ -3,6 +3,7 @@
 
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 bool endpoint_of(const struct sockaddr *address, socklen_t length, struct endpoint *into)
 {
@@ -44,6 +45,12 @@ bool is_link_local(const struct endpoint *it)
 bool is_for_many(const struct endpoint *it)
 {
 	return it->length == 4 ? it->bytes[0] >= 224 : it->bytes[0] == 0xff;
+}
+
+uint64_t inode_of(int fd)
+{
+	struct stat st;
+	return kernel(SYS_fstat, fd, &st) == 0 ? st.st_ino : 0;
 }
 
 uint64_t cookie_of(int fd)

@@ -39,6 +39,8 @@ bool to_endpoint(struct wire_bytes bytes, uint16_t port, struct endpoint *into);
 bool is_link_local(const struct endpoint *it);
 /* Multicast or broadcast (all of 224.0.0.0/3), which stay on this machine. */
 bool is_for_many(const struct endpoint *it);
+/* Of the socket, which dup, fork and exec do not change. */
+uint64_t inode_of(int fd);
 /* Unique per socket, as long as this machine runs. */
 uint64_t cookie_of(int fd);
 

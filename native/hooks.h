@@ -10,6 +10,8 @@
 #include <aio.h>
 #include <dirent.h>
 #include <glob.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <signal.h>
 #include <spawn.h>

@@ -50,12 +50,6 @@ void listening_closed(int fd)
 		wire_finish(&call, wire_get_done(&call.in, &reply));
 }
 
-static uint64_t inode_of(int fd)
-{
-	struct stat st;
-	return kernel(SYS_fstat, fd, &st) == 0 ? st.st_ino : 0;
-}
-
 /* ---- bind ---- */
 
 static bool ask_about_bind(int fd, const struct endpoint *wanted, struct wire_bind_reply *reply)
@@ -97,28 +91,49 @@ static long bind_elsewhere(int fd, const struct endpoint *wanted, sa_family_t fa
 	return is_elsewhere_better(result) ? first : result;
 }
 
-/* With any port: before a connect. An address that only the target has is loopback here, where the relay is. */
-static long bind_to_any_port(int fd, const struct endpoint *wanted, const struct sockaddr *address, socklen_t length)
+/* Is an address that this machine does not have one of the target's? Then it is the socket's name from now on. */
+static bool is_of_target(int fd, const struct endpoint *wanted)
+{
+	struct wire_call call;
+	struct wire_bind_elsewhere message = { .inode = inode_of(fd), .address = bytes_of(wanted), .port = wanted->port };
+	size_t length = wire_put_bind_elsewhere(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	struct wire_done reply = { 0 };
+	return wire_ask(&call, length, WIRE_DONE) == 0 && wire_finish(&call, wire_get_done(&call.in, &reply)) == 0 &&
+	       reply.error == 0;
+}
+
+/* Not for a server of the run: before a connect, or UDP. An address that only the target has is loopback here, where the relays are. */
+static long bind_as_client(int fd, const struct endpoint *wanted, const struct sockaddr *address, socklen_t length)
 {
 	long result = kernel(SYS_bind, fd, address, length);
-	if (result != -EADDRNOTAVAIL || !shim.is_tcp_remote)
+	if (result != -EADDRNOTAVAIL || !is_of_target(fd, wanted))
 		return result;
-	return bind_to(fd, loopback(wanted->length, 0), 0, address->sa_family) == 0 ? 0 : result;
+	struct endpoint near = loopback(wanted->length, 0);
+	if (bind_to(fd, near, wanted->port, address->sa_family) == 0)
+		return 0;
+	return bind_to(fd, near, 0, address->sa_family) == 0 ? 0 : result;
+}
+
+static bool is_network_remote(void)
+{
+	return shim.is_tcp_remote || shim.is_udp_remote || shim.is_incoming_remote;
 }
 
 static long try_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct endpoint wanted;
 	struct wire_bind_reply reply = { 0 };
-	if (!endpoint_of(address, length, &wanted) || tcp_state(fd) != TCP_CLOSE ||
+	if (!is_network_remote() || !endpoint_of(address, length, &wanted) ||
 	    option(fd, SOL_SOCKET, SO_DOMAIN) != address->sa_family)
 		return BYPASS;
-	if (wanted.port == 0)
-		return bind_to_any_port(fd, &wanted, address, length);
-	if (!shim.is_incoming_remote || debuggers_have(wanted.port))
+	int state = tcp_state(fd);
+	if (state < 0 && option(fd, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM && shim.is_udp_remote)
+		return bind_as_client(fd, &wanted, address, length);
+	if (state != TCP_CLOSE)
 		return BYPASS;
-	if (!ask_about_bind(fd, &wanted, &reply) || !reply.is_incoming)
-		return BYPASS;
+	bool is_server = wanted.port != 0 && shim.is_incoming_remote && !debuggers_have(wanted.port);
+	if (!is_server || !ask_about_bind(fd, &wanted, &reply) || !reply.is_incoming)
+		return shim.is_tcp_remote ? bind_as_client(fd, &wanted, address, length) : BYPASS;
 	sa_family_t family = address->sa_family;
 	if (reply.taken_port != 0 && reply.taken_port != wanted.port) {
 		bool is_shared = option(fd, SOL_SOCKET, SO_REUSEPORT) > 0;
@@ -129,6 +144,8 @@ static long try_bind(int fd, const struct sockaddr *address, socklen_t length)
 	long result = kernel(SYS_bind, fd, address, length);
 	/* What the run has bound itself is taken, as it would be in the target. */
 	if (!is_elsewhere_better(result) || (result == -EADDRINUSE && reply.taken_port != 0))
+		return result;
+	if (result == -EADDRNOTAVAIL && !is_of_target(fd, &wanted))
 		return result;
 	return bind_elsewhere(fd, &wanted, family, result);
 }
@@ -231,11 +248,14 @@ void name_own_end(int fd, const struct endpoint *own, struct sockaddr *name, soc
 {
 	struct endpoint end, peer;
 	int state = tcp_state(fd);
-	if (state < 0 || own->port == 0)
+	if (own->port == 0)
 		return;
-	if (state == TCP_LISTEN || state == TCP_CLOSE) {
-		if (ask_bound_name(fd, &end))
+	if (state < 0 || state == TCP_LISTEN || state == TCP_CLOSE) {
+		/* Any port is the one that the kernel chose. */
+		if (ask_bound_name(fd, &end)) {
+			end.port = end.port ? end.port : own->port;
 			put_name(fd, &end, name, length, room);
+		}
 		return;
 	}
 	struct wire_call call;

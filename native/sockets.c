@@ -24,14 +24,23 @@
 
 /* ---- what is asked ---- */
 
-static struct wire_connect connect_message(const struct endpoint *peer, const struct endpoint *local, bool is_blocking)
+/* Whom to reach; and to what the program has bound the socket before, if it has. */
+struct wish {
+	struct endpoint peer, bound;
+	uint64_t inode; /* 0: not bound */
+};
+
+static struct wire_connect connect_message(const struct wish *wish, const struct endpoint *local, bool is_blocking)
 {
 	return (struct wire_connect){
-		.address = bytes_of(peer),
-		.port = peer->port,
+		.address = bytes_of(&wish->peer),
+		.port = wish->peer.port,
 		.local_address = bytes_of(local),
 		.local_port = local->port,
 		.is_blocking = is_blocking,
+		.bound_inode = wish->inode,
+		.bound_address = bytes_of(&wish->bound),
+		.bound_port = wish->bound.port,
 	};
 }
 
@@ -51,11 +60,10 @@ static int is_to_stay_local(const struct endpoint *peer)
 
 /* 0 when the agent has connected, -errno when it could not; -EINTR, -ETIMEDOUT: it may still come. `*is_answer` tells
  * the agent's own ETIMEDOUT from the wait that was over. */
-static int wait_for_agent(const struct endpoint *peer, const struct endpoint *local, int64_t timeout_us,
-			  bool *is_answer)
+static int wait_for_agent(const struct wish *wish, const struct endpoint *local, int64_t timeout_us, bool *is_answer)
 {
 	struct wire_call call;
-	struct wire_connect message = connect_message(peer, local, true);
+	struct wire_connect message = connect_message(wish, local, true);
 	size_t length = wire_put_connect(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	*is_answer = false;
 	int error = wire_ask_patiently(&call, length, WIRE_CONNECT_REPLY, timeout_us);
@@ -110,7 +118,7 @@ static long connect_to(int fd, const struct relay *relay, uint16_t port)
 }
 
 /* Leaves the socket in SYN_SENT and the rest to the intproxy. -EINPROGRESS, or another -errno. */
-static int begin_connect(int fd, const struct endpoint *peer, const struct relay *relay)
+static int begin_connect(int fd, const struct wish *wish, const struct relay *relay)
 {
 	int no_fast_open = 0;
 	kernel(SYS_setsockopt, fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &no_fast_open, sizeof no_fast_open);
@@ -124,7 +132,7 @@ static int begin_connect(int fd, const struct endpoint *peer, const struct relay
 		disconnect(fd);
 		return -ENETUNREACH;
 	}
-	struct wire_connect message = connect_message(peer, &local, false);
+	struct wire_connect message = connect_message(wish, &local, false);
 	if (wire_tell(&call, wire_put_connect(call.buffer, sizeof call.buffer, WIRE_ID, message))) {
 		disconnect(fd);
 		return -ENETUNREACH;
@@ -133,16 +141,16 @@ static int begin_connect(int fd, const struct endpoint *peer, const struct relay
 }
 
 /* A blocking connect that a signal or SO_SNDTIMEO ends early goes on behind, as the kernel's own would. */
-static int go_on_behind(int fd, const struct endpoint *peer, const struct relay *relay, int why)
+static int go_on_behind(int fd, const struct wish *wish, const struct relay *relay, int why)
 {
 	long flags = kernel(SYS_fcntl, fd, F_GETFL);
 	kernel(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
-	int result = begin_connect(fd, peer, relay);
+	int result = begin_connect(fd, wish, relay);
 	kernel(SYS_fcntl, fd, F_SETFL, flags);
 	return result == -EINPROGRESS ? why : result;
 }
 
-static int connect_and_wait(int fd, const struct endpoint *peer, const struct relay *relay, struct endpoint *local)
+static int connect_and_wait(int fd, const struct wish *wish, const struct relay *relay, struct endpoint *local)
 {
 	if (local->port == 0) {
 		struct endpoint here = loopback(relay->length, 0);
@@ -159,11 +167,11 @@ static int connect_and_wait(int fd, const struct endpoint *peer, const struct re
 	socklen_t length = sizeof timeout;
 	kernel(SYS_getsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &length);
 	bool is_answer;
-	int error = wait_for_agent(peer, local, (int64_t)timeout.tv_sec * 1000000 + timeout.tv_usec, &is_answer);
+	int error = wait_for_agent(wish, local, (int64_t)timeout.tv_sec * 1000000 + timeout.tv_usec, &is_answer);
 	if (!is_answer && error == -EINTR)
-		return go_on_behind(fd, peer, relay, -EINTR);
+		return go_on_behind(fd, wish, relay, -EINTR);
 	if (!is_answer && error == -ETIMEDOUT)
-		return go_on_behind(fd, peer, relay, -EINPROGRESS);
+		return go_on_behind(fd, wish, relay, -EINPROGRESS);
 	return error ? error : (int)connect_to(fd, relay, relay->accept_port);
 }
 
@@ -221,9 +229,10 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 	}
 	if (!find_relay(fd, address->sa_family, &local, &relay))
 		return -ENETUNREACH;
+	struct wish wish = { .peer = peer, .bound = local, .inode = local.port ? inode_of(fd) : 0 };
 	if (kernel(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK)
-		return begin_connect(fd, &peer, &relay);
-	return connect_and_wait(fd, &peer, &relay, &local);
+		return begin_connect(fd, &wish, &relay);
+	return connect_and_wait(fd, &wish, &relay, &local);
 }
 
 int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
@@ -398,15 +407,15 @@ int hook_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 {
 	socklen_t room = length ? *length : 0;
 	int result = real.getsockname(fd, name, length);
-	struct endpoint own;
+	struct endpoint own, peer;
 	if (result != 0 || !endpoint_of(name, room < *length ? room : *length, &own))
 		return result;
 	if (shim.is_tcp_remote && (peer_is_relay(fd) || may_be_over(fd, &own)) &&
 	    rename_end(fd, false, name, length, room))
 		return result;
-	if (shim.is_udp_remote && tcp_state(fd) < 0)
+	if (shim.is_udp_remote && tcp_state(fd) < 0 && peer_endpoint(fd, &peer))
 		datagrams_name_end(fd, false, name, length, room);
-	else if (shim.is_incoming_remote)
+	else if (shim.is_incoming_remote || is_loopback(&own))
 		name_own_end(fd, &own, name, length, room);
 	return result;
 }

@@ -54,12 +54,6 @@ static bool is_remote(struct wire_bytes name)
 
 /* ---- connect ---- */
 
-static uint64_t inode_of(int fd)
-{
-	struct stat st;
-	return kernel(SYS_fstat, fd, &st) == 0 ? st.st_ino : 0;
-}
-
 /* 0 and a token, or -errno. */
 static int ask_for_token(int fd, struct wire_bytes name, bool is_packets, bool is_blocking, uint64_t *token)
 {

@@ -63,6 +63,9 @@ enum wire_type {
 	WIRE_CONNECT_UNIX_REPLY = 131,
 	WIRE_UNIX_PEER = 132,
 	WIRE_UNIX_PEER_REPLY = 133,
+	WIRE_GET_INTERFACES = 134,
+	WIRE_INTERFACES = 135,
+	WIRE_BIND_ELSEWHERE = 136,
 	WIRE_OPEN_WRITING = 70,
 	WIRE_ON_SHELF = 71,
 	WIRE_SYNC_WRITING = 72,
@@ -1167,6 +1170,9 @@ struct wire_connect {
 	struct wire_bytes local_address;
 	uint16_t local_port;
 	bool is_blocking;
+	uint64_t bound_inode;
+	struct wire_bytes bound_address;
+	uint16_t bound_port;
 };
 
 static inline size_t wire_put_connect(uint8_t *frame, size_t room, uint32_t id, struct wire_connect message)
@@ -1177,6 +1183,9 @@ static inline size_t wire_put_connect(uint8_t *frame, size_t room, uint32_t id, 
 	wire_put_bytes(&out, message.local_address);
 	wire_put_u16(&out, message.local_port);
 	wire_put_bool(&out, message.is_blocking);
+	wire_put_u64(&out, message.bound_inode);
+	wire_put_bytes(&out, message.bound_address);
+	wire_put_u16(&out, message.bound_port);
 	return wire_end(&out);
 }
 
@@ -1187,6 +1196,9 @@ static inline bool wire_get_connect(struct wire_in *in, struct wire_connect *mes
 	       wire_get_bytes(in, &message->local_address) &&
 	       wire_get_u16(in, &message->local_port) &&
 	       wire_get_bool(in, &message->is_blocking) &&
+	       wire_get_u64(in, &message->bound_inode) &&
+	       wire_get_bytes(in, &message->bound_address) &&
+	       wire_get_u16(in, &message->bound_port) &&
 	       wire_is_done(in);
 }
 
@@ -1474,6 +1486,66 @@ static inline bool wire_get_unix_peer_reply(struct wire_in *in, struct wire_unix
 	       wire_get_i32(in, &message->pid) &&
 	       wire_get_u32(in, &message->uid) &&
 	       wire_get_u32(in, &message->gid) &&
+	       wire_is_done(in);
+}
+
+/* getifaddrs(3); `family` 4, or 0: all. Answered by Interfaces */
+struct wire_get_interfaces {
+	uint8_t family;
+};
+
+static inline size_t wire_put_get_interfaces(uint8_t *frame, size_t room, uint32_t id, struct wire_get_interfaces message)
+{
+	struct wire_out out = wire_begin(frame, room, 134, id);
+	wire_put_u8(&out, message.family);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_get_interfaces(struct wire_in *in, struct wire_get_interfaces *message)
+{
+	return wire_get_u8(in, &message->family) &&
+	       wire_is_done(in);
+}
+
+/* records of 80 bytes (native/interfaces.c); none when nobody knows */
+struct wire_interfaces {
+	struct wire_bytes records;
+};
+
+static inline size_t wire_put_interfaces(uint8_t *frame, size_t room, uint32_t id, struct wire_interfaces message)
+{
+	struct wire_out out = wire_begin(frame, room, 135, id);
+	wire_put_bytes(&out, message.records);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_interfaces(struct wire_in *in, struct wire_interfaces *message)
+{
+	return wire_tail(in, &message->records) &&
+	       wire_is_done(in);
+}
+
+/* the socket `inode` shall be bound to an address that this machine does not have; answered by Done: EADDRNOTAVAIL, or 0 when it is the target's, and then its name is this, wherever it is bound really */
+struct wire_bind_elsewhere {
+	uint64_t inode;
+	struct wire_bytes address;
+	uint16_t port;
+};
+
+static inline size_t wire_put_bind_elsewhere(uint8_t *frame, size_t room, uint32_t id, struct wire_bind_elsewhere message)
+{
+	struct wire_out out = wire_begin(frame, room, 136, id);
+	wire_put_u64(&out, message.inode);
+	wire_put_bytes(&out, message.address);
+	wire_put_u16(&out, message.port);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_bind_elsewhere(struct wire_in *in, struct wire_bind_elsewhere *message)
+{
+	return wire_get_u64(in, &message->inode) &&
+	       wire_get_bytes(in, &message->address) &&
+	       wire_get_u16(in, &message->port) &&
 	       wire_is_done(in);
 }
 

@@ -14,8 +14,14 @@ import { type StreamMessage, Streams } from "../proto/streams.ts";
 import { reachUnix, type UnixPlace } from "./unix_sockets.ts";
 import { formatAddress, mapped6, parseAddress, unmapped4 } from "../base/addresses.ts";
 
-type Connect = MessageNamed<typeof AGENT, "Connect">;
+type Connect = MessageNamed<typeof AGENT, "Connect" | "ConnectFrom">;
 type ConnectUnix = MessageNamed<typeof AGENT, "ConnectUnix">;
+/** Where a socket was bound before; an empty address and port 0 are any. */
+interface Own {
+  readonly address: Uint8Array;
+  readonly port: number;
+}
+const NOWHERE: Own = { address: new Uint8Array(0), port: 0 };
 type Send = (message: AgentMessage) => void;
 
 export class Outgoing {
@@ -37,7 +43,8 @@ export class Outgoing {
    * Answers by `send` when the attempt has ended; the stream exists from then on. Throws `WireError` at once when its
    * number is in use.
    */
-  connect({ stream, address, port }: Connect, send: Send): Promise<void> {
+  connect(message: Connect, send: Send): Promise<void> {
+    const { stream, address, port } = message;
     this.#checkNumber(stream);
     if (address.length !== 4 && address.length !== 16) {
       send(connectFailed(ERRNO.EAFNOSUPPORT));
@@ -47,7 +54,8 @@ export class Outgoing {
       send(connectFailed(ERRNO.EMFILE));
       return Promise.resolve();
     }
-    return this.#attempt(stream, address.slice(), port, send);
+    const own = message.type === "Connect" ? NOWHERE : { address: message.ownAddress.slice(), port: message.ownPort };
+    return this.#attempt(stream, { address: address.slice(), port }, own, send);
   }
 
   /** As `connect`, to a Unix socket. */
@@ -78,40 +86,47 @@ export class Outgoing {
     }
   }
 
-  async #attempt(stream: number, address: Uint8Array, port: number, send: Send): Promise<void> {
+  async #attempt(stream: number, peer: Own, own: Own, send: Send): Promise<void> {
     // Dialled as IPv4, or a target without IPv6 could not reach it; answered in the family that was asked for.
-    const mappedFrom = unmapped4(address);
-    const socket = connect({
-      host: formatAddress(mappedFrom ?? address),
-      port,
-      noDelay: true,
-      allowHalfOpen: true,
-      autoSelectFamily: false,
-    });
-    const errno = await this.#outcome(stream, socket);
+    const mappedFrom = unmapped4(peer.address);
+    const { socket, errno } = await this.#dial(stream, { ...peer, address: mappedFrom ?? peer.address }, own);
     if (errno !== 0 || this.#isClosed) {
       socket.destroy();
       return send(connectFailed(errno || ERRNO.ECONNABORTED));
     }
-    const own = parseAddress(socket.localAddress ?? "") ?? new Uint8Array(address.length);
-    const localAddress = mappedFrom ? mapped6(own) : own;
+    const address = parseAddress(socket.localAddress ?? "") ?? new Uint8Array(peer.address.length);
+    const localAddress = mappedFrom ? mapped6(address) : address;
     send({ type: "ConnectReply", errno: 0, localAddress, localPort: socket.localPort ?? 0 });
     this.#streams.add(stream, new SocketEnd(socket));
   }
 
-  /** 0, or why there is no connection. */
-  async #outcome(stream: number, socket: Socket): Promise<number> {
-    const { promise, resolve } = Promise.withResolvers<number>();
-    const onError = (error: Error) => resolve(errnoOfNode(error));
-    socket.once("connect", () => resolve(0));
+  /** What was asked of the own end is granted as far as it can be: a port may be taken here that was free there. */
+  async #dial(stream: number, peer: Own, own: Own): Promise<{ socket: Socket; errno: number }> {
+    const asked = own.address.length === 0 || own.address.length === peer.address.length ? own : NOWHERE;
+    for (const { address, port } of [asked, { ...asked, port: 0 }]) {
+      if (address.length === 0 && port === 0) continue;
+      const any = peer.address.length === 4 ? "0.0.0.0" : "::";
+      const localAddress = address.length === 0 ? any : formatAddress(address);
+      const made = await this.#outcome(stream, open(peer, { localAddress, localPort: port }));
+      if (!made.isUnbound || this.#isClosed) return made;
+      made.socket.destroy();
+    }
+    return await this.#outcome(stream, open(peer, {}));
+  }
+
+  /** errno 0, or why there is no connection; `isUnbound`: its own end was not to be had. */
+  async #outcome(stream: number, socket: Socket): Promise<{ socket: Socket; errno: number; isUnbound: boolean }> {
+    const { promise, resolve } = Promise.withResolvers<{ errno: number; isUnbound: boolean }>();
+    const onError = (error: NodeError) => resolve({ errno: errnoOfNode(error), isUnbound: error.syscall === "bind" });
+    socket.once("connect", () => resolve({ errno: 0, isUnbound: false }));
     socket.once("error", onError);
-    this.#attempts.set(stream, () => resolve(ERRNO.ECONNABORTED));
-    const errno = await promise;
+    this.#attempts.set(stream, () => resolve({ errno: ERRNO.ECONNABORTED, isUnbound: false }));
+    const outcome = await promise;
     this.#attempts.delete(stream);
     // What is destroyed now may still complain, and an error nobody listens to would end the process.
-    if (errno === 0) socket.off("error", onError);
+    if (outcome.errno === 0) socket.off("error", onError);
     else socket.on("error", () => {});
-    return errno;
+    return { socket, ...outcome };
   }
 
   /** Throws `WireError` when the client ignores the window of a stream. */
@@ -129,11 +144,18 @@ export class Outgoing {
   }
 }
 
+function open({ address, port }: Own, ends: { localAddress?: string; localPort?: number }): Socket {
+  const how = { noDelay: true, allowHalfOpen: true, autoSelectFamily: false };
+  return connect({ host: formatAddress(address), port, ...how, ...ends });
+}
+
 function connectFailed(errno: number): AgentMessage {
   return { type: "ConnectReply", errno, localAddress: new Uint8Array(0), localPort: 0 };
 }
 
+type NodeError = Error & { errno?: number; syscall?: string };
+
 /** Node has the errno negative. */
-function errnoOfNode(error: Error & { errno?: number }): number {
+function errnoOfNode(error: NodeError): number {
   return typeof error.errno === "number" ? -error.errno : ERRNO.EIO;
 }

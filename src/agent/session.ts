@@ -11,6 +11,7 @@ import { type AGENT, AGENT_LIMITS, type AgentFrame, type AgentMessage, FIRST_INC
 import { agentFrameHead, MAX_HEAD_BYTES } from "../proto/agent_codec.ts";
 import { AgentLink } from "../proto/agent_link.ts";
 import type { MessageNamed } from "../proto/schema.ts";
+import { listInterfaces } from "../sys/interfaces.ts";
 import { Datagrams } from "./datagrams.ts";
 import { describeFeatures } from "./features.ts";
 import { Files, type Outlet, threads } from "./files.ts";
@@ -163,6 +164,12 @@ export class Session {
         return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
       case "Connect":
         return this.#run(id, this.#outgoing.connect(frame, send));
+      case "ConnectFrom":
+        return this.#run(id, this.#outgoing.connect(frame, send));
+      case "GetInterfaces": {
+        const records = listInterfaces();
+        return send({ type: "Interfaces", records: typeof records === "number" ? new Uint8Array(0) : records });
+      }
       case "ConnectUnix":
         return this.#run(id, this.#outgoing.connectUnix(frame, send));
       case "OpenDatagrams":

@@ -26,6 +26,7 @@ import { Life } from "./intproxy/life.ts";
 import { Outgoing } from "./intproxy/outgoing.ts";
 import type { Trace } from "./intproxy/trace.ts";
 import { Server } from "./intproxy/server.ts";
+import { OwnAddresses } from "./intproxy/own_addresses.ts";
 import { UnixSockets } from "./intproxy/unix_sockets.ts";
 import { Writing } from "./intproxy/writing.ts";
 import { type UserSettings, writeSettings } from "./intproxy/settings.ts";
@@ -116,7 +117,10 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   undo.defer(() => unixSockets.close());
   const writing = new Writing(directory, agent, log);
   undo.defer(() => writing.close());
-  const incoming = new Incoming(agent, options.incoming ?? NO_INCOMING, log);
+  const ownAddresses = new OwnAddresses(agent);
+  undo.defer(() => ownAddresses.settled());
+  const incoming = new Incoming(agent, options.incoming ?? NO_INCOMING, ownAddresses, log);
+  outgoing.ownName = (inode) => incoming.nameOf(inode);
   undo.defer(() => incoming.close());
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
   const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody()), writing));
@@ -125,7 +129,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
   const datagrams = new Datagrams(agent, (address, port) => destinations.isLocal("udp", address, port));
   undo.defer(() => datagrams.close());
-  const parts = { agent, outgoing, unixSockets, datagrams, destinations, incoming, files, writing, life };
+  const parts = { agent, outgoing, unixSockets, ownAddresses, datagrams, destinations, incoming, files, writing, life };
   const server = new Server(directory, { ...parts, mapper, build, log, trace: options.trace });
   undo.defer(() => server.close());
   await writeSettings(directory, {
@@ -163,6 +167,7 @@ interface Parts {
   agent: AgentClient;
   outgoing: Outgoing;
   unixSockets: UnixSockets;
+  ownAddresses: OwnAddresses;
   datagrams: Datagrams;
   destinations: Destinations;
   incoming: Incoming;
@@ -206,8 +211,8 @@ class Session {
   }
 
   async #goDown(outcome: Outcome): Promise<void> {
-    const { agent, outgoing, unixSockets, datagrams, destinations, incoming, files, writing, life, server } =
-      this.#parts;
+    const { agent, outgoing, unixSockets, ownAddresses, datagrams, destinations, incoming } = this.#parts;
+    const { files, writing, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
@@ -217,6 +222,7 @@ class Session {
     // 3. The agent.
     await agent.close();
     await destinations.settled();
+    await ownAddresses.settled();
     await files.settled();
     files[Symbol.dispose]();
     // 4. The socket, when the last answers have left.

@@ -5,7 +5,7 @@ import { AGENT_PROTOCOL, type AgentFrame, type AgentMessage } from "../proto/age
 import { LAYER, LAYER_LIMITS } from "../proto/layer.ts";
 import { NO_STAT } from "../proto/schema.ts";
 import { POLLERR, POLLIN, POLLOUT, RawSocket } from "../../tests/support/raw_socket.ts";
-import { Program, Run } from "../../tests/support/run.ts";
+import { NOT_BOUND, Program, Run } from "../../tests/support/run.ts";
 import { ShimClient } from "../../tests/support/shim_client.ts";
 import { layerCodec } from "./intproxy/shim_connection.ts";
 
@@ -239,7 +239,8 @@ async function connected(run: Run, shim: ShimClient): Promise<RawSocket> {
   const settings = layerCodec.decode((await Deno.readFile(`${run.directory}/settings`)).subarray(4));
   assert.ok(settings.type === "Settings");
   socket.connect(settings.holePort4);
-  await shim.tell({ type: "Connect", address: Uint8Array.of(1, 2, 3, 4), port: 5, ...socket.local, isBlocking: false });
+  const peer = { address: Uint8Array.of(1, 2, 3, 4), port: 5, ...NOT_BOUND };
+  await shim.tell({ type: "Connect", ...peer, ...socket.local, isBlocking: false });
   run.agent.reply(await run.agent.expect("Connect"), { type: "ConnectReply", errno: 0, ...NO_ADDRESS });
   assert.equal(await socket.wait(POLLOUT), POLLOUT);
   return socket;
@@ -263,6 +264,7 @@ Deno.test("when the agent is lost, pending and later calls get errors and connec
         localAddress: new Uint8Array(4),
         localPort: 9,
         isBlocking: true,
+        ...NOT_BOUND,
       },
       "ConnectReply",
     ).then(({ errno }) => errno),

@@ -257,6 +257,19 @@ export const AGENT = {
     fields: { errno: "i32", name: "bytes", pid: "i32", uid: "u32", gid: "u32" },
   },
 
+  ConnectFrom: {
+    id: 162,
+    doc:
+      "as Connect, from a socket that was bound before: to `ownAddress` (empty: any) and `ownPort` (0: any) if they are to be had",
+    fields: { stream: "u32", address: "bytes", port: "u16", ownAddress: "bytes", ownPort: "u16" },
+  },
+  GetInterfaces: { id: 163, doc: "getifaddrs(3) in the target's network", fields: {} },
+  Interfaces: {
+    id: 164,
+    doc: "records of 80 bytes (native/sys/interfaces.c); none where it cannot be told",
+    fields: { records: "bytes" },
+  },
+
   OpenWriting: {
     id: 70,
     doc: "open(2) for writing or creating; `umask` is the program's. With `inlineBytes` 0 the contents are " +

@@ -170,7 +170,17 @@ export const LAYER = {
       "isBlocking: answered by ConnectReply when the agent has answered; at success the shim then connects the socket to " +
       "acceptPort. Else not answered: the shim has connected the socket to holePort, where it stays in SYN_SENT until the " +
       "intproxy completes it (by simultaneous open) or breaks it",
-    fields: { address: "bytes", port: "u16", localAddress: "bytes", localPort: "u16", isBlocking: "bool" },
+    fields: {
+      address: "bytes",
+      port: "u16",
+      localAddress: "bytes",
+      localPort: "u16",
+      isBlocking: "bool",
+      /** Of a socket that the program has bound before, and to what; 0: it has not. */
+      boundInode: "u64",
+      boundAddress: "bytes",
+      boundPort: "u16",
+    },
   },
   ConnectReply: { id: 41, doc: "how the agent's connect ended", fields: { errno: "i32" } },
   ConnectStatus: {
@@ -228,6 +238,24 @@ export const LAYER = {
     id: 133,
     doc: "what getpeername and SO_PEERCRED tell; isKnown false: not ours",
     fields: { isKnown: "bool", name: "bytes", pid: "i32", uid: "u32", gid: "u32" },
+  },
+
+  GetInterfaces: {
+    id: 134,
+    doc: "getifaddrs(3); `family` 4, or 0: all. Answered by Interfaces",
+    fields: { family: "u8" },
+  },
+  Interfaces: {
+    id: 135,
+    doc: "records of 80 bytes (native/interfaces.c); none when nobody knows",
+    fields: { records: "bytes" },
+  },
+  BindElsewhere: {
+    id: 136,
+    doc:
+      "the socket `inode` shall be bound to an address that this machine does not have; answered by Done: EADDRNOTAVAIL, or " +
+      "0 when it is the target's, and then its name is this, wherever it is bound really",
+    fields: { inode: "u64", address: "bytes", port: "u16" },
   },
 
   OpenWriting: {

@@ -61,9 +61,14 @@ async function serveDescriptor(fd: number): Promise<void> {
   await once(socket, "close");
 }
 
+/** Without what only says that the program has not bound the socket. */
 function plain<T extends { id: number }>(message: T): Omit<T, "id"> {
   const { id: _, ...rest } = message;
-  return rest;
+  if ((rest as Partial<Named<"Connect">>).boundInode !== 0n) return rest;
+  const { boundInode: _inode, boundAddress: _address, boundPort: _port, ...unbound } = rest as Partial<
+    Named<"Connect">
+  >;
+  return unbound as Omit<T, "id">;
 }
 
 function completes(hole: BlackHole, request: Named<"Connect">): number {

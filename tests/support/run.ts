@@ -128,3 +128,6 @@ export class Run implements AsyncDisposable {
     await this.program[Symbol.asyncDispose]();
   }
 }
+
+/** Of a Connect: the program has not bound the socket. */
+export const NOT_BOUND = { boundInode: 0n, boundAddress: new Uint8Array(0), boundPort: 0 };

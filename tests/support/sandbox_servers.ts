@@ -74,7 +74,11 @@ function echo(request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>): Resp
 
 /** Sends back what it gets; half-closes when the peer does. */
 async function serveBytes(listener: Deno.TcpListener): Promise<void> {
-  for await (const conn of listener) conn.readable.pipeTo(conn.writable).catch(() => {});
+  while (true) {
+    // One that was reset before it was accepted is nobody's.
+    const conn = await listener.accept().catch(() => undefined);
+    conn?.readable.pipeTo(conn.writable).catch(() => {});
+  }
 }
 
 /** Says one line and closes. */

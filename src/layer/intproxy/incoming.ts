@@ -22,6 +22,7 @@ import { LateEnd } from "./late_end.ts";
 import { chosenFor, isConflict } from "./listener_choice.ts";
 import { listenersByProc } from "./listeners.ts";
 import { MirrorListenerEnd } from "./mirror_listener_end.ts";
+import type { OwnAddresses } from "./own_addresses.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 
 /** What the user wants of incoming connections. */
@@ -80,6 +81,7 @@ const NO_NAME = { address: new Uint8Array(0), port: 0 };
 export class Incoming {
   readonly #agent: AgentClient;
   readonly #wishes: IncomingWishes;
+  readonly #ownAddresses: OwnAddresses;
   readonly #log: (line: string) => void;
   readonly #bound = new Map<number, Bound>();
   readonly #subscriptions = new Map<number, Subscription>();
@@ -94,8 +96,9 @@ export class Incoming {
   #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
 
-  constructor(agent: AgentClient, wishes: IncomingWishes, log: (line: string) => void) {
+  constructor(agent: AgentClient, wishes: IncomingWishes, own: OwnAddresses, log: (line: string) => void) {
     this.#agent = agent;
+    this.#ownAddresses = own;
     this.#wishes = wishes;
     this.#log = log;
     agent.onNewConnection = (message) => this.#onNewConnection(message);
@@ -116,10 +119,15 @@ export class Incoming {
         this.look();
         return this.#own(Promise.all(this.#leaving).then(() => shim.send({ type: "Done", errno: 0 }, id)));
       case "BoundName":
-        return shim.send(namesReply(this.#bound.get(Number(message.inode))), id);
+        return shim.send(namesReply(this.nameOf(Number(message.inode))), id);
       case "AcceptedNames":
         return this.#own(this.#tellNames(message, id, shim));
     }
+  }
+
+  /** What the program has bound a socket to. */
+  nameOf(inode: number): { address: Address; port: number } | undefined {
+    return this.#bound.get(inode) ?? this.#ownAddresses.nameOf(inode);
   }
 
   /** Ends the subscriptions that nobody listens for any more. */

@@ -64,6 +64,9 @@ export class Outgoing {
   readonly #tasks = new Set<Promise<void>>();
   #isClosed = false;
 
+  /** What the program has bound a socket to, if it is really bound elsewhere. */
+  ownName: (inode: number) => { address: Uint8Array; port: number } | undefined = () => undefined;
+
   private constructor(agent: AgentClient, relays: Relays) {
     this.#agent = agent;
     this.#relays = relays;
@@ -122,14 +125,25 @@ export class Outgoing {
     };
     this.#giveUp(this.#attempts.get(attempt.key));
     this.#attempts.set(attempt.key, attempt);
-    const { stream, peer, isBlocking } = attempt;
+    const { stream, peer: { address, port }, isBlocking } = attempt;
     const notLate = isBlocking ? shim.onClosed(() => this.#giveUp(attempt)) : () => {};
-    this.#agent.request({ type: "Connect", stream, address: peer.address, port: peer.port }, (answer) => {
+    const onAnswer = (answer: MessageNamed<typeof AGENT, "ConnectReply"> | undefined) => {
       notLate();
       this.#answer(attempt, answer);
       attempt.answered.resolve();
       if (isBlocking) shim.send({ type: "ConnectReply", errno: attempt.errno }, id);
-    });
+    };
+    const own = message.boundInode === 0n ? undefined : this.#boundTo(message);
+    if (!own) return this.#agent.request({ type: "Connect", stream, address, port }, onAnswer);
+    this.#agent.request({ type: "ConnectFrom", stream, address, port, ...own }, onAnswer);
+  }
+
+  /** In the program's eyes. */
+  #boundTo({ boundInode, boundAddress, boundPort }: MessageNamed<typeof LAYER, "Connect">) {
+    const asked = this.ownName(Number(boundInode));
+    const address = canonical(asked?.address ?? boundAddress);
+    const isAny = address.every((byte) => byte === 0);
+    return { ownAddress: isAny ? NO_NAME.address : address, ownPort: asked?.port || boundPort };
   }
 
   /** Nobody wants this connect any more: its port was bound anew, or who waited for it has gone. */

@@ -13,11 +13,11 @@ import {
   POLLOUT,
   RawSocket,
 } from "../../../tests/support/raw_socket.ts";
-import { Run } from "../../../tests/support/run.ts";
+import { NOT_BOUND, Run } from "../../../tests/support/run.ts";
 import type { Named } from "../../../tests/support/scripted_agent.ts";
 import type { ShimClient } from "../../../tests/support/shim_client.ts";
 
-const PEER = { address: Uint8Array.of(10, 1, 2, 3), port: 80 };
+const PEER = { address: Uint8Array.of(10, 1, 2, 3), port: 80, ...NOT_BOUND };
 const OWN = { localAddress: Uint8Array.of(10, 9, 9, 9), localPort: 4242 };
 const HAS_IPV6 = (await Deno.readTextFile("/proc/net/if_inet6").catch(() => "")).includes(" lo\n");
 /** Without IPv6 on loopback (nothing to test it with) only IPv4 is tried. */

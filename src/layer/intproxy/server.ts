@@ -17,6 +17,7 @@ import type { Life } from "./life.ts";
 import { onNameRequest } from "./names.ts";
 import { listenUnnamed } from "../session_directory.ts";
 import type { Outgoing } from "./outgoing.ts";
+import type { OwnAddresses } from "./own_addresses.ts";
 import type { UnixSockets } from "./unix_sockets.ts";
 import { isLocalNote, type Trace, traceRequest } from "./trace.ts";
 import { copyOfFrame, type Hello, ShimConnection } from "./shim_connection.ts";
@@ -27,6 +28,7 @@ export interface ServerParts {
   readonly files: Files;
   readonly outgoing: Outgoing;
   readonly unixSockets: UnixSockets;
+  readonly ownAddresses: OwnAddresses;
   readonly datagrams: Datagrams;
   readonly destinations: Destinations;
   readonly writing: Writing;
@@ -182,7 +184,7 @@ export class Server {
   }
 
   #onNetworkRequest(frame: LayerFrame, shim: ShimConnection): void {
-    const { outgoing, unixSockets, datagrams, destinations, incoming } = this.#parts;
+    const { outgoing, unixSockets, ownAddresses, datagrams, destinations, incoming } = this.#parts;
     switch (frame.type) {
       case "Connect":
       case "ConnectStatus":
@@ -191,6 +193,9 @@ export class Server {
       case "ConnectUnix":
       case "UnixPeer":
         return unixSockets.onRequest(frame, frame.id, shim);
+      case "GetInterfaces":
+      case "BindElsewhere":
+        return ownAddresses.onRequest(frame, frame.id, shim);
       case "RelayDatagrams":
       case "DatagramNames":
         return datagrams.onRequest(frame, frame.id, shim);
@@ -230,6 +235,8 @@ const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
   "ConnectStatus",
   "SocketNames",
   "UnixPeer",
+  "GetInterfaces",
+  "BindElsewhere",
   "RelayDatagrams",
   "DatagramNames",
   "Destination",

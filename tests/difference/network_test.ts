@@ -1,0 +1,45 @@
+/**
+ * Judged by difference, as difference_test.ts, with what programs rarely do to sockets: each program is run in the target and under
+ * mirrord, and what it says must be the same. What differs on purpose stands in INTENDED, with its reason.
+ */
+import assert from "node:assert/strict";
+import { builtProgram, type Case, sandboxTest } from "../support/sandbox_case.ts";
+
+const INTENDED: readonly { line: RegExp; why: string }[] = [
+  { line: /^udp (six )?unreachable:/, why: "a datagram of a socket that is not connected leaves without a question" },
+  { line: /^udp broadcast:/, why: "broadcasts are this machine's" },
+  { line: /^udp bind \('10.99.7.1', 53\)/, why: "UDP ports are bound here, where the target's are free" },
+  { line: /^bound no port:/, why: "the kernel chooses an address only with the port" },
+];
+
+const PYTHON = "/usr/bin/python3";
+const PROGRAMS = new URL("./programs/", import.meta.url);
+const transcript = await Deno.readTextFile(new URL("transcript.py", PROGRAMS));
+
+/** The lines that only one of them says. */
+async function compare(it: Case, command: readonly string[], least: number): Promise<void> {
+  const inside = await it.inside(command);
+  const outside = await it.run(command);
+  const [there, here] = [inside, outside].map(({ stdout, stderr }) => (stdout + stderr).trimEnd().split("\n"));
+  assert.ok(there!.length >= least, `inside it said only ${there!.join("\n")}`);
+  const strange = (line: string) => !INTENDED.some((it) => it.line.test(line));
+  assert.deepEqual(here!.filter(strange), there!.filter(strange));
+}
+
+sandboxTest("sockets do under mirrord what they do in the target", { needs: [PYTHON] }, async (it) => {
+  const program = await Deno.readTextFile(new URL("network.py", PROGRAMS));
+  await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 80);
+});
+
+sandboxTest("a program sees the interfaces of the target", {}, async (it) => {
+  const program = await builtProgram("difference/programs/interfaces.c");
+  await Deno.copyFile(program, `${it.sandbox.root}/tmp/interfaces`);
+  await it.sandbox.inNetwork(["ip", "link", "add", "pod0", "type", "dummy"]);
+  await it.sandbox.inNetwork(["ip", "address", "add", "10.5.5.5/24", "brd", "+", "dev", "pod0"]);
+  await it.sandbox.inNetwork(["ip", "link", "set", "pod0", "up"]);
+  const inside = await it.inside(["/tmp/interfaces"]);
+  const outside = await it.run([program]);
+  const lines = ({ stdout }: { stdout: string }) => stdout.split("\n").filter((line) => !/ a 10 fe80/.test(line));
+  assert.match(inside.stdout, /pod0 .* 10\.5\.5\.5/);
+  assert.deepEqual(lines(outside), lines(inside));
+});
