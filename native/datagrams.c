@@ -114,11 +114,13 @@ struct sender {
 	sa_family_t family;
 	uint16_t port;
 	bool is_v6_only;
+	int fd;
 };
 
 static int know_sender(int fd, struct sender *sender)
 {
 	struct endpoint local;
+	sender->fd = fd;
 	sender->family = (sa_family_t)option(fd, SOL_SOCKET, SO_DOMAIN);
 	if (!local_endpoint(fd, &local))
 		return -ENETUNREACH;
@@ -148,6 +150,8 @@ static long ask_relay(const struct sender *sender, const struct endpoint *peer, 
 		.local_port = sender->port,
 		.is_connect = is_connect,
 		.is_ipv6_only = sender->is_v6_only,
+		.fd = sender->fd,
+		.inode = inode_of(sender->fd),
 	};
 	size_t length = wire_put_relay_datagrams(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	int error = wire_ask(&call, length, WIRE_RELAY_DATAGRAMS_REPLY);

@@ -1323,6 +1323,8 @@ struct wire_relay_datagrams {
 	uint16_t local_port;
 	bool is_connect;
 	bool is_ipv6_only;
+	int32_t fd;
+	uint64_t inode;
 };
 
 static inline size_t wire_put_relay_datagrams(uint8_t *frame, size_t room, uint32_t id, struct wire_relay_datagrams message)
@@ -1333,6 +1335,8 @@ static inline size_t wire_put_relay_datagrams(uint8_t *frame, size_t room, uint3
 	wire_put_u16(&out, message.local_port);
 	wire_put_bool(&out, message.is_connect);
 	wire_put_bool(&out, message.is_ipv6_only);
+	wire_put_i32(&out, message.fd);
+	wire_put_u64(&out, message.inode);
 	return wire_end(&out);
 }
 
@@ -1343,6 +1347,8 @@ static inline bool wire_get_relay_datagrams(struct wire_in *in, struct wire_rela
 	       wire_get_u16(in, &message->local_port) &&
 	       wire_get_bool(in, &message->is_connect) &&
 	       wire_get_bool(in, &message->is_ipv6_only) &&
+	       wire_get_i32(in, &message->fd) &&
+	       wire_get_u64(in, &message->inode) &&
 	       wire_is_done(in);
 }
 

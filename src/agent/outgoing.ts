@@ -12,6 +12,7 @@ import type { AgentLink } from "../proto/agent_link.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import { type StreamMessage, Streams } from "../proto/streams.ts";
 import { reachUnix, type UnixPlace } from "./unix_sockets.ts";
+import { sourceOrErrno } from "../sys/datagrams.ts";
 import { formatAddress, mapped6, parseAddress, unmapped4 } from "../base/addresses.ts";
 
 type Connect = MessageNamed<typeof AGENT, "Connect" | "ConnectFrom">;
@@ -92,7 +93,7 @@ export class Outgoing {
     const { socket, errno } = await this.#dial(stream, { ...peer, address: mappedFrom ?? peer.address }, own);
     if (errno !== 0 || this.#isClosed) {
       socket.destroy();
-      return send(connectFailed(errno || ERRNO.ECONNABORTED));
+      return send(connectFailed(errno || ERRNO.ECONNABORTED, peer.address));
     }
     const address = parseAddress(socket.localAddress ?? "") ?? new Uint8Array(peer.address.length);
     const localAddress = mappedFrom ? mapped6(address) : address;
@@ -149,8 +150,10 @@ function open({ address, port }: Own, ends: { localAddress?: string; localPort?:
   return connect({ host: formatAddress(address), port, ...how, ...ends });
 }
 
-function connectFailed(errno: number): AgentMessage {
-  return { type: "ConnectReply", errno, localAddress: new Uint8Array(0), localPort: 0 };
+/** Who has tried to reach `peer` has an own address all the same. */
+function connectFailed(errno: number, peer?: Uint8Array): AgentMessage {
+  const own = peer && sourceOrErrno(peer);
+  return { type: "ConnectReply", errno, localAddress: own instanceof Uint8Array ? own : NOWHERE.address, localPort: 0 };
 }
 
 type NodeError = Error & { errno?: number; syscall?: string };

@@ -210,7 +210,16 @@ export const LAYER = {
     doc: "the app's UDP socket, bound to `localPort`, wants to send to `address`:`port`; answered by " +
       "RelayDatagramsReply. isConnect: it is about to be connected, and the answer tells how connect(2) ends in the " +
       "target. isIpv6Only: the socket cannot use IPv4, so the relay is on ::1",
-    fields: { address: "bytes", port: "u16", localPort: "u16", isConnect: "bool", isIpv6Only: "bool" },
+    fields: {
+      address: "bytes",
+      port: "u16",
+      localPort: "u16",
+      isConnect: "bool",
+      isIpv6Only: "bool",
+      /** Where the process that asks has the socket, and which one it is. */
+      fd: "i32",
+      inode: "u64",
+    },
   },
   RelayDatagramsReply: {
     id: 48,

@@ -7,6 +7,7 @@ const sys = loadSys({
   relay_break: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   relay_close: { parameters: ["i32"], result: "i32" },
   relay_listeners: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
+  relay_refuse: { parameters: ["i32", "i32", "u64"], result: "i32" },
   relay_notice: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 });
 
@@ -62,4 +63,9 @@ export function listenersOn(port: number, protocol: "tcp" | "udp" = "tcp"): List
 /** Appends text to the stderr of another process, never waiting. Returns 0 or -errno. */
 export function writeToStderrOf(pid: number, text: Uint8Array<ArrayBuffer>): number {
   return sys.relay_notice(pid, text, text.length);
+}
+
+/** A UDP socket of a program, connected to where nobody listens any more, learns so. Returns 0 or -errno. */
+export function refuseFor({ pid, fd, inode }: { pid: number; fd: number; inode: bigint }): number {
+  return sys.relay_refuse(pid, fd, inode);
 }

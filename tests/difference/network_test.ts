@@ -34,7 +34,7 @@ sandboxTest("sockets do under mirrord what they do in the target", { needs: [PYT
 sandboxTest("a program sees the interfaces of the target", {}, async (it) => {
   const program = await builtProgram("difference/programs/interfaces.c");
   await Deno.copyFile(program, `${it.sandbox.root}/tmp/interfaces`);
-  await it.sandbox.inNetwork(["ip", "link", "add", "pod0", "type", "dummy"]);
+  await it.sandbox.inNetwork(["ip", "link", "add", "pod0", "type", "veth", "peer", "name", "pod1"]);
   await it.sandbox.inNetwork(["ip", "address", "add", "10.5.5.5/24", "brd", "+", "dev", "pod0"]);
   await it.sandbox.inNetwork(["ip", "link", "set", "pod0", "up"]);
   const inside = await it.inside(["/tmp/interfaces"]);

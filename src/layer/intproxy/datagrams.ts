@@ -8,12 +8,13 @@
  * when it sees one. Datagrams from a port that has not asked for the relay are dropped.
  *
  * The kernel tells a connected socket that nobody listens when a datagram comes back. Ours cannot be sent back: its relay is closed for a
- * moment instead, so that the app's next datagram is refused.
+ * moment instead, and the app's socket made to send there once more; where that is not allowed, the app's next datagram is refused.
  */
 import { ERRNO } from "../../base/errors.ts";
 import { type AGENT, AGENT_LIMITS } from "../../proto/agent.ts";
 import type { LAYER, LayerMessage } from "../../proto/layer.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
+import { refuseFor } from "../../sys/relay.ts";
 import { keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import type { ShimConnection } from "./shim_connection.ts";
@@ -34,6 +35,8 @@ interface Flow {
   readonly isIpv6Only: boolean;
   /** Of a connected flow. */
   readonly peer: End | undefined;
+  /** Where the app's socket was last seen. */
+  readonly place: { readonly pid: number; readonly fd: number; readonly inode: bigint };
   own: End;
   errno: number;
   readonly opened: Promise<void>;
@@ -51,12 +54,15 @@ interface Relay {
   /** Of one connected flow alone. */
   readonly isDedicated: boolean;
   isClosed: boolean;
+  /** Resolves when the socket is closed in the kernel, too. */
+  receiving: Promise<void>;
 }
 
 /** How often flows that were not used are looked after. */
 const LOOK_MS = 30_000;
 /** How long a refused app finds its relay closed. */
 const REFUSED_MS = 1000;
+const DONE = Promise.resolve();
 const NOWHERE: End = { address: new Uint8Array(0), port: 0 };
 
 export class Datagrams {
@@ -115,11 +121,12 @@ export class Datagrams {
       shim.send({ type: "RelayDatagramsReply", errno, isLocal, relayPort }, id);
     const peer = { address: message.address.slice(), port: message.port };
     if (await this.#isLocal(peer.address, peer.port)) return reply(0, true, 0);
-    const { isConnect, localPort, isIpv6Only } = message;
+    const { isConnect, localPort, isIpv6Only, fd, inode } = message;
     const known = this.#bySource.get(sourceKey(localPort, isIpv6Only));
-    const flow = known && !isConnect && known.errno === 0
-      ? known
-      : this.#openFlow(localPort, isIpv6Only, isConnect ? peer : undefined, peer.address.length === 4 ? 4 : 6);
+    const flow = known && !isConnect && known.errno === 0 ? known : this.#openFlow(
+      { port: localPort, isIpv6Only, peer: isConnect ? peer : undefined, place: { pid: shim.pid, fd, inode } },
+      peer.address.length === 4 ? 4 : 6,
+    );
     flow.isUsed = true;
     if (isConnect) await flow.opened;
     if (flow.errno !== 0 || this.#isClosed) return reply(flow.errno || ERRNO.ENETUNREACH, false, 0);
@@ -131,18 +138,17 @@ export class Datagrams {
     }
   }
 
-  #openFlow(port: number, isIpv6Only: boolean, peer: End | undefined, family: number): Flow {
+  #openFlow(wish: Pick<Flow, "port" | "isIpv6Only" | "peer" | "place">, family: number): Flow {
+    const { port, isIpv6Only, peer } = wish;
     const key = sourceKey(port, isIpv6Only);
     const before = this.#bySource.get(key);
     if (before) this.#closeFlow(before);
     do this.#lastFlow = (this.#lastFlow % 0xffff_ffff) + 1; while (this.#flows.has(this.#lastFlow));
     const { promise, resolve } = Promise.withResolvers<void>();
     const flow: Flow = {
+      ...wish,
       number: this.#lastFlow,
-      port,
       host: isIpv6Only ? "::1" : "127.0.0.1",
-      isIpv6Only,
-      peer,
       own: NOWHERE,
       errno: 0,
       opened: promise,
@@ -179,9 +185,10 @@ export class Datagrams {
   #openRelay(host: string, peer: End, isDedicated: boolean): Relay {
     const socket = Deno.listenDatagram({ transport: "udp", hostname: host, port: 0 });
     const { port } = socket.addr as Deno.NetAddr;
-    const relay: Relay = { socket, port, host, peer, flows: new Map(), isDedicated, isClosed: false };
+    const relay: Relay = { socket, port, host, peer, flows: new Map(), isDedicated, isClosed: false, receiving: DONE };
     this.#byPort.set(relayKey(host, port), relay);
-    this.#own(this.#receive(relay));
+    relay.receiving = this.#receive(relay);
+    this.#own(relay.receiving);
     return relay;
   }
 
@@ -213,7 +220,7 @@ export class Datagrams {
   #onNews(news: DatagramNews): void {
     const flow = this.#flows.get(news.flow);
     if (!flow || this.#isClosed) return;
-    if (news.type === "DatagramFailed") return this.#refuse(flow);
+    if (news.type === "DatagramFailed") return this.#own(this.#refuse(flow));
     flow.isUsed = true;
     let relay: Relay;
     try {
@@ -226,11 +233,17 @@ export class Datagrams {
     relay.socket.send(news.data.slice(), to).catch(() => {});
   }
 
-  /** The app's next datagram finds nobody. */
-  #refuse(flow: Flow): void {
+  /** The app hears it now, or its next datagram finds nobody. */
+  async #refuse(flow: Flow): Promise<void> {
     for (const relay of flow.relays.values()) {
       if (!relay.isDedicated || relay.isClosed) continue;
       closeRelay(relay);
+      await relay.receiving;
+      if (this.#isClosed || this.#flows.get(flow.number) !== flow) return;
+      if (refuseFor(flow.place) === 0) {
+        this.#reopen(relay);
+        continue;
+      }
       const timer = setTimeout(() => {
         this.#refusals.delete(timer);
         if (this.#flows.get(flow.number) === flow) this.#reopen(relay);
@@ -246,7 +259,8 @@ export class Datagrams {
       return; // Somebody else has taken the port: the app goes on being refused, or unheard.
     }
     relay.isClosed = false;
-    this.#own(this.#receive(relay));
+    relay.receiving = this.#receive(relay);
+    this.#own(relay.receiving);
   }
 
   async #tellNames(message: MessageNamed<typeof LAYER, "DatagramNames">, id: number, shim: ShimConnection) {

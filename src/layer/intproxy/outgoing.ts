@@ -47,6 +47,8 @@ interface Attempt {
 
 /** The shim connects as soon as it has the reply; its process may be stopped, though. */
 const ACCEPT_MS = 10_000;
+/** How long getsockname(2) of a socket whose connect is under way may wait for the answer. */
+const PENDING_MS = 250;
 /** How long the end of a connect or connection is remembered, and for how many. */
 const RECORD_MS = 60_000;
 const MOST_RECORDS = 4096;
@@ -158,6 +160,9 @@ export class Outgoing {
     const errno = answer ? answer.errno : ERRNO.ENETUNREACH;
     const isWanted = !this.#isClosed && this.#attempts.get(attempt.key) === attempt;
     if (errno === 0 && !isWanted) this.#agent.tell({ type: "Reset", stream: attempt.stream });
+    if (answer && errno !== 0 && answer.localAddress.length > 0) {
+      attempt.own = { address: answer.localAddress.slice(), port: attempt.local.port };
+    }
     if (!answer || errno !== 0 || !isWanted) {
       this.#fail(attempt, errno || ERRNO.ECONNABORTED);
       if (!attempt.isBlocking && isWanted) this.#own(this.#breakOff(attempt));
@@ -220,8 +225,8 @@ export class Outgoing {
   }
 
   async #tellNames(attempt: Attempt | undefined, id: number, shim: ShimConnection): Promise<void> {
-    if (attempt?.state === "pending") await attempt.answered.promise;
-    const isKnown = attempt !== undefined && attempt.state !== "failed" && attempt.state !== "pending";
+    if (attempt?.state === "pending") await this.#answeredSoon(attempt);
+    const isKnown = attempt !== undefined && attempt.state !== "pending" && attempt.own !== NO_NAME;
     const peer = isKnown ? attempt.peer : NO_NAME;
     const own = isKnown ? attempt.own : NO_NAME;
     shim.send({
@@ -232,6 +237,14 @@ export class Outgoing {
       ownAddress: own.address,
       ownPort: own.port,
     }, id);
+  }
+
+  /** An event loop that asks must not stand still for as long as a connect may take. */
+  async #answeredSoon(attempt: Attempt): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, attempt.isBlocking ? ACCEPT_MS : PENDING_MS);
+    await Promise.race([attempt.answered.promise, promise]);
+    clearTimeout(timer);
   }
 
   #fail(attempt: Attempt, errno: number): void {

@@ -58,7 +58,7 @@ def oob():
     s = tcp(); r = [s.send(b"!", socket.MSG_OOB), s.send(b"abc")]; time.sleep(0.1); r.append(s.recv(10)); return r
 say("oob", oob)
 def oob_recv():
-    s = tcp()
+    s = tcp(); s.settimeout(0.1)
     try: return s.recv(1, socket.MSG_OOB)
     except OSError as e: return name(e.errno)
 say("oob recv", oob_recv)
@@ -105,7 +105,7 @@ def udp_connected():
     r.append(s.getsockname()[0]); return r
 say("udp connected", udp_connected)
 def udp_refused(times):
-    s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(2); s.connect((A, 9)); r = []
+    s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(0.3); s.connect((A, 9)); r = []
     for _ in range(times):
         try: r.append(s.send(b"x"))
         except OSError as e: r.append(name(e.errno))
@@ -117,7 +117,7 @@ say("udp refused 1", udp_refused, 1)
 say("udp refused 2", udp_refused, 2)
 say("udp refused 3", udp_refused, 3)
 def udp_poll():
-    s = socket.socket(type=socket.SOCK_DGRAM); s.connect((A, 9)); s.send(b"x"); r = polls(s, 500); time.sleep(0.1); r += polls(s, 0); r.append(name(s.getsockopt(1, 4))); r += polls(s, 0); return r
+    s = socket.socket(type=socket.SOCK_DGRAM); s.connect((A, 9)); s.send(b"x"); time.sleep(0.1); r = polls(s, 500); time.sleep(0.1); r += polls(s, 0); r.append(name(s.getsockopt(1, 4))); r += polls(s, 0); return r
 say("udp poll refused", udp_poll)
 def udp_unconnected_refused():
     s = socket.socket(type=socket.SOCK_DGRAM); s.settimeout(0.3); r = [s.sendto(b"x", (A, 9))]
