@@ -1,5 +1,5 @@
-/* attempts.c - see attempts.h. Which sockets have begun to connect is known by their cookies; a table without locks, in which a
- * mark that was overwritten costs a true errno, and nothing else. */
+/* attempts.c - see attempts.h. Sockets are known by their cookies, in tables without locks: what was overwritten there costs a
+ * true errno, or another question. */
 #include "attempts.h"
 #include "endpoints.h"
 #include "wire.h"
@@ -27,6 +27,73 @@ static void unmark(int fd)
 	uint64_t cookie = cookie_of(fd);
 	atomic_compare_exchange_strong(&marks[cookie % MARKS], &cookie, 0);
 }
+
+/* ---- names: an odd version, or one that changes while we look, means "not known" ---- */
+
+struct entry {
+	_Atomic uint32_t version;
+	_Atomic uint64_t words[6];
+};
+
+enum { ENTRIES = 1024, WORDS = 6 };
+static struct entry entries[ENTRIES];
+
+static void store(uint64_t cookie, const struct endpoint *own, const struct endpoint *peer)
+{
+	uint64_t words[WORDS] = { cookie };
+	struct entry *entry = &entries[cookie % ENTRIES];
+	uint32_t version = atomic_load_explicit(&entry->version, memory_order_relaxed);
+	if ((version & 1) || !atomic_compare_exchange_strong(&entry->version, &version, version + 1))
+		return;
+	memcpy(&words[1], own->bytes, own->length);
+	memcpy(&words[3], peer->bytes, peer->length);
+	words[5] = (uint64_t)own->length << 40 | (uint64_t)peer->length << 32 | (uint64_t)own->port << 16 | peer->port;
+	for (int at = 0; at < WORDS; at++)
+		atomic_store_explicit(&entry->words[at], words[at], memory_order_relaxed);
+	atomic_store_explicit(&entry->version, version + 2, memory_order_release);
+}
+
+static bool load(uint64_t cookie, uint64_t words[WORDS])
+{
+	struct entry *entry = &entries[cookie % ENTRIES];
+	uint32_t version = atomic_load_explicit(&entry->version, memory_order_acquire);
+	for (int at = 0; at < WORDS; at++)
+		words[at] = atomic_load_explicit(&entry->words[at], memory_order_relaxed);
+	atomic_thread_fence(memory_order_acquire);
+	bool is_whole = !(version & 1) && atomic_load_explicit(&entry->version, memory_order_relaxed) == version;
+	return is_whole && cookie != 0 && words[0] == cookie;
+}
+
+void attempts_begin(int fd)
+{
+	static const struct endpoint none;
+	store(cookie_of(fd), &none, &none);
+}
+
+bool attempts_has(int fd)
+{
+	uint64_t words[WORDS];
+	return load(cookie_of(fd), words);
+}
+
+bool attempts_names(int fd, struct endpoint *own, struct endpoint *peer)
+{
+	uint64_t words[WORDS];
+	if (!load(cookie_of(fd), words) || words[5] == 0)
+		return false;
+	*own = (struct endpoint){ .length = words[5] >> 40, .port = (uint16_t)(words[5] >> 16) };
+	*peer = (struct endpoint){ .length = words[5] >> 32 & 0xff, .port = (uint16_t)words[5] };
+	memcpy(own->bytes, &words[1], own->length);
+	memcpy(peer->bytes, &words[3], peer->length);
+	return true;
+}
+
+void attempts_learn_names(int fd, const struct endpoint *own, const struct endpoint *peer)
+{
+	store(cookie_of(fd), own, peer);
+}
+
+/* ---- how it ended ---- */
 
 static bool ask_status(const struct endpoint *local, struct wire_connect_status_reply *reply)
 {

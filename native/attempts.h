@@ -1,11 +1,22 @@
-/* attempts.h - how a non-blocking connect of a socket ended: the kernel knows that it failed, the intproxy why.
+/* attempts.h - what this process knows of connects through the target: how a non-blocking one ended, and the names of both ends.
  *
- * A failed one is reset by the intproxy, so the kernel's own word for it is ECONNRESET (docs/decisions/0002).
+ * The kernel knows that one has failed, the intproxy why: it is reset by the intproxy, so the kernel's own word for it is
+ * ECONNRESET (docs/decisions/0002). Names do not change while a socket is connected, and are asked for once.
  */
 #ifndef MIRRORD_ATTEMPTS_H
 #define MIRRORD_ATTEMPTS_H
 
-#include "shim.h"
+#include "endpoints.h"
+
+/* A connect through the target begins: what was known of the socket is void. */
+void attempts_begin(int fd);
+
+/* Has this process connected the socket through the target, as far as it remembers? */
+bool attempts_has(int fd);
+
+/* Both ends as the target has them, when they were asked for before; a length of 0: that one has no name. */
+bool attempts_names(int fd, struct endpoint *own, struct endpoint *peer);
+void attempts_learn_names(int fd, const struct endpoint *own, const struct endpoint *peer);
 
 /* A connect of this socket has begun, and nobody has heard yet how it ended. */
 void attempts_mark(int fd);

@@ -74,6 +74,14 @@ static long bind_to(int fd, struct endpoint where, uint16_t port, sa_family_t fa
 	return kernel(SYS_bind, fd, &address.plain, address.length);
 }
 
+/* Has this program image bound a socket elsewhere than it asked for, so that names have to be asked for? */
+static _Atomic bool has_bound_elsewhere;
+
+bool listening_has_moved(void)
+{
+	return unlikely(atomic_load_explicit(&has_bound_elsewhere, memory_order_relaxed));
+}
+
 static bool is_elsewhere_better(long error)
 {
 	return error == -EADDRINUSE || error == -EACCES || error == -EADDRNOTAVAIL;
@@ -98,8 +106,11 @@ static bool is_of_target(int fd, const struct endpoint *wanted)
 	struct wire_bind_elsewhere message = { .inode = inode_of(fd), .address = bytes_of(wanted), .port = wanted->port };
 	size_t length = wire_put_bind_elsewhere(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	struct wire_done reply = { 0 };
-	return wire_ask(&call, length, WIRE_DONE) == 0 && wire_finish(&call, wire_get_done(&call.in, &reply)) == 0 &&
-	       reply.error == 0;
+	bool is_it = wire_ask(&call, length, WIRE_DONE) == 0 &&
+		     wire_finish(&call, wire_get_done(&call.in, &reply)) == 0 && reply.error == 0;
+	if (is_it)
+		atomic_store_explicit(&has_bound_elsewhere, true, memory_order_relaxed);
+	return is_it;
 }
 
 /* Not for a server of the run: before a connect, or UDP. An address that only the target has is loopback here, where the relays are. */

@@ -229,6 +229,7 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 	}
 	if (!find_relay(fd, address->sa_family, &local, &relay))
 		return -ENETUNREACH;
+	attempts_begin(fd);
 	struct wish wish = { .peer = peer, .bound = local, .inode = local.port ? inode_of(fd) : 0 };
 	if (kernel(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK)
 		return begin_connect(fd, &wish, &relay);
@@ -363,14 +364,14 @@ static bool peer_is_relay(int fd)
 /* A connection that both ends have ended has no peer any more, but its own name still. */
 static bool may_be_over(int fd, const struct endpoint *own)
 {
-	return is_loopback(own) && own->port != 0 && tcp_state(fd) == TCP_CLOSE;
+	return is_loopback(own) && own->port != 0 && tcp_state(fd) == TCP_CLOSE && attempts_has(fd);
 }
 
-/* Replaces the name libc gave by what the app would see inside the target; keeps it when the intproxy does not know. */
-static bool rename_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *length, socklen_t room)
+/* Both ends as they are inside the target; false when the intproxy does not know. */
+static bool ask_names(int fd, struct endpoint *own, struct endpoint *peer)
 {
 	struct wire_call call;
-	struct endpoint local, end;
+	struct endpoint local;
 	if (!local_endpoint(fd, &local))
 		return false;
 	struct wire_socket_names message = { .local_address = bytes_of(&local), .local_port = local.port };
@@ -380,9 +381,22 @@ static bool rename_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *l
 	struct wire_socket_names_reply reply = { 0 };
 	if (wire_finish(&call, wire_get_socket_names_reply(&call.in, &reply)) || !reply.is_known)
 		return false;
-	bool is_right = is_peer ? to_endpoint(reply.peer_address, reply.peer_port, &end) :
-				  to_endpoint(reply.own_address, reply.own_port, &end);
-	return is_right && put_name(fd, &end, name, length, room);
+	*own = *peer = (struct endpoint){ 0 };
+	to_endpoint(reply.own_address, reply.own_port, own);
+	to_endpoint(reply.peer_address, reply.peer_port, peer);
+	if (tcp_state(fd) != TCP_SYN_SENT)
+		attempts_learn_names(fd, own, peer);
+	return true;
+}
+
+/* Replaces the name libc gave by what the app would see inside the target. */
+static bool rename_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *length, socklen_t room)
+{
+	struct endpoint own, peer;
+	if (!attempts_names(fd, &own, &peer) && !ask_names(fd, &own, &peer))
+		return false;
+	const struct endpoint *end = is_peer ? &peer : &own;
+	return end->length > 0 && put_name(fd, end, name, length, room);
 }
 
 int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
@@ -415,7 +429,7 @@ int hook_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 		return result;
 	if (shim.is_udp_remote && tcp_state(fd) < 0 && peer_endpoint(fd, &peer))
 		datagrams_name_end(fd, false, name, length, room);
-	else if (shim.is_incoming_remote || is_loopback(&own))
+	else if (shim.is_incoming_remote || listening_has_moved())
 		name_own_end(fd, &own, name, length, room);
 	return result;
 }

@@ -39,7 +39,7 @@ sandboxTest("a program sees the interfaces of the target", {}, async (it) => {
   await it.sandbox.inNetwork(["ip", "link", "set", "pod0", "up"]);
   const inside = await it.inside(["/tmp/interfaces"]);
   const outside = await it.run([program]);
-  const lines = ({ stdout }: { stdout: string }) => stdout.split("\n").filter((line) => !/ a 10 fe80/.test(line));
+  const lines = ({ stdout }: { stdout: string }) => stdout.split("\n").filter((line) => !/ address 10 fe80/.test(line));
   assert.match(inside.stdout, /pod0 .* 10\.5\.5\.5/);
   assert.deepEqual(lines(outside), lines(inside));
 });

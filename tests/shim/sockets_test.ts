@@ -191,6 +191,18 @@ Deno.test("getsockopt(SO_ERROR) tells the agent's errno when a non-blocking conn
   assert.match(output, /^connect EINPROGRESS\nwait out( err)?\nerror ECONNREFUSED\n$/);
 });
 
+for (const call of ["read", "readv", "recv", "__recv_chk", "write", "writev", "send"]) {
+  Deno.test(`${call}() of a socket whose connect has failed tells the agent's errno, once`, async () => {
+    using relays = new TestRelays();
+    const words = ["tcp4", "nonblock", "epoll", "connect/10.1.2.3/80", "wait", `data/${call}`];
+    await using app = await start(relays, words);
+    const request = await app.expect("Connect");
+    assert.equal(relays.hole4.breakOff(request.localAddress.slice(), request.localPort), 0);
+    await app.reply(await app.expect("ConnectStatus"), { ...DONE, errno: ERRNO.ECONNREFUSED });
+    assert.equal(await app.output(), `connect EINPROGRESS\nwait out err\n${call} ECONNREFUSED\n`);
+  });
+}
+
 Deno.test("getsockopt(SO_ERROR) stays real on sockets that are not ours", async () => {
   using relays = new TestRelays();
   await using app = await start(relays, ["udp4", "error", "tcp4", "error"]);
@@ -209,25 +221,18 @@ Deno.test("connect() a second time tells the agent's errno, and a third begins a
   assert.match(await app.output(), /^connect EINPROGRESS\nwait .*\nconnect EHOSTUNREACH\nconnect EINPROGRESS\n$/);
 });
 
-Deno.test("getpeername() and getsockname() tell what they would inside the target", async () => {
+Deno.test("getpeername() and getsockname() tell what they would inside the target, and ask once", async () => {
   using relays = new TestRelays();
-  await using app = await start(relays, ["tcp4", "connect/10.1.2.3/80", "peer", "own"]);
+  await using app = await start(relays, ["tcp4", "connect/10.1.2.3/80", "peer", "own", "peer"]);
   const request = await app.expect("Connect");
   await app.reply(request, { type: "ConnectReply", errno: 0 });
   using _conn = await relays.listener4.accept();
-  for (const _ of ["peer", "own"]) {
-    const names = await app.expect("SocketNames");
-    assert.deepEqual([names.localAddress, names.localPort], [LOOPBACK4, request.localPort]);
-    await app.reply(names, {
-      type: "SocketNamesReply",
-      isKnown: true,
-      peerAddress: WEB,
-      peerPort: 80,
-      ownAddress: Uint8Array.from([10, 9, 9, 9]),
-      ownPort: 40404,
-    });
-  }
-  assert.equal(await app.output(), "connect 0\npeer 10.1.2.3 80 length 16\nown 10.9.9.9 40404 length 16\n");
+  const names = await app.expect("SocketNames");
+  assert.deepEqual([names.localAddress, names.localPort], [LOOPBACK4, request.localPort]);
+  const own = { ownAddress: Uint8Array.from([10, 9, 9, 9]), ownPort: 40404 };
+  await app.reply(names, { type: "SocketNamesReply", isKnown: true, peerAddress: WEB, peerPort: 80, ...own });
+  const [peer, mine] = ["peer 10.1.2.3 80 length 16", "own 10.9.9.9 40404 length 16"];
+  assert.equal(await app.output(), `connect 0\n${peer}\n${mine}\n${peer}\n`);
 });
 
 for (const [symbol, word] of [["getpeername", "peer"], ["getsockname", "own"]] as const) {

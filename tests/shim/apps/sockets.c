@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -11,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -149,6 +152,47 @@ static void do_poll(void)
 	printf("poll %s%s\n", count == 1 && wait.revents & POLLOUT ? "out" : "nothing", wait.revents & POLLERR ? " err" : "");
 }
 
+/* One call that moves data, by its name. */
+static void do_data(const char *call)
+{
+	char bytes[8];
+	struct iovec part = { bytes, sizeof bytes };
+	ssize_t (*recv_chk)(int, void *, size_t, size_t, int) = (ssize_t(*)(int, void *, size_t, size_t, int))function("__recv_chk");
+	ssize_t result = !strcmp(call, "read")	 ? read(fd, bytes, sizeof bytes) :
+			 !strcmp(call, "readv")	 ? readv(fd, &part, 1) :
+			 !strcmp(call, "write")	 ? write(fd, bytes, sizeof bytes) :
+			 !strcmp(call, "writev") ? writev(fd, &part, 1) :
+			 !strcmp(call, "send")	 ? send(fd, bytes, sizeof bytes, MSG_NOSIGNAL) :
+			 !strcmp(call, "recv")	 ? recv(fd, bytes, sizeof bytes, 0) :
+						   recv_chk(fd, bytes, sizeof bytes, sizeof bytes, 0);
+	show(call, result < 0 ? -1 : 0);
+}
+
+static void do_interfaces(void)
+{
+	struct ifaddrs *all = NULL;
+	char name[IF_NAMESIZE] = "";
+	show("getifaddrs", getifaddrs(&all));
+	for (struct ifaddrs *it = all; it; it = it->ifa_next)
+		if (it->ifa_addr && it->ifa_addr->sa_family == AF_INET)
+			printf("%s %08x/%08x\n", it->ifa_name, ntohl(((struct sockaddr_in *)it->ifa_addr)->sin_addr.s_addr),
+			       ntohl(((struct sockaddr_in *)it->ifa_netmask)->sin_addr.s_addr));
+	freeifaddrs(all);
+	printf("if_nametoindex %u if_indextoname %s\n", if_nametoindex("pod0"), if_indextoname(7, name));
+	struct if_nameindex *list = if_nameindex();
+	for (struct if_nameindex *it = list; it && it->if_index; it++)
+		printf("if_nameindex %u %s\n", it->if_index, it->if_name);
+	if_freenameindex(list);
+}
+
+/* The socket gets another number, and the old one is closed. */
+static void do_dup(void)
+{
+	int other = dup(fd);
+	close(fd);
+	fd = other;
+}
+
 static void do_unix(char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -194,6 +238,18 @@ static void do_word(char *word)
 		do_fast(argument, !strcmp(word, "sendmsg"));
 	else if (!strcmp(word, "raw-connect"))
 		do_connect(argument, 1);
+	else if (!strcmp(word, "data"))
+		do_data(argument);
+	else if (!strcmp(word, "interfaces"))
+		do_interfaces();
+	else if (!strcmp(word, "listen"))
+		show("listen", listen(fd, 5));
+	else if (!strcmp(word, "dup"))
+		do_dup();
+	else if (!strcmp(word, "close"))
+		show("close", close(fd));
+	else if (!strcmp(word, "reuseport"))
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
 	else if (!strcmp(word, "ask")) /* the test sees how far we are */
 		access(argument, F_OK);
 	else if (!strcmp(word, "error"))
