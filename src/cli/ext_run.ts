@@ -16,6 +16,7 @@ import { processesWithVariable } from "../layer/intproxy/processes.ts";
 import { announceContext } from "./announce.ts";
 import type { LoadedConfig } from "./configuration.ts";
 import { type Environment, parseEnvironment, unsetBy } from "./environment.ts";
+import { withMagic } from "./magic.ts";
 import { untilSignal } from "./own_agent.ts";
 import { type Progress, startJsonProgress } from "./progress.ts";
 import { beginRun, type BegunRun, refuseNested, variablesFor, variablesOfFile, withoutOwnTraffic } from "./run.ts";
@@ -27,8 +28,8 @@ const LOOK_MS = 250;
 
 /** Resolves with the exit code once the run is over. Throws `UserError` when it does not begin, or loses its agent. */
 export async function prepareForEditor(said: LoadedConfig): Promise<number> {
-  const config = withoutOwnTraffic(said.config);
   const environment = userEnvironment();
+  const config = withMagic(withoutOwnTraffic(said.config), environment, []);
   let isPrepared = false;
   const code = await untilSignal(async (signal) => {
     using progress = startJsonProgress(TITLE);

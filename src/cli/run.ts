@@ -25,6 +25,7 @@ import type { ReachableAgent } from "./cluster.ts";
 import type { RunSettings } from "./control.ts";
 import type { LoadedConfig } from "./configuration.ts";
 import { composeEnvironment, type Environment, formatEnvironment, parseEnvironment, textOf } from "./environment.ts";
+import { withMagic } from "./magic.ts";
 import { adviseOnProbes } from "./probes.ts";
 import { findProgram, type Program } from "./program.ts";
 import { loggingOf } from "./logging.ts";
@@ -36,9 +37,9 @@ import shim from "../../native/out/shim.so" with { type: "bytes" };
 
 /** Becomes the program. Returns an exit code only for a signal that came before; errors are thrown. */
 export async function runProgram(said: LoadedConfig, name: string, args: readonly string[]): Promise<number> {
-  const loaded = { ...said, config: withoutOwnTraffic(said.config) };
-  const { config } = loaded;
   const environment = userEnvironment();
+  const loaded = { ...said, config: withMagic(withoutOwnTraffic(said.config), environment, [name, ...args]) };
+  const { config } = loaded;
   refuseNested(environment);
   const program = findProgram(name, textOf(environment, "PATH"));
   const fileVariables = await variablesOfFile(config);

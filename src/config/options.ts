@@ -9,6 +9,7 @@
 import { KUBE_FILE_OPTIONS, KUBE_OPTIONS } from "./kube_options.ts";
 import { AGENT_FILE_OPTIONS, AGENT_OPTIONS, type AgentKey } from "./agent_options.ts";
 import { INCOMING_FILE_OPTIONS, type IncomingKey } from "./incoming_options.ts";
+import { MAGIC_FILE_OPTIONS, type MagicKey } from "./magic_options.ts";
 import { NETWORK_FILE_OPTIONS, type NetworkKey } from "./network_options.ts";
 import { PROXY_FILE_OPTIONS, type ProxyKey } from "./proxy_options.ts";
 
@@ -76,7 +77,7 @@ export type ConfigKey =
   | "feature.fs.not_found"
   | "feature.fs.mapping"
   | "feature.fs.readonly_file_buffer"
-  | "feature.magic.auto_mount"
+  | MagicKey
   | "feature.env.include"
   | "feature.env.exclude"
   | "feature.env.load_from_process"
@@ -305,13 +306,7 @@ export const FILE_OPTIONS: readonly KeyDecl[] = [
       "stand for others, here or at the target; the first that matches",
     group: "What is the target's",
   },
-  {
-    key: "feature.magic.auto_mount",
-    kind: "boolean",
-    doc: "Read what lies where the target's volumes are mounted from the target, wherever that is",
-    default: "true",
-    group: "What is the target's",
-  },
+  ...MAGIC_FILE_OPTIONS,
   {
     key: "feature.fs.readonly_file_buffer",
     kind: "bufferBytes",

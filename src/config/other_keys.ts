@@ -45,8 +45,6 @@ const FEATURES = [
   operator("feature.split_queues"),
   operator("feature.db_branches"),
   operator("feature.preview"),
-  later("feature.magic.aws", false),
-  later("feature.magic.turbo", false),
 ];
 
 /** How the reference tool's own parts work; here they work otherwise, or are not needed. */
@@ -66,7 +64,7 @@ const INTERNALS = [
   harmless("experimental.go_asmcgocall"),
   harmless("experimental.guard_std_fds"),
   harmless("experimental.latency"),
-  later("experimental.browser_extension_config", false),
+  harmless("experimental.browser_extension_config"), // the header of a filter can be set in any such extension
   harmless("experimental.applev"),
   harmless("experimental.trust_any_certificate"),
   harmless("experimental.disable_reuseaddr"),

@@ -44,6 +44,8 @@ export interface Config {
   readonly paths: PathRules;
   /** Where the target's volumes are mounted is the target's for reading. */
   readonly isAutoMounting: boolean;
+  /** What src/cli/magic.ts does. */
+  readonly magic: { readonly isAws: boolean; readonly isTurbo: boolean };
   /** Paths that stand for others. */
   readonly pathMapping: PathMapping;
   readonly isDnsRemote: boolean;
@@ -135,6 +137,10 @@ export function resolveConfig(said: readonly Said[]): Config {
     fsMode: fsModeFor(target, value("feature.fs.mode", "fsMode") ?? "read"),
     ...pathsOf(value, last),
     isAutoMounting: value("feature.magic.auto_mount", "boolean") ?? true,
+    magic: {
+      isAws: value("feature.magic.aws", "boolean") ?? true,
+      isTurbo: value("feature.magic.turbo", "boolean") ?? true,
+    },
     isDnsRemote: value("feature.network.dns.enabled", "boolean") ?? true,
     isHostnameRemote: value("feature.hostname", "boolean") ?? true,
     isTcpRemote: value("feature.network.outgoing.tcp", "boolean") ?? true,
@@ -253,6 +259,8 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.fs.mapping": Object.fromEntries(config.pathMapping),
     "feature.fs.readonly_file_buffer": undefined,
     "feature.magic.auto_mount": config.isAutoMounting,
+    "feature.magic.aws": config.magic.isAws,
+    "feature.magic.turbo": config.magic.isTurbo,
     "feature.env.include": env.include,
     "feature.env.exclude": env.include ? undefined : env.exclude,
     "feature.env.load_from_process": env.isLoadedByProcess,

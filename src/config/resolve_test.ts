@@ -117,7 +117,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
         outgoing: { tcp: true, udp: true, ignore_localhost: false, unix_streams: [] },
       },
       hostname: true,
-      magic: { auto_mount: true },
+      magic: { auto_mount: true, aws: true, turbo: true },
     },
     internal_proxy: { start_idle_timeout: 60, idle_timeout: 5, log_level: "info", json_log: false },
     skip_processes: [],
