@@ -93,8 +93,9 @@ export async function readSources(
   given: string | undefined,
   env: (name: string) => string | undefined,
 ): Promise<Source[] | undefined> {
-  if (given !== undefined) return await Promise.all(given.split(":").filter(Boolean).map((it) => readSource(it)));
-  const listed = env("KUBECONFIG")?.split(":").filter(Boolean) ?? [];
+  const listed = given === undefined
+    ? env("KUBECONFIG")?.split(":").filter(Boolean) ?? []
+    : given.split(":").filter(Boolean).map((it) => expanded(it, env));
   if (listed.length > 0) {
     // As kubectl has it, a listed file need not be there; all missing is a mistake.
     const present: Source[] = [];
@@ -103,6 +104,13 @@ export async function readSources(
   }
   const usual = `${env("HOME") ?? ""}/.kube/config`;
   return await exists(usual) ? [await readSource(usual)] : undefined;
+}
+
+/** What a shell makes of a path that it does not see: one in a configuration file, or behind "=". */
+function expanded(path: string, env: (name: string) => string | undefined): string {
+  return path
+    .replace(/^~(?=\/|$)/, () => env("HOME") ?? "~")
+    .replace(/\$(?:\{(\w+)\}|(\w+))/g, (all, braced, plain) => env(braced ?? plain) ?? all);
 }
 
 async function readSource(path: string): Promise<Source> {

@@ -117,6 +117,8 @@ Deno.test("loadKubeconfig() looks at the option, then KUBECONFIG, then the home 
   await folder.write(".kube/config", kubeconfig("home"));
   const env = (list?: string) => (name: string) => ({ HOME: folder.path, KUBECONFIG: list })[name];
   assert.equal((await loadKubeconfig({ path: a, env: env(b) })).server.context, "a");
+  assert.equal((await loadKubeconfig({ path: "~/a", env: env(b) })).server.context, "a");
+  assert.equal((await loadKubeconfig({ path: "${HOME}/none:$HOME/a", env: env(b) })).server.context, "a");
   assert.equal((await loadKubeconfig({ env: env(b) })).server.context, "b");
   assert.equal((await loadKubeconfig({ env: env() })).server.context, "home");
 });

@@ -82,3 +82,43 @@ clusterTest("a kubeconfig's plugin may ask the user for a password", async (name
   });
   await namespace.noAgents();
 });
+
+clusterTest("a kubeconfig may be several files, of any context, and may verify nothing", async (namespace, test) => {
+  const { clusters, users, contexts } = JSON.parse(
+    await namespace.kubectl("config", "view", "--raw", "--output", "json"),
+  );
+  const write = async (name: string, content: object) => {
+    await Deno.writeTextFile(`${namespace.folder}/${name}`, JSON.stringify(content));
+    return `${namespace.folder}/${name}`;
+  };
+  const { "certificate-authority-data": _, ...bare } = clusters[0].cluster;
+  const trusting = { name: "trusting", cluster: { ...bare, "insecure-skip-tls-verify": true } };
+  const context = (name: string, cluster: string) => ({ name, context: { ...contexts[0].context, cluster } });
+  const list = [
+    `${namespace.folder}/not-there`,
+    await write("clusters", { clusters: [...clusters, trusting] }),
+    await write("users.yaml", { users }),
+    await write("contexts", {
+      contexts: [context("plain", clusters[0].name), context("trusting", "trusting"), context("broken", "none")],
+      "current-context": "plain",
+    }),
+  ].join(":");
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await namespace.exec([...args, "--", "hostname"], { env: { KUBECONFIG: list } });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^mirrord-agent-/);
+  };
+  await test.step("the current context of a list", () => run());
+  await test.step("another, whose server is not verified", () => run("--context", "trusting"));
+  await test.step("the flag instead of the variable, and the configuration file", async () => {
+    const file = await write("mirrord.json", { kubeconfig: list, kube_context: "trusting" });
+    const ended = await namespace.exec(["-f", file, "--", "hostname"], { env: { KUBECONFIG: "/none" } });
+    assert.equal(ended.code, 0, ended.stderr);
+  });
+  await test.step("one whose cluster is missing", async () => {
+    const { code, stderr } = await namespace.exec(["--context", "broken", "--", "true"], { env: { KUBECONFIG: list } });
+    assert.equal(code, 125);
+    assert.match(stderr, /context "broken" names cluster "none", not there/);
+  });
+  await namespace.noAgents();
+});

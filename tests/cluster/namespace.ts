@@ -120,6 +120,13 @@ export class Namespace implements AsyncDisposable {
     }, 60_000);
   }
 
+  /** What `read` gives once it is as wanted. */
+  async until<T>(read: () => Promise<T>, isWanted: (it: T) => boolean, withinMs = 60_000): Promise<T> {
+    let last: T | undefined;
+    await eventually(async () => isWanted(last = await read()), withinMs);
+    return last!;
+  }
+
   /** Resolves once neither Jobs nor pods of agents are left. */
   async noAgents(): Promise<void> {
     await eventually(async () => {

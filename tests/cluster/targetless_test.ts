@@ -76,3 +76,17 @@ clusterTest("the agent of a run without a target has no rights of its own", asyn
   assert.equal((await run.status).code, 0);
   await namespace.noAgents();
 });
+
+// Row E15
+clusterTest("without a target the cluster's own API service answers", async (namespace, test) => {
+  const api = ["curl", "--silent", "--insecure", "https://kubernetes.default/api"];
+  await test.step("from this machine it is not to be reached", async () => {
+    assert.equal((await namespace.exec(["--no-outgoing", "--no-remote-dns", "--", ...api])).code, 6);
+  });
+  await test.step("in the cluster it answers as an API server does", async () => {
+    const { code, stdout, stderr } = await namespace.exec(["--", ...api]);
+    assert.equal(code, 0, stderr);
+    assert.match(JSON.parse(stdout).kind, /^(Status|APIVersions)$/);
+  });
+  await namespace.noAgents();
+});

@@ -19,6 +19,7 @@ testUnless(whyNoSandbox(), "a guard process removes the table of an agent that w
   await eventually(async () => (await tablesOf(sandbox)).length === 0);
 });
 
+// Row E10
 testUnless(
   whyNotBuilt() ?? whyNoSandbox(),
   "the next agent removes what an agent and its guard have left, and leaves the living alone",
@@ -27,7 +28,9 @@ testUnless(
     await using _living = await startServer(sandbox, { flags: ["--steal"] });
     await makeAndDie(sandbox, "leave");
     assert.equal((await tablesOf(sandbox)).length, 2);
-    await using _next = await startServer(sandbox, { flags: ["--steal"], port: 7000 });
+    const config = `${sandbox.root}/mirrord.json`;
+    await Deno.writeTextFile(config, JSON.stringify({ agent: { clean_iptables_on_start: true } }));
+    await using _next = await startServer(sandbox, { flags: ["--steal", "-f", config], port: 7000 });
     const tables = await tablesOf(sandbox);
     assert.equal(tables.length, 2);
     const pids = tables.map((name) => name.split("-")[1]);
