@@ -2,17 +2,19 @@
  * How `mirrord dump` prints what came in. Text of a terminal's user must not be able to do anything to the terminal: control
  * characters are written out, and what is no text is printed as hexdump -C does.
  */
-import { fromUtf8 } from "../base/bytes.ts";
+import { concatBytes, utf8 } from "../base/bytes.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface Dumper {
-  opened(connection: number, port: number, peer: string, own: string): string;
+  opened(connection: number, port: number, peer: string, own: string): Bytes;
   /** What is printed now of these bytes; a character that is not whole waits for the next. */
-  data(bytes: Uint8Array): string;
+  data(bytes: Uint8Array): Bytes;
   /** What was left, and that it has ended. */
-  ended(): string;
+  ended(): Bytes;
 }
 
-type Print = (connection: number, chunk: Chunk) => string;
+type Print = (connection: number, chunk: Chunk) => Bytes;
 type Chunk = { readonly text: string; readonly bytes: Uint8Array } | {
   readonly text: undefined;
   readonly bytes: Uint8Array;
@@ -25,22 +27,24 @@ export function dumperFor(format: "text" | "json", now: () => Date = () => new D
 
 function textDumper(): Dumper {
   let connection = 0;
-  const put: Print = (id, { text, bytes }) =>
-    `## Connection ${id}: ${bytes.length} bytes\n${text === undefined ? hexLines(bytes) : textLines(text)}`;
+  const put: Print = (id, { text, bytes }) => {
+    const head = utf8(`## Connection ${id}: ${bytes.length} bytes\n`);
+    return concatBytes([head, text === undefined ? hexLines(bytes) : utf8(textLines(text))]);
+  };
   const chunks = new Chunks();
   return {
     opened(id, _port, peer, own) {
       connection = id;
-      return `## New connection ${id} from ${peer} to ${own}\n`;
+      return utf8(`## New connection ${id} from ${peer} to ${own}\n`);
     },
     data: (bytes) => printed(connection, chunks.next(bytes), put),
-    ended: () => `${printed(connection, chunks.rest(), put)}## Connection ${connection} ended\n`,
+    ended: () => concatBytes([printed(connection, chunks.rest(), put), utf8(`## Connection ${connection} ended\n`)]),
   };
 }
 
 function jsonDumper(now: () => Date): Dumper {
   let connection = 0;
-  const line = (value: object) => `${JSON.stringify({ ...value, time: now().toISOString() })}\n`;
+  const line = (value: object) => utf8(`${JSON.stringify({ ...value, time: now().toISOString() })}\n`);
   const put: Print = (id, { text, bytes }) =>
     line({ type: "data", connection: id, ...text === undefined ? { base64: bytes.toBase64() } : { text } });
   const chunks = new Chunks();
@@ -50,12 +54,12 @@ function jsonDumper(now: () => Date): Dumper {
       return line({ type: "connection", connection: id, port, peer, address: own });
     },
     data: (bytes) => printed(connection, chunks.next(bytes), put),
-    ended: () => `${printed(connection, chunks.rest(), put)}${line({ type: "end", connection })}`,
+    ended: () => concatBytes([printed(connection, chunks.rest(), put), line({ type: "end", connection })]),
   };
 }
 
-function printed(connection: number, chunk: Chunk, print: Print): string {
-  return chunk.bytes.length > 0 ? print(connection, chunk) : "";
+function printed(connection: number, chunk: Chunk, print: Print): Bytes {
+  return chunk.bytes.length > 0 ? print(connection, chunk) : new Uint8Array(0);
 }
 
 /** Longest character of UTF-8, but for its last byte. */
@@ -66,7 +70,7 @@ class Chunks {
   #held: Uint8Array = new Uint8Array();
 
   next(bytes: Uint8Array): Chunk {
-    const all = joined(this.#held, bytes);
+    const all = this.#held.length === 0 ? bytes : concatBytes([this.#held, bytes]);
     const whole = all.length - cutBytes(all);
     this.#held = all.slice(whole);
     return chunkOf(all.subarray(0, whole));
@@ -77,14 +81,6 @@ class Chunks {
     this.#held = new Uint8Array();
     return chunkOf(left);
   }
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  if (first.length === 0) return second;
-  const all = new Uint8Array(first.length + second.length);
-  all.set(first);
-  all.set(second, first.length);
-  return all;
 }
 
 /** How many bytes at the end are the beginning of a character (RFC 3629, 3). */
@@ -124,14 +120,31 @@ function escaped(character: string): string {
 }
 
 const ROW_BYTES = 16;
+/** "00000000  00 11 …  88 …  |0123456789abcdef|\n": where the digits begin, and the text. */
+const DIGITS_AT = 10;
+const TEXT_AT = 61;
+const DIGITS = utf8("0123456789abcdef");
+const [SPACE, BAR, DOT, NEWLINE] = [0x20, 0x7c, 0x2e, 0x0a];
 
-function hexLines(bytes: Uint8Array): string {
-  let lines = "";
-  for (let at = 0; at < bytes.length; at += ROW_BYTES) {
-    const row = [...bytes.subarray(at, at + ROW_BYTES)];
-    const pairs = row.map((it, index) => `${index === 8 ? " " : ""}${it.toString(16).padStart(2, "0")}`).join(" ");
-    const text = fromUtf8(Uint8Array.from(row, (it) => it >= 0x20 && it < 0x7f ? it : 0x2e));
-    lines += `${at.toString(16).padStart(8, "0")}  ${pairs.padEnd(48)}  |${text}|\n`;
+/** Byte by byte into its place: traffic may be a lot. */
+function hexLines(bytes: Uint8Array): Bytes {
+  const rows = Math.ceil(bytes.length / ROW_BYTES);
+  const lines = new Uint8Array(rows * (TEXT_AT + ROW_BYTES + 2)).fill(SPACE);
+  let end = 0;
+  for (let from = 0; from < bytes.length; from += ROW_BYTES) {
+    const count = Math.min(ROW_BYTES, bytes.length - from);
+    for (let digit = 0; digit < 8; digit++) lines[end + digit] = DIGITS[from >>> (28 - 4 * digit) & 15]!;
+    lines[end + TEXT_AT - 1] = BAR;
+    for (let at = 0; at < count; at++) {
+      const byte = bytes[from + at]!;
+      const place = end + DIGITS_AT + 3 * at + (at < ROW_BYTES / 2 ? 0 : 1);
+      lines[place] = DIGITS[byte >> 4]!;
+      lines[place + 1] = DIGITS[byte & 15]!;
+      lines[end + TEXT_AT + at] = byte >= SPACE && byte < 0x7f ? byte : DOT;
+    }
+    end += TEXT_AT + count;
+    lines[end++] = BAR;
+    lines[end++] = NEWLINE;
   }
-  return lines;
+  return lines.subarray(0, end);
 }

@@ -1,6 +1,16 @@
 import assert from "node:assert/strict";
-import { utf8 } from "../base/bytes.ts";
-import { dumperFor } from "./dump_format.ts";
+import { fromUtf8, utf8 } from "../base/bytes.ts";
+import * as format from "./dump_format.ts";
+
+/** The same, as text. */
+function dumperFor(...args: Parameters<typeof format.dumperFor>) {
+  const dumper = format.dumperFor(...args);
+  return {
+    opened: (...about: Parameters<typeof dumper.opened>) => fromUtf8(dumper.opened(...about)),
+    data: (bytes: Uint8Array) => fromUtf8(dumper.data(bytes)),
+    ended: () => fromUtf8(dumper.ended()),
+  };
+}
 
 const NOON = () => new Date("2026-01-02T12:00:00Z");
 

@@ -112,7 +112,7 @@ class DumpEnd implements StreamEnd {
     this.closeWrite();
   }
 
-  #put(text: string): Promise<void> {
-    return text === "" ? Promise.resolve() : this.#output.put(utf8(text));
+  #put(bytes: Uint8Array): Promise<void> {
+    return bytes.length === 0 ? Promise.resolve() : this.#output.put(bytes);
   }
 }

@@ -27,7 +27,7 @@ const HEAD_BYTES = 256;
 export function findProgram(name: string, path: string | undefined): Program {
   const found = locate(name, path ?? DEFAULT_PATH);
   const { obstacle: inFile, isBareScript } = inspect(found, found, 0);
-  const obstacle = snapObstacle(found) ?? inFile;
+  const obstacle = snapObstacle(found) ?? inFile ?? containersObstacle(name);
   return { path: isBareScript ? "/bin/sh" : found, words: isBareScript ? ["/bin/sh", found] : [name], obstacle };
 }
 
@@ -134,6 +134,16 @@ function snapObstacle(path: string): string | undefined {
   if (real !== "/usr/bin/snap" && !path.startsWith("/snap/")) return undefined;
   return `${path} is a snap, which starts its program in surroundings of its own: mirrord cannot enter it; ` +
     "the same program from a package or an archive can be entered";
+}
+
+const CONTAINER_TOOLS = ["docker", "podman", "nerdctl", "docker-compose", "buildah", "ctr", "crictl"];
+
+/** What these start runs as the child of somebody else, with files of its own. */
+function containersObstacle(name: string): string | undefined {
+  const tool = name.slice(name.lastIndexOf("/") + 1);
+  if (!CONTAINER_TOOLS.includes(tool)) return undefined;
+  return `${tool} itself runs in the target's context, the programs in its containers do not: mirrord cannot enter them; ` +
+    "`mirrord exec` runs the program itself, outside of its container";
 }
 
 function rightsObstacle(path: string): string {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
 import { assertFits } from "../support/json_schema.ts";
-import { mirrord, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { MIRRORD, mirrord, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
@@ -98,6 +98,23 @@ testUnless(REASON, "ext for which no program comes ends, and so does its run", a
   await using run = await prepared(sandbox, { internal_proxy: { start_idle_timeout: 0 } });
   assert.equal((await run.child.status).code, 0);
   await eventually(() => !isThere(run.execution.environment["MIRRORD_SESSION_DIR"]!));
+});
+
+testUnless(REASON, "ext whose parent has ended ends, when no program runs", async () => {
+  await using sandbox = await startSandbox();
+  const file = await Deno.makeTempFile();
+  const script = `${MIRRORD} ext -t process/${sandbox.pid} >${file} 2>&1 & echo $!; exec cat`;
+  const shell = new Deno.Command("sh", { args: ["-c", script], stdin: "piped", stdout: "piped" }).spawn();
+  const reader = shell.stdout.getReader();
+  const pid = Number(new TextDecoder().decode((await reader.read()).value));
+  await eventually(() => Deno.readTextFileSync(file).includes('"success":true,"message":"{'));
+  assert.ok(isThere(`/proc/${pid}`));
+  shell.kill("SIGKILL");
+  await shell.status;
+  await eventually(() => !isThere(`/proc/${pid}`));
+  await reader.cancel();
+  await shell.stdin.close().catch(() => {});
+  await Deno.remove(file);
 });
 
 testUnless(REASON, "ext that loses its agent ends with an object on standard error", async () => {
