@@ -14,7 +14,7 @@ const IN_IGNORED = 0x8000;
 const MOST_CHANGING = 64;
 const MOST_EVENTS = 10_000;
 /** Watches of one client. */
-const MOST_WATCHES = 128;
+const MOST_WATCHES = 512;
 const WHOLE = new Uint8Array(0);
 
 interface Watch {

@@ -99,6 +99,26 @@ Deno.test("grep -r through a tree of directories costs their listings and a mess
   assert.ok(messages.length <= 90, `${messages.length}: ${messages}`);
 });
 
+Deno.test("a tree is listed directory by directory, each once, however it is walked, and walked again for nothing", async () => {
+  const files = Object.fromEntries(Array.from({ length: 60 }, (_, at) => [`/data/d${at % 6}/e${at % 12}/f${at}`, ""]));
+  await using whole = await Whole.start(files, STILL);
+  const { stdout, stderr, messages } = await whole.run(["sh", "-c", "find /data; ls -R /data; find /data -type f"]);
+  const { stdout: expected } = await new Deno.Command("sh", {
+    args: ["-c", "find data; ls -R data; find data -type f"],
+    cwd: whole.tree,
+  }).output();
+  const sorted = (text: string) => text.split("\n").map((line) => line.replace(/^\//, "")).sort();
+  assert.deepEqual([sorted(stdout), stderr], [sorted(new TextDecoder().decode(expected)), ""]);
+  assert.ok(messages.filter((it) => it === "Walk").length <= 1 + 6 + 12 + 1, `${messages}`);
+});
+
+Deno.test("who lists one of many directories has few others listed", async () => {
+  const files = Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`/data/d${at}/f`, ""]));
+  await using whole = await Whole.start(files, STILL);
+  const { messages } = await whole.run(["sh", "-c", "ls -l /data; ls /data/d7"]);
+  assert.ok(messages.filter((it) => it === "Walk").length <= 2 + 4 + 1, `${messages}`);
+});
+
 walkTest("what has come before it is opened costs nothing, nor does opening it again, nor its stat", async (asked) => {
   for (const what of ["read('/data/here/d')", "read('/data/here/e')", "read('/data/here/a')"]) {
     const [, messages] = await asked.counted(what);
@@ -106,6 +126,7 @@ walkTest("what has come before it is opened costs nothing, nor does opening it a
   }
   assert.deepEqual(await asked.counted("os.lstat('/data/here/e').st_size"), ["5", []]);
   assert.deepEqual(await asked.counted("os.path.isdir('/data/here')"), ["True", []]);
+  assert.deepEqual(await asked.counted("sorted(os.listdir('/data/here'))"), ["['a', 'b', 'c', 'd', 'e']", []]);
 });
 
 walkTest("a file that is written at the target is read anew, and its stat is", async (asked, tree) => {
@@ -137,6 +158,8 @@ walkTest("a new file beside those that were read is found", async (asked, tree) 
   assert.equal(await asked.ask("os.path.exists('/data/here/new')"), "False");
   await Deno.writeTextFile(`${tree}/data/here/new`, "new");
   await asked.until("os.path.exists('/data/here/new')", "True");
+  await Deno.writeTextFile(`${tree}/data/here/newer`, "newer");
+  await asked.until("len(os.listdir('/data/here'))", "7");
 });
 
 walkTest("another directory in the place of one above it is seen", async (asked, tree) => {

@@ -57,6 +57,8 @@ interface Walk {
   until: number;
   askAt: number;
   isAllAsked: boolean;
+  /** What the agent did not want to read, by the entries' numbers. */
+  readonly refused: Set<number>;
   /** Of its small files. */
   readonly bytes: number;
 }
@@ -65,6 +67,7 @@ interface Wanted {
   readonly key: string;
   readonly name: Uint8Array;
   readonly size: number;
+  readonly ordinal: number;
 }
 
 export class Contents {
@@ -95,7 +98,7 @@ export class Contents {
     const found = this.#snapshots.find(path);
     if (found?.ordinal === undefined || !found.listing.watch?.isAlive) return onFound(undefined);
     const key = keyOf(path);
-    this.#walked(found.listing, found.ordinal, path);
+    this.#walked(found.listing, found.ordinal, path, this.#coming.has(key) || this.#take(key) !== undefined);
     const waiting = this.#coming.get(key);
     if (waiting) waiting.push(() => onFound(this.#take(key)));
     else onFound(this.#take(key));
@@ -139,16 +142,22 @@ export class Contents {
     return content;
   }
 
-  #walked(listing: Listing, ordinal: number, path: Uint8Array): void {
+  /** `isHere`: it was foreseen. */
+  #walked(listing: Listing, ordinal: number, path: Uint8Array, isHere: boolean): void {
     const walk = this.#walks.get(listing) ?? this.#begin(listing);
     const position = walk.order.follow(ordinal);
     if (++walk.opens < 2 || this.#inVain > IN_VAIN_BYTES) return;
+    // Foreseen, but too old by now, or read a second time: all anew.
+    if (!isHere && !walk.refused.has(ordinal)) {
+      walk.isAllAsked = false;
+      walk.until = walk.askAt = 0;
+    }
     const directory = path.subarray(0, path.lastIndexOf(SLASH) + 1);
     if (!walk.isAllAsked && walk.bytes <= Math.max(LITTLE_BYTES, walk.opens * LITTLE_FOR_EACH_BYTES)) {
       walk.isAllAsked = true;
       for (let from = 0; from < listing.count;) {
-        const { wanted, end } = this.#batch(listing, directory, (at) => at, from, WINDOW_BYTES);
-        this.#ask(listing, directory, wanted);
+        const { wanted, end } = this.#batch(listing, walk, directory, (at) => at, from, WINDOW_BYTES);
+        this.#ask(listing, walk, directory, wanted);
         from = end;
       }
     } else if (position !== undefined && !walk.isAllAsked) {
@@ -158,7 +167,16 @@ export class Contents {
 
   #begin(listing: Listing): Walk {
     const bytes = bytesOf(listing);
-    const walk = { order: new Order(listing), opens: 0, window: 0, until: 0, askAt: 0, isAllAsked: false, bytes };
+    const walk = {
+      order: new Order(listing),
+      opens: 0,
+      window: 0,
+      until: 0,
+      askAt: 0,
+      isAllAsked: false,
+      bytes,
+      refused: new Set<number>(),
+    };
     this.#walks.set(listing, walk);
     return walk;
   }
@@ -169,14 +187,21 @@ export class Contents {
     if (position < walk.askAt) return;
     walk.window = Math.min(Math.max(2 * walk.window, FIRST_WINDOW_BYTES), WINDOW_BYTES);
     const from = Math.max(walk.until, position);
-    const { wanted, end } = this.#batch(listing, directory, (at) => walk.order.at(at), from, walk.window);
+    const { wanted, end } = this.#batch(listing, walk, directory, (at) => walk.order.at(at), from, walk.window);
     walk.until = end;
     walk.askAt = (from + end) >> 1;
-    this.#ask(listing, directory, wanted);
+    this.#ask(listing, walk, directory, wanted);
   }
 
   /** Entries from this position on whose contents fit into so many bytes, and are not here already. */
-  #batch(listing: Listing, directory: Uint8Array, at: (position: number) => number, from: number, mostBytes: number) {
+  #batch(
+    listing: Listing,
+    walk: Walk,
+    directory: Uint8Array,
+    at: (position: number) => number,
+    from: number,
+    mostBytes: number,
+  ) {
     const wanted: Wanted[] = [];
     let bytes = 0;
     let position = from;
@@ -185,16 +210,16 @@ export class Contents {
       const size = sizeOf(listing, ordinal);
       const name = listing.nameOf(ordinal);
       const key = keyOf(directory) + keyOf(name);
-      if (size === undefined || this.#coming.has(key) || this.#take(key)) continue;
+      if (size === undefined || walk.refused.has(ordinal) || this.#coming.has(key) || this.#take(key)) continue;
       if (listing.watch!.changing.has(keyOf(name))) continue;
       bytes += size + HEAD_BYTES;
       if (bytes > mostBytes && wanted.length > 0) break;
-      wanted.push({ key, name, size });
+      wanted.push({ key, name, size, ordinal });
     }
     return { wanted, end: position };
   }
 
-  #ask(listing: Listing, directory: Uint8Array, wanted: readonly Wanted[]): void {
+  #ask(listing: Listing, walk: Walk, directory: Uint8Array, wanted: readonly Wanted[]): void {
     const { watch } = listing;
     if (wanted.length === 0 || !watch) return;
     for (const { key } of wanted) this.#coming.set(key, []);
@@ -208,7 +233,7 @@ export class Contents {
       eachBytes,
       mostBytes,
     }, (answer) => {
-      if (answer?.errno === 0) this.#came(answer.data.slice(), wanted, watch, until);
+      if (answer?.errno === 0) this.#came(answer.data.slice(), wanted, walk, { watch, until });
       for (const { key } of wanted) {
         const waiting = this.#coming.get(key) ?? [];
         this.#coming.delete(key);
@@ -217,15 +242,21 @@ export class Contents {
     });
   }
 
-  #came(bytes: Uint8Array<ArrayBuffer>, wanted: readonly Wanted[], watch: Watch, until: number): void {
+  #came(
+    bytes: Uint8Array<ArrayBuffer>,
+    wanted: readonly Wanted[],
+    walk: Walk,
+    { watch, until }: Pick<Content, "watch" | "until">,
+  ): void {
     const view = new DataView(bytes.buffer);
     let at = 0;
-    for (const { key, name } of wanted) {
+    for (const { key, name, ordinal } of wanted) {
       if (at + HEAD_BYTES > bytes.length) return;
       const length = view.getUint32(at + RECORD_BYTES, true);
       const record = bytes.subarray(at, at + RECORD_BYTES);
       const data = bytes.subarray(at + HEAD_BYTES, at + HEAD_BYTES + length);
       at += HEAD_BYTES + length;
+      if (errnoIn(record) !== 0) walk.refused.add(ordinal);
       if (errnoIn(record) !== 0 || data.length !== length || !watch.isAlive) continue;
       this.#inVain += length;
       this.#keep(key, { record, data, watch, name: keyOf(name), until, isUsed: false });

@@ -2,6 +2,7 @@
  * Listing the target's directories: what a program asks for, and what it will (adoption.ts). With watches, where the agent has
  * them; an agent from before them is asked by List, one from before that by Open.
  */
+import { concatBytes } from "../../base/bytes.ts";
 import { AGENT_LIMITS } from "../../proto/agent.ts";
 import type { AGENT } from "../../proto/agent.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
@@ -14,8 +15,13 @@ import type { Watching } from "./watching.ts";
 /** Of a directory that nobody asked to be listed: some thousand names, the stats of those in front. */
 const UNASKED_BYTES = 128 << 10;
 const UNASKED_STATS = 512;
+/** Directories that are listed before a walk comes to them, and of which none has been of use yet. */
+const FIRST_AHEAD = 4;
+const MOST_AHEAD = 64;
+const AHEAD_MS = 2000;
 const O_DIRECTORY = 0o200000;
 const SLASH = 0x2f;
+const SLASHES = Uint8Array.of(SLASH);
 
 export interface ListWish {
   /** Must stay as it is. */
@@ -32,7 +38,11 @@ export class Directories {
   readonly #snapshots: Snapshots;
   readonly #watching: Watching;
   readonly #adoption: Adoption;
-  readonly #coming = new Set<string>();
+  readonly #coming = new Map<string, (() => void)[]>();
+  /** By the directory's path: until when it is waited for that somebody wants it. */
+  readonly #ahead = new Map<string, number>();
+  readonly #now: () => number;
+  #mostAhead = FIRST_AHEAD;
   #canWalk = true;
 
   constructor(agent: AgentClient, snapshots: Snapshots, watching: Watching, now: () => number) {
@@ -40,6 +50,54 @@ export class Directories {
     this.#snapshots = snapshots;
     this.#watching = watching;
     this.#adoption = new Adoption(now);
+    this.#now = now;
+  }
+
+  /**
+   * A program lists this directory: calls back, now or later, with it if it is known, or is on its way; with nothing if the
+   * agent has to be asked. Who lists what is in a directory after the directory itself will list more of that.
+   */
+  find(path: Uint8Array, onFound: (listing: Listing | undefined) => void): void {
+    if (!this.#canWalk) return onFound(undefined);
+    const key = directoryKey(path);
+    const isForeseen = this.#ahead.delete(key);
+    if (isForeseen) this.#mostAhead = Math.min(2 * this.#mostAhead, MOST_AHEAD);
+    const among = this.#snapshots.find(path);
+    if (among?.ordinal !== undefined && among.listing.uses > 0) {
+      this.#lookAhead(path.subarray(0, path.lastIndexOf(SLASH)), among.listing, among.ordinal + 1);
+    }
+    const known = () => {
+      const listing = this.#snapshots.watched(key);
+      if (!listing?.isWhole) return undefined;
+      listing.uses++;
+      if (isForeseen) this.#lookAhead(path, listing, 0);
+      return listing;
+    };
+    const waiting = this.#coming.get(key);
+    if (waiting) waiting.push(() => onFound(known()));
+    else onFound(known());
+  }
+
+  isKnown(path: Uint8Array): boolean {
+    return this.#snapshots.watched(directoryKey(path)) !== undefined;
+  }
+
+  /** Lists directories that are in this one, from this entry on. */
+  #lookAhead(path: Uint8Array, listing: Listing, from: number): void {
+    for (const [key, until] of this.#ahead) {
+      if (until > this.#now()) break;
+      this.#ahead.delete(key);
+      this.#mostAhead = FIRST_AHEAD;
+    }
+    if (!listing.watch?.isAlive || path.at(-1) === SLASH) return;
+    for (let ordinal = from; ordinal < listing.count && this.#ahead.size < this.#mostAhead; ordinal++) {
+      if (!listing.isDirectory(ordinal)) continue;
+      const below = concatBytes([path, SLASHES, listing.nameOf(ordinal)]);
+      const key = directoryKey(below);
+      if (this.#coming.has(key) || this.#snapshots.watched(key)) continue;
+      this.#ahead.set(key, this.#now() + AHEAD_MS);
+      this.#listUnasked(key, below, () => {});
+    }
   }
 
   /** `listing` is where more entries are noted. No answer: the agent is lost, or knows nothing of listings. */
@@ -83,13 +141,21 @@ export class Directories {
     const known = this.#snapshots.listingOf(key);
     if (this.#coming.has(key) || (known && this.#snapshots.isValid(known.validity))) return;
     if (!this.#adoption.isWanted(key, known?.uses ?? 0, questions)) return;
+    this.#listUnasked(key, path.slice(), (isOfUse) => {
+      if (!isOfUse) this.#adoption.inVain(key);
+    });
+  }
+
+  #listUnasked(key: string, path: Uint8Array, onDone: (isOfUse: boolean) => void): void {
     const statEntries = Math.min(this.#snapshots.wish, UNASKED_STATS, AGENT_LIMITS.statEntries);
-    this.#coming.add(key);
-    const wish = { path: path.slice(), flags: O_DIRECTORY, inlineBytes: UNASKED_BYTES, statEntries };
+    this.#coming.set(key, []);
+    const wish = { path, flags: O_DIRECTORY, inlineBytes: UNASKED_BYTES, statEntries };
     const onAnswer: OnListed = (answer, listing) => {
+      const waiting = this.#coming.get(key) ?? [];
       this.#coming.delete(key);
       if (answer && !answer.isWhole) this.#agent.tell({ type: "CloseHandle", handle: answer.handle });
-      if (!answer?.isWhole || !listing?.watch) this.#adoption.inVain(key);
+      onDone(answer?.isWhole === true && listing?.watch !== undefined);
+      for (const next of waiting) next();
     };
     this.list(wish, onAnswer, true);
   }

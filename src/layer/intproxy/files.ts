@@ -6,8 +6,7 @@
  */
 import { ERRNO } from "../../base/errors.ts";
 import { AGENT_LIMITS } from "../../proto/agent.ts";
-import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
-import { LAYER, LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
+import { type LAYER, LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
 import { type MessageNamed, NO_STAT, type Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { Attributes } from "./attributes.ts";
@@ -15,7 +14,8 @@ import { Contents, type Kept } from "./contents.ts";
 import { Directories } from "./directories.ts";
 import { Handles, type InUse } from "./handles.ts";
 import { OnDemand } from "./on_demand.ts";
-import { layerCodec, type ShimConnection } from "./shim_connection.ts";
+import { chunk, openReply, statReply } from "./replies.ts";
+import type { ShimConnection } from "./shim_connection.ts";
 import { fileSizeIn, identityIn, type Listing } from "./listing.ts";
 import { OpenPaths } from "./open_paths.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -130,14 +130,30 @@ export class Files implements Disposable {
       shim.send({ type: "OpenReply", errno, stat: NO_STAT, isWhole: true, handle: 0n, data: NOTHING }, id);
     const errno = message.flags & O_CREAT ? refuse(message.path) : this.#refuse(message.path);
     if (errno !== 0) return failure(errno);
-    if ((message.flags & (O_DIRECTORY | O_PATH)) === O_DIRECTORY && this.#snapshots.canAsk) {
-      return this.#list(message, id, shim);
-    }
     const own = { ...message, path: message.path.slice() };
-    if ((message.flags & ~PLAIN_FLAGS) !== 0) return this.#ask(own, id, shim);
+    const isPlain = (message.flags & ~PLAIN_FLAGS & ~O_DIRECTORY) === 0;
+    const isToList = (message.flags & (O_DIRECTORY | O_PATH)) === O_DIRECTORY;
+    if (isPlain && (isToList || this.#directories.isKnown(own.path))) {
+      return this.#directories.find(own.path, (listing) => this.#openDirectory(own, listing, id, shim));
+    }
+    if (isToList || !isPlain) return this.#openDirectory(own, undefined, id, shim);
     this.#contents.find(own.path, (kept) => {
       if (!kept || !this.#openedBefore(kept, own, id, shim)) this.#ask(own, id, shim);
     });
+  }
+
+  /** Or whatever has to be asked for. */
+  #openDirectory(
+    own: MessageNamed<typeof LAYER, "Open">,
+    listing: Listing | undefined,
+    id: number,
+    shim: ShimConnection,
+  ): void {
+    const isToList = (own.flags & (O_DIRECTORY | O_PATH)) === O_DIRECTORY;
+    if (!listing) return isToList && this.#snapshots.canAsk ? this.#list(own, id, shim) : this.#ask(own, id, shim);
+    this.paths.opened(listing.stat, own.path);
+    const { stat, entries } = listing;
+    shim.send({ type: "OpenReply", errno: 0, stat, isWhole: true, handle: 0n, data: entries }, id);
   }
 
   /** Its contents are here, and as they are. False: the run writes it. */
@@ -197,8 +213,7 @@ export class Files implements Disposable {
 
   /** Opens a directory, and remembers what the agent tells of it. */
   #list(message: MessageNamed<typeof LAYER, "Open">, id: number, shim: ShimConnection): void {
-    const path = message.path.slice();
-    const { flags } = message;
+    const { path, flags } = message;
     const wish = { path, flags, inlineBytes: LAYER_LIMITS.inlineBytes, statEntries: this.#snapshots.wish };
     this.#directories.list(wish, (answer, listing) => {
       if (!answer) {
@@ -341,11 +356,6 @@ export class Files implements Disposable {
   }
 }
 
-/** Part of a file as the shim gets it. */
-export function chunk(id: number, errno: number, isLast: boolean, data: Uint8Array): Uint8Array {
-  return layerCodec.encode({ type: "Chunk", errno, isLast, data }, id);
-}
-
 /** What was opened, and where its entries are noted. */
 interface Asked {
   path: Uint8Array;
@@ -359,34 +369,6 @@ interface Opened {
   stat: Stat;
   isWhole: boolean;
   handle: bigint;
-}
-
-/** A record is what an OpenReply begins with. */
-function openReply(record: Uint8Array, handle: bigint, data: Uint8Array, id: number): Uint8Array {
-  const restBytes = 1 + 8 + 4;
-  const frame = new Uint8Array(FRAME_HEAD_BYTES + record.length + restBytes + data.length);
-  const view = new DataView(frame.buffer);
-  const rest = FRAME_HEAD_BYTES + record.length;
-  view.setUint32(0, frame.length - 4, true);
-  view.setUint8(4, LAYER.OpenReply.id);
-  view.setUint32(5, id, true);
-  frame.set(record, FRAME_HEAD_BYTES);
-  view.setUint8(rest, 1);
-  view.setBigUint64(rest + 1, handle, true);
-  view.setUint32(rest + 9, data.length, true);
-  frame.set(data, rest + restBytes);
-  return frame;
-}
-
-/** A record is what a StatReply has behind its head. */
-function statReply(record: Uint8Array, id: number): Uint8Array {
-  const frame = new Uint8Array(FRAME_HEAD_BYTES + record.length);
-  const view = new DataView(frame.buffer);
-  view.setUint32(0, frame.length - 4, true);
-  view.setUint8(4, LAYER.StatReply.id);
-  view.setUint32(5, id, true);
-  frame.set(record, FRAME_HEAD_BYTES);
-  return frame;
 }
 
 /** The errno for what cannot be a path, or 0. */

@@ -72,12 +72,15 @@ export interface ListingOptions {
   isAll: boolean;
   validity: Validity;
   stat: Stat;
+  /** These are all entries. */
+  isWhole: boolean;
 }
 
 export class Listing {
   readonly isAll: boolean;
   readonly validity: Validity;
   readonly stat: Stat;
+  readonly isWhole: boolean;
   /** How many questions it has answered. */
   uses = 0;
   /** Those who wait for records on their way, by the number of their block. */
@@ -88,11 +91,17 @@ export class Listing {
   #offsets: number[] | undefined;
   #ordinals: Map<string, number> | undefined;
 
-  constructor({ entries, isAll, validity, stat }: ListingOptions) {
+  constructor({ entries, isAll, validity, stat, isWhole }: ListingOptions) {
     this.#entries = entries;
     this.isAll = isAll;
     this.validity = validity;
     this.stat = stat;
+    this.isWhole = isWhole;
+  }
+
+  /** As getdents64(2) has them. */
+  get entries(): Uint8Array {
+    return this.#entries;
   }
 
   /** Of the directory; it may be over. */

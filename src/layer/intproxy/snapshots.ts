@@ -34,7 +34,7 @@ const ANSWER_MS = 1000;
 const NAMES_MS = 30_000;
 /** So many listings without a question about an entry, and the next one comes without stats. */
 const UNUSED_LISTINGS = 8;
-const MOST_LISTINGS = 64;
+const MOST_LISTINGS = 256;
 const MOST_BYTES = 32 << 20;
 /** NAME_MAX: a longer name is ENAMETOOLONG, by the agent's word. */
 const NAME_BYTES = 255;
@@ -51,6 +51,7 @@ export interface Moment {
 export interface Listed {
   stat: Stat;
   isAll: boolean;
+  isWhole: boolean;
   entryBytes: number;
   data: Uint8Array;
 }
@@ -111,10 +112,10 @@ export class Snapshots {
   }
 
   /** A directory was listed, asked for at `asked`. Copies what it keeps. Returns what more entries may be added to. */
-  add(key: string, { data, entryBytes, isAll, stat }: Listed, asked: Moment, watch?: Watch): Listing {
+  add(key: string, { data, entryBytes, isAll, isWhole, stat }: Listed, asked: Moment, watch?: Watch): Listing {
     const entries = data.slice(0, entryBytes);
     const validity = this.validity(asked, watch);
-    const listing = new Listing({ entries, isAll, validity, stat });
+    const listing = new Listing({ entries, isAll, isWhole, validity, stat });
     if (data.length - entryBytes >= RECORD_BYTES) {
       listing.add(0, data.slice(entryBytes), validity);
       this.#unusedListings++;
@@ -168,10 +169,16 @@ export class Snapshots {
     });
   }
 
-  /** What stat and lstat say of a directory that is listed and watched: no link leads there. */
+  /** The directory itself, if it is watched, and as it is: no link leads there. */
+  watched(key: string): Listing | undefined {
+    const listing = this.#listings.get(key);
+    return listing?.watch?.isAlive && this.isValid(listing.validity) ? listing : undefined;
+  }
+
+  /** What stat and lstat say of it. */
   #ownRecord(path: Uint8Array): Uint8Array | undefined {
-    const listing = this.#listings.get(directoryKey(path));
-    if (!listing?.watch?.isAlive || !this.isValid(listing.validity)) return undefined;
+    const listing = this.#listings.size > 0 ? this.watched(directoryKey(path)) : undefined;
+    if (!listing) return undefined;
     listing.uses++;
     return layerCodec.encode({ type: "StatReply", errno: 0, stat: listing.stat }, 0).subarray(FRAME_HEAD_BYTES);
   }

@@ -364,10 +364,14 @@ Deno.test("what is kept of listings has bounds, in number and in bytes", () => {
   const snapshots = new Snapshots(agent, () => 0);
   const add = (key: string, bytes: number) => {
     const entries = new Uint8Array(bytes);
-    snapshots.add(key, { data: entries, entryBytes: bytes, isAll: true, stat: NO_STAT }, snapshots.moment());
+    snapshots.add(
+      key,
+      { data: entries, entryBytes: bytes, isAll: true, isWhole: true, stat: NO_STAT },
+      snapshots.moment(),
+    );
   };
-  for (let at = 0; at < 200; at++) add(`/small${at}`, 100);
-  assert.equal(snapshots.size.listings, 64);
+  for (let at = 0; at < 400; at++) add(`/small${at}`, 100);
+  assert.equal(snapshots.size.listings, 256);
   for (let at = 0; at < 20; at++) add(`/big${at}`, 1 << 20);
   assert.ok(snapshots.size.bytes <= 32 << 20, `${snapshots.size.bytes} bytes`);
   assert.ok(snapshots.size.listings >= 3);
