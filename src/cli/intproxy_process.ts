@@ -28,6 +28,7 @@ import { formatError } from "./report.ts";
 import { userEnvironment } from "./self.ts";
 import { VERSION } from "./version.ts";
 
+const EARLY_MS = 30;
 /** For the API server to delete what is left of a lost agent. */
 const REMOVE_MS = 5000;
 
@@ -51,7 +52,11 @@ export async function serveAsIntproxy(directory: string): Promise<number> {
 
 async function followAndServe(directory: string, control: Deno.Conn, log: Log, controller: AbortController) {
   const messages = controlMessages<FromCli>(control);
-  const first = await messages.next();
+  // Somebody waits for a cluster: what will be needed is read meanwhile. An agent of this machine is quicker than that.
+  const early = setTimeout(() => {
+    for (const module of [import("../layer/mod.ts"), import("../kube/port_forward.ts")]) module.catch(() => {});
+  }, EARLY_MS);
+  const first = await messages.next().finally(() => clearTimeout(early));
   if (first.done || first.value.type !== "start") return 0;
   const following = followCli(messages, controller);
   try {
