@@ -106,6 +106,11 @@ export class Namespace implements AsyncDisposable {
     return spawnMirrord(["exec", ...args], { env });
   }
 
+  /** Any command that goes on. */
+  spawnMirrord(args: readonly string[], env: Record<string, string> = {}): Deno.ChildProcess {
+    return spawnMirrord(args, { env: { KUBECONFIG: this.kubeconfig, ...OWN_IMAGE, ...env } });
+  }
+
   async agentPods(): Promise<string[]> {
     const names = await this.kubectl("get", "pods", "--selector", "app=mirrord", "--output", "name");
     return names.split("\n").filter(Boolean);

@@ -13,6 +13,25 @@ const ROLES: readonly Role[] = [...Deno.readTextFileSync(DOC).matchAll(/^```yaml
   .map(([, text]) => parse(text!) as Role);
 const IDLE = "exec sleep 100000";
 
+async function freePort(): Promise<number> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return await Promise.resolve(listener.addr.port);
+}
+
+/** Fails with what it said when it ends before; its streams are read to their ends behind our back. */
+async function untilSays({ stdout, stderr }: Deno.ChildProcess, words: RegExp): Promise<void> {
+  let said = "";
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const follow = async (stream: ReadableStream<Uint8Array>) => {
+    for await (const bytes of stream) {
+      said += new TextDecoder().decode(bytes);
+      if (words.test(said)) resolve();
+    }
+  };
+  Promise.all([follow(stdout), follow(stderr)]).finally(() => reject(new Error(`It ended: ${said}`)));
+  await promise;
+}
+
 clusterTest("the Roles of docs/rbac.md are enough for what they are for", async (namespace, test) => {
   assert.deepEqual(ROLES.map((it) => it.metadata.name), ["mirrord-agents", "mirrord-targets", "mirrord-ephemeral"]);
   await namespace.apply(
@@ -61,6 +80,31 @@ clusterTest("the Roles of docs/rbac.md are enough for what they are for", async 
       "statefulset/db",
       "service/web",
     ]);
+  });
+  await test.step("to keep an agent, and to use it again", async () => {
+    const env = { KUBECONFIG: `${namespace.folder}/runner`, XDG_STATE_HOME: `${namespace.folder}/state` };
+    for (const words of [/agent pod mirrord-agent-\S+ is running/, /was kept and is used again/]) {
+      const args = ["exec", "--agent-keep-alive", "5", "-t", "pod/one", "--", "hostname"];
+      const { code, stdout, stderr } = await namespace.mirrord(args, { env });
+      assert.deepEqual([code, stdout], [0, "one\n"], stderr);
+      assert.match(stderr, words);
+    }
+  });
+  await test.step("to forward ports, of both ends", async () => {
+    const env = { KUBECONFIG: `${namespace.folder}/runner`, MIRRORD_PROGRESS_MODE: "dumb" };
+    for (const [forward, words] of [["-L", /127\.0\.0\.1:\d+/], ["-R", /port 7000/]] as const) {
+      const port = forward === "-L" ? "127.0.0.1:1" : "7000:7001";
+      const free = forward === "-L" ? `${await freePort()}:${port}` : port;
+      const run = namespace.spawnMirrord(["port-forward", "-t", "pod/one", forward, free], env);
+      await untilSays(run, words);
+      run.kill("SIGINT");
+      await Promise.all([run.status, run.stdin.close().catch(() => {})]);
+    }
+  });
+  await test.step("to diagnose", async () => {
+    const env = { KUBECONFIG: `${namespace.folder}/runner` };
+    const { code, stdout, stderr } = await namespace.mirrord(["diagnose", "-t", "pod/one", "-o", "json"], { env });
+    assert.equal(code, 0, stdout + stderr);
   });
   await test.step("to put the agent into the target's pod", async () => {
     await namespace.user("guest");
