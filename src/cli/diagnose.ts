@@ -36,6 +36,12 @@ With PROGRAM it says whether mirrord can enter it; with no target, that alone.`,
   flags: FLAGS,
   async run(input) {
     const [program, more] = input.rest[0] === "latency" ? input.rest.slice(1) : input.rest;
+    if (program === "license") {
+      throw new UserError("COMMAND_UNSUPPORTED", 'Cannot run "mirrord diagnose license": there is no license', {
+        hint: "`mirrord diagnose` measures the way to the target",
+        exitCode: 2,
+      });
+    }
     if (more !== undefined) {
       throw misuse(`Cannot diagnose: "${more}" is too much`, "mirrord diagnose [latency] [options] [PROGRAM]");
     }

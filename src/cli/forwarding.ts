@@ -7,6 +7,7 @@ import { Forwarder } from "../layer/intproxy/forwarder.ts";
 import { type Arrival, connectHere, Receiver } from "../layer/intproxy/receiver.ts";
 import { formatDestination, type Forward, type ReverseForward } from "./forwards.ts";
 import { reachOwnAgent, untilLost, untilSignal } from "./own_agent.ts";
+import { adviseOnProbes } from "./probes.ts";
 import { startProgress } from "./progress.ts";
 import { checkTraffic, whoRuns } from "./run.ts";
 import { userEnvironment } from "./self.ts";
@@ -33,11 +34,13 @@ async function forwardUntil(config: Config, { local, reverse }: Forwards, signal
   undo.defer(() => ports.close()); // for a start that fails
   let receiver: Receiver | undefined;
   undo.defer(() => receiver?.settled()); // behind the client
-  const { client } = await reachOwnAgent(config, progress, undo, signal);
+  const { client, found } = await reachOwnAgent(config, progress, undo, signal);
   undo.defer(() => ports.close()); // before the client
   if (reverse.length > 0) {
-    const wishes = { ...config.incoming, who: whoRuns(userEnvironment()) };
     const remotePorts = reverse.map((it) => it.remotePort);
+    const advice = adviseOnProbes(config.incoming, found.probes, remotePorts);
+    for (const warning of advice.warnings) progress.warning(warning);
+    const wishes = { ...advice.incoming, who: whoRuns(userEnvironment()) };
     receiver = await Receiver.open(client, remotePorts, wishes, receiveAt(reverse, onFailure)).catch((error) => {
       signal.throwIfAborted();
       throw error;

@@ -13,8 +13,16 @@ export interface ProbeAdvice {
   readonly warnings: readonly string[];
 }
 
-export function adviseOnProbes(incoming: IncomingConfig, probes: readonly ProbedPort[]): ProbeAdvice {
+/** `sure` are ports that will be stolen; without them it is any that the program listens on. */
+export function adviseOnProbes(
+  incoming: IncomingConfig,
+  all: readonly ProbedPort[],
+  sure?: readonly number[],
+): ProbeAdvice {
   if (incoming.mode !== "steal") return { incoming, warnings: [] };
+  const probes = sure ? all.filter(({ port }) => sure.includes(port)) : all;
+  const warnings = (some: readonly ProbedPort[], how: string) =>
+    some.map((it) => warningOf(it, how, sure !== undefined));
   const stolen = probes.filter(({ port }) => mayBeStolen(incoming, port));
   if (incoming.filter === "") return { incoming, warnings: warnings(stolen, "is stolen whole") };
   const { filterPorts } = incoming;
@@ -53,10 +61,8 @@ const CONSEQUENCES: Readonly<Record<ProbedPort["kind"], string>> = {
   startup: "the cluster restarts the container",
 };
 
-function warnings(probes: readonly ProbedPort[], how: string): string[] {
-  return probes.map(({ kind, protocol, port, path }) => {
-    const probe = protocol === "http" ? `GET ${path}` : protocol === "tcp" ? "a connection" : "gRPC";
-    return `the target's ${kind} probe (${probe} at port ${port}) ${how} if your program listens on port ${port}: ` +
-      `unless it answers, ${CONSEQUENCES[kind]}`;
-  });
+function warningOf({ kind, protocol, port, path }: ProbedPort, how: string, isSure: boolean): string {
+  const probe = protocol === "http" ? `GET ${path}` : protocol === "tcp" ? "a connection" : "gRPC";
+  const when = isSure ? ": unless it is answered here" : ` if your program listens on port ${port}: unless it answers`;
+  return `the target's ${kind} probe (${probe} at port ${port}) ${how}${when}, ${CONSEQUENCES[kind]}`;
 }

@@ -56,3 +56,14 @@ Deno.test("ports of HTTP probes are filtered too; others beside the filter's are
   assert.deepEqual(filterPorts, [80, 8080, 50051]);
   assert.deepEqual(warned, [9000]);
 });
+
+Deno.test("of ports that are named only those are warned of, for sure", () => {
+  const incoming = resolveConfig([
+    { key: "target.path", text: "pod/web", from: "" },
+    { key: "feature.network.incoming.mode", text: "steal", from: "" },
+  ]).incoming;
+  assert.deepEqual(adviseOnProbes(incoming, [HTTP, TCP], [9000]).warnings, [
+    "the target's readiness probe (a connection at port 9000) is stolen whole: unless it is answered here, " +
+    "its pod gets no traffic of Services any more",
+  ]);
+});

@@ -33,6 +33,7 @@ const MISUSES: readonly { args: string[]; says: RegExp; env?: Record<string, str
   { args: ["exec", "true"], env: { MIRRORD_REMOTE_DNS: "perhaps" }, says: /value of MIRRORD_REMOTE_DNS: "perhaps"/ },
   { args: ["exec", "true"], env: { MIRRORD_PROGRESS_MODE: "loud" }, says: /no mode "loud"\n hint: one of: standard/ },
   { args: ["diagnose", "true", "more"], says: /Cannot diagnose: "more" is too much\n hint: mirrord diagnose/ },
+  { args: ["diagnose", "license"], says: /Cannot run "mirrord diagnose license": there is no license/ },
   { args: ["diagnose", "--rounds", "0"], says: /"0" round trips: it is no number from 1 to 10000/ },
   { args: ["diagnose", "latency", "-o", "xml"], says: /Cannot print as "xml"/ },
   { args: ["fix"], says: /Cannot fix "": only a kubeconfig can be fixed\n hint: mirrord fix kubeconfig/ },
