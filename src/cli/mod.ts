@@ -24,6 +24,7 @@ import { PORT_FORWARD_COMMAND } from "./port_forward.ts";
 import { report } from "./report.ts";
 import { printLine } from "./terminal.ts";
 import { VERIFY_CONFIG_COMMAND } from "./verify_config.ts";
+import { UP_COMMAND } from "./up.ts";
 import { VERSION } from "./version.ts";
 import { VERSION_COMMAND } from "./version_command.ts";
 
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   EXPLAIN_COMMAND,
   PORT_FORWARD_COMMAND,
   DUMP_COMMAND,
+  UP_COMMAND,
   CONSOLE_COMMAND,
   EXTRACT_COMMAND,
   EXT_COMMAND,

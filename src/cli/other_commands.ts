@@ -1,6 +1,5 @@
 /**
  * Commands of the reference tool's that this one does not have: each is answered by one sentence, and what to use instead.
- * `mirrord exec` of one service is what all of them come down to.
  */
 import { UserError } from "../base/errors.ts";
 
@@ -18,11 +17,6 @@ const OTHERS: readonly OtherCommand[] = [
     names: ["container", "container-ext"],
     why: "programs in containers cannot be entered",
     instead: "`mirrord exec` runs the program itself, outside of its container",
-  },
-  {
-    names: ["up"],
-    why: "it starts one program at a time",
-    instead: "one `mirrord exec --config-file FILE -- PROGRAM` for each service",
   },
   {
     names: ["ui", "wizard"],

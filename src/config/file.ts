@@ -39,6 +39,15 @@ export function nameOf(path: string): string {
  * `UserError` when it cannot be read at all.
  */
 export async function readConfigFile(path: string, key?: string): Promise<FileSays & { readonly key: string }> {
+  const { content, key: used } = await readKeys(path, key);
+  return { ...saidByFile(content, nameOf(path)), key: used };
+}
+
+/** What the file holds, rendered, whatever its keys mean. Throws `UserError`. */
+export async function readKeys(
+  path: string,
+  key?: string,
+): Promise<{ readonly content: Record<string, unknown>; readonly key: string }> {
   const format = formatOf(path);
   const given = textOf(path, await readBytes(path));
   let { text, key: used } = await rendered(path, given, key);
@@ -50,7 +59,7 @@ export async function readConfigFile(path: string, key?: string): Promise<FileSa
     content = await parse(path, format, text);
   }
   if (!isObject(content)) throw invalid(path, "it is not an object of keys");
-  return { ...saidByFile(content, nameOf(path)), key: used };
+  return { content, key: used };
 }
 
 function isTemplate(text: string): boolean {

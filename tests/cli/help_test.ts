@@ -18,6 +18,7 @@ for (
     { args: ["port-forward", "--help"], golden: "port_forward_help.txt" },
     { args: ["dump", "--help"], golden: "dump_help.txt" },
     { args: ["console", "--help"], golden: "console_help.txt" },
+    { args: ["up", "--help"], golden: "up_help.txt" },
     { args: ["ext", "--help"], golden: "ext_help.txt" },
     { args: ["extract", "--help"], golden: "extract_help.txt" },
     { args: ["version", "--help"], golden: "version_help.txt" },

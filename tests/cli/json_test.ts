@@ -94,7 +94,7 @@ testUnless(
       assert.match(stderr, new RegExp(sentence));
     }
     const { stdout } = await mirrord(["--help"]);
-    assert.doesNotMatch(stdout, /^ {2}(container|up|operator) /m);
+    assert.doesNotMatch(stdout, /^ {2}(container|operator) /m);
   },
 );
 
