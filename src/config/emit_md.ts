@@ -29,6 +29,25 @@ tells what it means for a path, an address or a variable. Editors check it while
 \`\`\`
 `;
 
+const UP = `## mirrord-up.yaml
+
+\`mirrord up\` runs several services, each as \`mirrord exec\` would with a file of its own. It is JSON, TOML or YAML by its ending, and a
+template like any configuration file. What a service steals are the requests that \`http_filter\` matches; without one, those with
+\`mirrord-session=KEY\` in their baggage header (W3C). A service without a target means the deployment, statefulset, rollout or pod of its name.
+
+\`\`\`yaml
+common: { context: staging, accept_invalid_certificates: false }
+services:
+  shop:
+    target: { path: deployment/shop, namespace: green }   # or none
+    env: { override: { MODE: debug } }                     # as feature.env
+    http_filter: { path_filter: ^/shop }                   # as feature.network.incoming.http_filter
+    ignore_ports: [9000]
+    skip: false
+    run: { command: [node, server.js] }
+\`\`\`
+`;
+
 const OTHER_VARIABLES = `## Other environment variables
 
 | Variable | Means |
@@ -113,7 +132,7 @@ export function emitConfigDoc(): string {
     return `## ${group}\n\n| Key | Value | Flag | Variable | Default | What it is for |\n` +
       `| --- | --- | --- | --- | --- | --- |\n${rows.join("\n")}\n`;
   });
-  return [HEAD, ...tables, OTHER_VARIABLES, SHORT_FORMS, ...otherKeys()].join("\n");
+  return [HEAD, ...tables, SHORT_FORMS, UP, OTHER_VARIABLES, ...otherKeys()].join("\n");
 }
 
 function otherKeys(): string[] {

@@ -131,10 +131,9 @@ function commandOf(path: string, at: string, run: Keys): string[] {
     throw refuse(path, `${at}.run.type`, "programs in containers cannot be entered", hint);
   }
   if (type !== "exec") throw refuse(path, `${at}.run.type`, `there is no type "${type}"`, 'allowed: "exec"');
-  const words = typeof command === "string" ? command.split(/\s+/) : command;
-  if (Array.isArray(words) && words.length > 0 && words.every((it) => typeof it === "string" && it !== "")) {
-    return words;
-  }
+  const words = typeof command === "string" ? command.trim().split(/\s+/) : command;
+  const isWord = (it: unknown) => ["string", "number", "boolean"].includes(typeof it); // YAML takes 80 for a number
+  if (Array.isArray(words) && words.length > 0 && words[0] !== "" && words.every(isWord)) return words.map(String);
   throw refuse(path, `${at}.run.command`, "it is no list of words", "command: [node, server.js]");
 }
 

@@ -75,11 +75,11 @@ Deno.test("a service that skips itself runs when it is named; without a target n
   assert.equal((services[0]!.configuration as any).feature.network.incoming, "off");
 });
 
-const REFUSED: readonly [string, RegExp, readonly string[]?][] = [
+const REFUSED: [text: string, says: RegExp, ...names: string[]][] = [
   ["services: { a: { rnu: {} } }", /"services.a.rnu" in .*: there is no such key/],
   ["srevices: {}", /"srevices" in .*: there is no such key/],
   ["services: {}", /"services" in .*: there is none to run/],
-  ["services: { shop: { run: { command: [true] } } }", /"services.shpo" in .*: there is no such service/, ["shpo"]],
+  ["services: { shop: { run: { command: [true] } } }", /"services.shpo" in .*: there is no such service/, "shpo"],
   ["common: { operator: true }", /"common.operator" in .*: it needs the operator/],
   ["services: { a: { default_mode: replace, run: { command: [x] } } }", /default_mode" in .*: it needs the operator/],
   ["services: { a: { split_queues: { q: {} }, run: { command: [x] } } }", /split_queues" in .*: it needs the operator/],
@@ -100,7 +100,7 @@ const REFUSED: readonly [string, RegExp, readonly string[]?][] = [
   ],
 ];
 
-for (const [text, says, names] of REFUSED) {
+for (const [text, says, ...names] of REFUSED) {
   Deno.test(`readUpFile() refuses ${text}`, async () => {
     await assert.rejects(
       read(text, names),

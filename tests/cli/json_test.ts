@@ -67,7 +67,6 @@ const OTHERS = [
   ...[
     "container",
     "container-ext",
-    "up",
     "ui",
     "wizard",
     "session",
