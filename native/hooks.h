@@ -30,6 +30,7 @@ typedef int (*dirent_filter)(const struct dirent *);
 typedef int (*dirent_order)(const struct dirent **, const struct dirent **);
 
 struct FTW;
+struct __res_state;
 typedef int (*ftw_callback)(const char *, const struct stat *, int);
 typedef int (*nftw_callback)(const char *, const struct stat *, int, struct FTW *);
 

@@ -21,4 +21,7 @@ struct real {
 
 extern struct real real;
 
+/* The function of libc with this name, for those that bear another one in some versions of it; or NULL. */
+void *real_named(const char *name);
+
 #endif

@@ -49,6 +49,11 @@ static void find_real(void)
 		*member++ = dlsym(RTLD_NEXT, name);
 }
 
+void *real_named(const char *name)
+{
+	return dlsym(RTLD_NEXT, name);
+}
+
 static struct text text_of(struct wire_bytes bytes)
 {
 	/* Directories are compared by prefix: without a slash at the end. */

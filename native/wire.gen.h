@@ -66,6 +66,9 @@ enum wire_type {
 	WIRE_GET_INTERFACES = 134,
 	WIRE_INTERFACES = 135,
 	WIRE_BIND_ELSEWHERE = 136,
+	WIRE_ASK_DNS = 137,
+	WIRE_DNS_ANSWER = 138,
+	WIRE_GET_RESOLVER = 139,
 	WIRE_OPEN_WRITING = 70,
 	WIRE_ON_SHELF = 71,
 	WIRE_SYNC_WRITING = 72,
@@ -1552,6 +1555,86 @@ static inline bool wire_get_bind_elsewhere(struct wire_in *in, struct wire_bind_
 	return wire_get_u64(in, &message->inode) &&
 	       wire_get_bytes(in, &message->address) &&
 	       wire_get_u16(in, &message->port) &&
+	       wire_is_done(in);
+}
+
+/* as the agent's AskDns */
+struct wire_ask_dns {
+	struct wire_bytes name;
+	uint16_t record_type;
+	uint16_t record_class;
+	bool is_search;
+	uint32_t options;
+	struct wire_bytes servers;
+	struct wire_bytes query;
+};
+
+static inline size_t wire_put_ask_dns(uint8_t *frame, size_t room, uint32_t id, struct wire_ask_dns message)
+{
+	struct wire_out out = wire_begin(frame, room, 137, id);
+	wire_put_str(&out, message.name);
+	wire_put_u16(&out, message.record_type);
+	wire_put_u16(&out, message.record_class);
+	wire_put_bool(&out, message.is_search);
+	wire_put_u32(&out, message.options);
+	wire_put_bytes(&out, message.servers);
+	wire_put_bytes(&out, message.query);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_ask_dns(struct wire_in *in, struct wire_ask_dns *message)
+{
+	return wire_get_str(in, &message->name) &&
+	       wire_get_u16(in, &message->record_type) &&
+	       wire_get_u16(in, &message->record_class) &&
+	       wire_get_bool(in, &message->is_search) &&
+	       wire_get_u32(in, &message->options) &&
+	       wire_get_bytes(in, &message->servers) &&
+	       wire_tail(in, &message->query) &&
+	       wire_is_done(in);
+}
+
+struct wire_dns_answer {
+	bool is_local;
+	int32_t net_error;
+	int32_t error;
+	struct wire_bytes answer;
+};
+
+static inline size_t wire_put_dns_answer(uint8_t *frame, size_t room, uint32_t id, struct wire_dns_answer message)
+{
+	struct wire_out out = wire_begin(frame, room, 138, id);
+	wire_put_bool(&out, message.is_local);
+	wire_put_i32(&out, message.net_error);
+	wire_put_i32(&out, message.error);
+	wire_put_bytes(&out, message.answer);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_dns_answer(struct wire_in *in, struct wire_dns_answer *message)
+{
+	return wire_get_bool(in, &message->is_local) &&
+	       wire_get_i32(in, &message->net_error) &&
+	       wire_get_i32(in, &message->error) &&
+	       wire_tail(in, &message->answer) &&
+	       wire_is_done(in);
+}
+
+/* the target's resolv.conf, as the agent's GetResolver */
+struct wire_get_resolver {
+	uint8_t family;
+};
+
+static inline size_t wire_put_get_resolver(uint8_t *frame, size_t room, uint32_t id, struct wire_get_resolver message)
+{
+	struct wire_out out = wire_begin(frame, room, 139, id);
+	wire_put_u8(&out, message.family);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_get_resolver(struct wire_in *in, struct wire_get_resolver *message)
+{
+	return wire_get_u8(in, &message->family) &&
 	       wire_is_done(in);
 }
 

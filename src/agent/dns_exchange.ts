@@ -5,7 +5,7 @@
 import { equalBytes } from "../base/bytes.ts";
 import { type ConnectedDatagram, openDatagramTo } from "../sys/datagrams.ts";
 import { formatAddress, parseAddress } from "../base/addresses.ts";
-import { type Answer, decodeAnswer, encodeQuestion, type Question } from "./dns_message.ts";
+import { type Answer, decodeAnswer, encodeQuestion, isAnswerTo, type Question } from "./dns_message.ts";
 
 export interface Server {
   address: Uint8Array;
@@ -15,19 +15,34 @@ export interface Server {
 /** More than any server sends without being told that we take it (512 bytes). */
 const DATAGRAM_BYTES = 4096;
 
+export interface Manner {
+  timeoutMs: number;
+  usesTcp: boolean;
+  signal: AbortSignal;
+  /** An answer that did not fit is one. */
+  isTruncationFine?: boolean;
+}
+
 /** Undefined: no answer came in time, or nobody listens there. Never rejects. */
-export async function exchange(
+export async function exchange(server: Server, question: Question, manner: Manner): Promise<Answer | undefined> {
+  const bytes = await exchangeBytes(server, encodeQuestion(question), manner, (it) => !!decodeAnswer(it, question));
+  return bytes && decodeAnswer(bytes, question);
+}
+
+/** The same with messages as they are. */
+export async function exchangeBytes(
   server: Server,
-  question: Question,
-  options: { timeoutMs: number; usesTcp: boolean; signal: AbortSignal },
-): Promise<Answer | undefined> {
+  query: Uint8Array,
+  { timeoutMs, usesTcp, signal, isTruncationFine }: Manner,
+  isAnswer: (bytes: Uint8Array) => boolean = (bytes) => isAnswerTo(bytes, query),
+): Promise<Uint8Array | undefined> {
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), options.timeoutMs);
-  using _end = onAbort(options.signal, () => deadline.abort());
+  const timer = setTimeout(() => deadline.abort(), timeoutMs);
+  using _end = onAbort(signal, () => deadline.abort());
   try {
-    const answer = options.usesTcp ? undefined : await overUdp(server, question, deadline.signal);
-    if (answer && !answer.isTruncated) return answer;
-    return answer || options.usesTcp ? await overTcp(server, question, deadline.signal) : undefined;
+    const answer = usesTcp ? undefined : await overUdp(server, query, isAnswer, deadline.signal);
+    if (answer && (isTruncationFine || !isTruncated(answer))) return answer;
+    return answer || usesTcp ? await overTcp(server, query, isAnswer, deadline.signal) : undefined;
   } catch {
     return undefined; // refused, unreachable, closed by the deadline: all the same to the asker
   } finally {
@@ -35,18 +50,26 @@ export async function exchange(
   }
 }
 
-async function overUdp(server: Server, question: Question, deadline: AbortSignal): Promise<Answer | undefined> {
+/** RFC 1035 4.1.1: TC. */
+function isTruncated(answer: Uint8Array): boolean {
+  return (answer[2]! & 2) !== 0;
+}
+
+async function overUdp(
+  server: Server,
+  query: Uint8Array,
+  isAnswer: (bytes: Uint8Array) => boolean,
+  deadline: AbortSignal,
+): Promise<Uint8Array | undefined> {
   using peer = openDatagramTo(server.address, server.port);
   using _end = onAbort(deadline, () => peer.close());
   const hostname = formatAddress(server.address);
-  await peer.socket.send(encodeQuestion(question), { transport: "udp", hostname, port: server.port });
+  await peer.socket.send(query, { transport: "udp", hostname, port: server.port });
   using _absence = watchForAbsence(peer);
   const buffer = new Uint8Array(DATAGRAM_BYTES);
   while (!deadline.aborted) {
     const [bytes, from] = await peer.socket.receive(buffer);
-    if (!isFrom(from as Deno.NetAddr, server)) continue;
-    const answer = decodeAnswer(bytes, question);
-    if (answer) return answer;
+    if (isFrom(from as Deno.NetAddr, server) && isAnswer(bytes)) return bytes.slice();
   }
   return undefined;
 }
@@ -68,17 +91,22 @@ function isFrom({ hostname, port }: Deno.NetAddr, server: Server): boolean {
   return port === server.port && address !== undefined && equalBytes(address, server.address);
 }
 
-async function overTcp(server: Server, question: Question, deadline: AbortSignal): Promise<Answer | undefined> {
+async function overTcp(
+  server: Server,
+  query: Uint8Array,
+  isAnswer: (bytes: Uint8Array) => boolean,
+  deadline: AbortSignal,
+): Promise<Uint8Array | undefined> {
   const hostname = formatAddress(server.address);
   using connection = await Deno.connect({ hostname, port: server.port, signal: deadline });
   using _end = onAbort(deadline, () => close(connection));
-  const message = encodeQuestion(question);
-  const framed = new Uint8Array(2 + message.length);
-  new DataView(framed.buffer).setUint16(0, message.length);
-  framed.set(message, 2);
+  const framed = new Uint8Array(2 + query.length);
+  new DataView(framed.buffer).setUint16(0, query.length);
+  framed.set(query, 2);
   await writeAll(connection, framed);
   const head = await readExactly(connection, 2);
-  return decodeAnswer(await readExactly(connection, (head[0]! << 8) | head[1]!), question);
+  const answer = await readExactly(connection, (head[0]! << 8) | head[1]!);
+  return isAnswer(answer) ? answer : undefined;
 }
 
 async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {

@@ -14,6 +14,8 @@ export interface Question {
 
 export const RCODE = { NOERROR: 0, FORMERR: 1, SERVFAIL: 2, NXDOMAIN: 3, NOTIMP: 4, REFUSED: 5 } as const;
 
+const HEADER_BYTES = 12;
+
 export interface Answer {
   rcode: number;
   /** Over UDP it did not fit: ask again over TCP. */
@@ -94,4 +96,10 @@ function isSameName(a: string, b: string): boolean {
 /** Names from afar end up in programs: only what a host name may be, and underscores. */
 function isHostName(name: string): boolean {
   return /^[\w-]+(\.[\w-]+)*\.?$/.test(name);
+}
+
+/** Whether these bytes answer that query, as its id tells. */
+export function isAnswerTo(answer: Uint8Array, query: Uint8Array): boolean {
+  if (answer.length < HEADER_BYTES || !(answer[2]! & 0x80)) return false;
+  return answer[0] === query[0] && answer[1] === query[1];
 }

@@ -13,6 +13,7 @@ import { inOrder } from "./address_order.ts";
 import { isLoopback6, mapped6, parseAddress, parseOldAddress4, unmapped4 } from "../base/addresses.ts";
 import { Budget } from "./budget.ts";
 import type { QuestionType } from "./dns_message.ts";
+import { askDns, packResolver } from "./dns_raw.ts";
 import { searchDns } from "./dns_search.ts";
 import { AI, EAI } from "./eai.ts";
 import { findInHosts, nameInHosts } from "./hosts_file.ts";
@@ -87,6 +88,18 @@ export class Names {
       addresses: found.answers.flatMap(({ addresses }) => addresses),
       canonicalName: found.answers[0]!.canonicalName,
     };
+  }
+
+  /** res_query(3) and its kin. */
+  async askDns(message: MessageNamed<typeof AGENT, "AskDns">, signal: AbortSignal): Promise<AgentMessage> {
+    // Its bytes are good until we wait.
+    const kept = { ...message, servers: message.servers.slice(), query: message.query.slice() };
+    return await askDns(kept, await this.#conf(), this.#port, signal);
+  }
+
+  /** What the target's resolv.conf says. */
+  async resolver(): Promise<AgentMessage> {
+    return packResolver(await this.#conf(), this.#port);
   }
 
   /** The name of an address (4 or 16 bytes). */

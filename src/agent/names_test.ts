@@ -53,6 +53,18 @@ class World implements AsyncDisposable {
     return eai === 0 ? name : `EAI ${eai}`;
   }
 
+  /** "h_errno n", or how many records of the type (16: TXT) the answer has. */
+  async ask(name: string, options: { isSearch?: boolean; type?: number; servers?: number[] } = {}): Promise<string> {
+    const { isSearch = true, type = 1, servers = [] } = options;
+    const flags = 0x2c0; // RES_DEFAULT of <resolv.h>
+    const wish = { name, recordType: type, recordClass: 1, isSearch, options: flags, query: new Uint8Array(0) };
+    const reply = await this.#names.askDns({ type: "AskDns", ...wish, servers: Uint8Array.from(servers) }, NEVER);
+    const { netError, answer } = reply as MessageNamed<typeof AGENT, "DnsAnswer">;
+    return netError
+      ? `h_errno ${netError}`
+      : `${answer[6]! << 8 | answer[7]!} in ${answer.length > 512 ? "many" : "few"}`;
+  }
+
   writeHosts(text: string): void {
     Deno.writeTextFileSync(`${this.#directory}/etc/hosts`, text);
   }
@@ -223,4 +235,27 @@ Deno.test("the name of an address comes from the hosts file, else from a PTR rec
   assert.equal(await world.nameOf("2001:db8::1"), "six.a.test");
   assert.equal(await world.nameOf("10.0.0.3"), `EAI ${EAI.NONAME}`);
   assert.equal(await world.nameOf("10.0.0.4"), `EAI ${EAI.NONAME}`);
+});
+
+Deno.test("res_search() goes through the search list, and its h_errno says what was found on the way", async () => {
+  const zone: Zone = { "one.b.test": { A: ["10.0.0.1"] }, "six.a.test": { AAAA: ["::1"] }, "bad.a.test": "SERVFAIL" };
+  await using world = new World(zone);
+  assert.equal(await world.ask("one"), "1 in few");
+  assert.deepEqual(world.server.asked, ["A one.a.test", "A one.b.test"]);
+  assert.equal(await world.ask("one", { isSearch: false }), "h_errno 1");
+  assert.equal(await world.ask("one.b.test."), "1 in few");
+  assert.equal(await world.ask("six"), "h_errno 4");
+  assert.equal(await world.ask("bad"), "h_errno 2");
+  assert.equal(await world.ask("none"), "h_errno 1");
+  assert.equal(await world.ask("a..b"), "h_errno 3");
+});
+
+Deno.test("an answer that does not fit a datagram comes over TCP; servers of the program's own are asked instead", async () => {
+  const many = Array.from({ length: 100 }, (_, at) => `10.0.0.${at}`);
+  await using world = new World({ "many.a.test": { A: many } });
+  assert.equal(await world.ask("many"), "100 in many");
+  assert.deepEqual(world.server.asked, ["A many.a.test", "A many.a.test/tcp"]);
+  await using other = new NameServer({ "many.a.test": { A: ["10.0.0.1"] } });
+  const server = [4, 127, 0, 0, 1, ...new Array(12).fill(0), other.port >> 8, other.port & 255];
+  assert.equal(await world.ask("many", { servers: server }), "1 in few");
 });

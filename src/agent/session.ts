@@ -162,6 +162,10 @@ export class Session {
         return this.#answer(id, this.#context.names.resolve(frame, this.#ending.signal));
       case "ReverseName":
         return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
+      case "AskDns":
+        return this.#answer(id, this.#context.names.askDns(frame, this.#ending.signal));
+      case "GetResolver":
+        return this.#answer(id, this.#context.names.resolver());
       case "Connect":
         return this.#run(id, this.#outgoing.connect(frame, send));
       case "ConnectFrom":

@@ -270,6 +270,34 @@ export const AGENT = {
     fields: { records: "bytes" },
   },
 
+  AskDns: {
+    id: 180,
+    doc:
+      "res_query(3) (isSearch: res_search) of a name, or with a `query` res_send(3). `options` are RES_* of <resolv.h>; `servers` are " +
+      "records of 19 bytes (4 or 6, the address in 16, the port in network order), none: the target's",
+    fields: {
+      name: "str",
+      recordType: "u16",
+      recordClass: "u16",
+      isSearch: "bool",
+      options: "u32",
+      servers: "bytes",
+      query: "bytes",
+    },
+  },
+  DnsAnswer: {
+    id: 181,
+    doc: "the name server's message, if one has answered; `netError` as <netdb.h> has it",
+    fields: { netError: "i32", errno: "i32", answer: "bytes" },
+  },
+  GetResolver: {
+    id: 182,
+    doc:
+      "the target's resolv.conf, answered by DnsAnswer: a byte each for how many servers, ndots, attempts and seconds, then " +
+      "servers as in AskDns, then the search list",
+    fields: {},
+  },
+
   OpenWriting: {
     id: 70,
     doc: "open(2) for writing or creating; `umask` is the program's. With `inlineBytes` 0 the contents are " +

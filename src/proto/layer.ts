@@ -267,6 +267,22 @@ export const LAYER = {
     fields: { inode: "u64", address: "bytes", port: "u16" },
   },
 
+  AskDns: {
+    id: 137,
+    doc: "as the agent's AskDns",
+    fields: {
+      name: "str",
+      recordType: "u16",
+      recordClass: "u16",
+      isSearch: "bool",
+      options: "u32",
+      servers: "bytes",
+      query: "bytes",
+    },
+  },
+  DnsAnswer: { id: 138, doc: "", fields: { isLocal: "bool", netError: "i32", errno: "i32", answer: "bytes" } },
+  GetResolver: { id: 139, doc: "the target's resolv.conf, as the agent's GetResolver", fields: { family: "u8" } },
+
   OpenWriting: {
     id: 70,
     doc: "open(2) of a remote path for writing or creating; `umask` is the program's. Answered by OnShelf",

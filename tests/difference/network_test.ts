@@ -43,3 +43,12 @@ sandboxTest("a program sees the interfaces of the target", {}, async (it) => {
   assert.match(inside.stdout, /pod0 .* 10\.5\.5\.5/);
   assert.deepEqual(lines(outside), lines(inside));
 });
+
+sandboxTest("res_query() and its kin say what they say in the target", {}, async (it) => {
+  const program = await builtProgram("difference/programs/resolver.c", ["-Wl,--no-as-needed", "-lresolv"]);
+  await Deno.copyFile(program, `${it.sandbox.root}/tmp/resolver`);
+  const inside = await it.inside(["/tmp/resolver"]);
+  const outside = await it.run([program]);
+  assert.ok(inside.stdout.split("\n").length > 100, inside.stdout + inside.stderr);
+  assert.deepEqual(outside.stdout.split("\n"), inside.stdout.split("\n"));
+});

@@ -57,6 +57,8 @@ const ANSWERS = {
   ConnectFrom: "ConnectReply",
   ConnectUnix: "ConnectUnixReply",
   GetInterfaces: "Interfaces",
+  AskDns: "DnsAnswer",
+  GetResolver: "DnsAnswer",
   OpenDatagrams: "DatagramsOpened",
   OpenWriting: "WritingReply",
   Write: "Written",

@@ -170,6 +170,8 @@ export class Server {
         return files.tree.onPathOf(frame, frame.id, shim);
       case "Resolve":
       case "ReverseName":
+      case "AskDns":
+      case "GetResolver":
         return onNameRequest(agent, destinations, frame, frame.id, shim);
       case "MapPath": {
         const path = this.#parts.mapper.map(frame.path);
@@ -231,6 +233,8 @@ const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
   "MappedWriting",
   "Resolve",
   "ReverseName",
+  "AskDns",
+  "GetResolver",
   "Connect",
   "ConnectStatus",
   "SocketNames",
