@@ -3,11 +3,10 @@
  * Both ends see a reset: the peer connects anew, and is redirected then. Needs CAP_NET_ADMIN, and a kernel with
  * CONFIG_INET_DIAG_DESTROY. Connections are of the network of the calling thread.
  */
-#include "sys.h"
+#include "netlink.h"
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,7 +17,7 @@
 
 struct found {
 	struct inet_diag_sockid ids[MOST_AT_ONCE];
-	uint32_t count;
+	uint32_t count, port;
 };
 
 static int ask(int fd, uint16_t type, uint16_t flags, struct inet_diag_req_v2 body)
@@ -33,26 +32,12 @@ static int ask(int fd, uint16_t type, uint16_t flags, struct inet_diag_req_v2 bo
 	return send(fd, &request, sizeof request, 0) < 0 ? -errno : 0;
 }
 
-/* Reads an answer to its end: what a dump lists (`found`), or the verdict on one request (NULL). */
-static int hear(int fd, struct found *found, uint32_t port)
+static void take(void *context, struct nlmsghdr *head)
 {
-	_Alignas(struct nlmsghdr) char buffer[16384];
-	while (1) {
-		ssize_t length = recv(fd, buffer, sizeof buffer, 0);
-		if (length < 0 && errno == EINTR)
-			continue;
-		if (length <= 0)
-			return length < 0 ? -errno : -EPROTO;
-		for (struct nlmsghdr *head = (void *)buffer; NLMSG_OK(head, length); head = NLMSG_NEXT(head, length)) {
-			if (head->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (head->nlmsg_type == NLMSG_ERROR)
-				return ((struct nlmsgerr *)NLMSG_DATA(head))->error;
-			struct inet_diag_msg *message = NLMSG_DATA(head);
-			if (found && found->count < MOST_AT_ONCE && ntohs(message->id.idiag_sport) == port)
-				found->ids[found->count++] = message->id;
-		}
-	}
+	struct found *found = context;
+	const struct inet_diag_msg *message = NLMSG_DATA(head);
+	if (found->count < MOST_AT_ONCE && ntohs(message->id.idiag_sport) == found->port)
+		found->ids[found->count++] = message->id;
 }
 
 static int break_off(int fd, uint8_t family, uint32_t port, struct found *found)
@@ -64,14 +49,15 @@ static int break_off(int fd, uint8_t family, uint32_t port, struct found *found)
 	};
 	body.id.idiag_sport = htons((uint16_t)port);
 	found->count = 0;
+	found->port = port;
 	int error = ask(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, body);
 	if (!error)
-		error = hear(fd, found, port);
+		error = netlink_hear(fd, take, found);
 	int broken = 0;
 	for (uint32_t index = 0; index < found->count && !error; index++) {
 		body.id = found->ids[index];
 		error = ask(fd, SOCK_DESTROY, NLM_F_ACK, body);
-		int verdict = error ? 0 : hear(fd, NULL, port);
+		int verdict = error ? 0 : netlink_hear(fd, NULL, NULL);
 		if (verdict == -EOPNOTSUPP || verdict == -EPERM)
 			return verdict;
 		broken += !verdict; /* gone meanwhile: as well */

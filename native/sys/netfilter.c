@@ -13,14 +13,13 @@
  * output chain), so nothing is caught twice and nothing by its own agent. All stand behind -100, where meshes have theirs:
  * what a mesh's sidecar takes is taken here when the sidecar hands it to the application, over loopback.
  */
-#include "sys.h"
+#include "netlink.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <linux/netlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -517,6 +516,28 @@ SYS int32_t netfilter_guard(const char *name)
 
 /* ---- what is there ---- */
 
+/* A descriptor that has something to read whenever tables or rules of this network have changed; or -errno. */
+SYS int32_t netfilter_watch(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
+	if (fd < 0)
+		return -errno;
+	struct sockaddr_nl changes = { .nl_family = AF_NETLINK, .nl_groups = 1 << (NFNLGRP_NFTABLES - 1) };
+	if (bind(fd, (struct sockaddr *)&changes, sizeof changes) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	return -error;
+}
+
+/* Reads what such a descriptor has. */
+SYS void netfilter_watched(int32_t fd)
+{
+	char buffer[8192];
+	while (recv(fd, buffer, sizeof buffer, MSG_DONTWAIT) >= 0 || errno == ENOBUFS || errno == EINTR)
+		continue;
+}
+
 struct listing {
 	char *at, *end;
 	bool is_full;
@@ -553,8 +574,9 @@ static void add_text(struct listing *into, const void *text, size_t bytes, char 
 }
 
 /* A line of a table: its name, and "owned" or nothing; of a rule: its table, its chain, its comment; tabs between. */
-static void list_one(struct listing *into, const struct nlmsghdr *head)
+static void list_one(void *context, struct nlmsghdr *head)
 {
+	struct listing *into = context;
 	size_t bytes;
 	const void *text;
 	switch (head->nlmsg_type & 0xff) {
@@ -566,6 +588,12 @@ static void list_one(struct listing *into, const struct nlmsghdr *head)
 		bool is_owned = text && bytes == 4 && (ntohl(*(const uint32_t *)text) & NFT_TABLE_F_OWNER);
 		add_text(into, is_owned ? "owned" : "", 6, '\n');
 		return;
+	case NFT_MSG_NEWCHAIN:
+		text = attribute_of(head, NFTA_CHAIN_TABLE, &bytes);
+		add_text(into, text, bytes, '\t');
+		text = attribute_of(head, NFTA_CHAIN_TYPE, &bytes);
+		add_text(into, text, bytes, '\n');
+		return;
 	case NFT_MSG_NEWRULE:
 		text = attribute_of(head, NFTA_RULE_TABLE, &bytes);
 		add_text(into, text, bytes, '\t');
@@ -576,42 +604,28 @@ static void list_one(struct listing *into, const struct nlmsghdr *head)
 	}
 }
 
-static int hear_list(int fd, struct listing *into)
-{
-	_Alignas(struct nlmsghdr) char buffer[32768];
-	while (1) {
-		ssize_t length = recv(fd, buffer, sizeof buffer, 0);
-		if (length < 0 && errno == EINTR)
-			continue;
-		if (length <= 0)
-			return length < 0 ? -errno : -EPROTO;
-		for (struct nlmsghdr *head = (void *)buffer; NLMSG_OK(head, length); head = NLMSG_NEXT(head, length)) {
-			if (head->nlmsg_type == NLMSG_DONE)
-				return into->is_full ? -E2BIG : 0;
-			if (head->nlmsg_type == NLMSG_ERROR)
-				return ((struct nlmsgerr *)NLMSG_DATA(head))->error;
-			list_one(into, head);
-		}
-	}
-}
-
 /* The tables of the inet family (`wants_rules` 0) or their rules, a line each. The length of the text, or -errno. */
-SYS int32_t netfilter_list(uint32_t wants_rules, char *into, uint32_t room)
+SYS int32_t netfilter_list(uint32_t kind, char *into, uint32_t room)
 {
+	static const uint16_t asks[] = { NFT_MSG_GETTABLE, NFT_MSG_GETRULE, NFT_MSG_GETCHAIN };
+	if (kind > 2)
+		return -EINVAL;
 	struct {
 		struct nlmsghdr head;
 		struct nfgenmsg body;
 	} request = {
 		.head = { .nlmsg_len = sizeof request,
-			  .nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | (wants_rules ? NFT_MSG_GETRULE : NFT_MSG_GETTABLE),
+			  .nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | asks[kind],
 			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.body = { .nfgen_family = NFPROTO_INET },
+		.body = { .nfgen_family = kind == 2 ? NFPROTO_UNSPEC : NFPROTO_INET },
 	};
 	struct listing listing = { into, into + room, false };
 	int fd = open_netlink();
 	if (fd < 0)
 		return fd;
-	int error = send(fd, &request, sizeof request, 0) < 0 ? -errno : hear_list(fd, &listing);
+	int error = send(fd, &request, sizeof request, 0) < 0 ? -errno : netlink_hear(fd, list_one, &listing);
+	if (!error && listing.is_full)
+		error = -E2BIG;
 	close(fd);
 	return error ? error : (int32_t)(listing.at - into);
 }

@@ -9,7 +9,7 @@
  * An idle one holds none. The thread is made by the main thread, so it dials in the target's network.
  */
 #include "passage.h"
-#include "tellings.h"
+#include "hub.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -29,6 +29,7 @@
 
 struct hub {
 	struct tellings tellings;
+	struct lane lane;
 	int poll_fd, wake_fd;
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows */
@@ -40,6 +41,16 @@ struct hub {
 	bool is_urgent; /* somebody has not come to an end */
 	uint8_t chunk[CHUNK_BYTES];
 };
+
+struct lane *hub_lane(struct hub *hub)
+{
+	return &hub->lane;
+}
+
+struct tellings *hub_tellings(struct hub *hub)
+{
+	return &hub->tellings;
+}
 
 /* ---- what waits ---- */
 
@@ -497,6 +508,7 @@ SYS struct hub *passage_open(int32_t *error)
 	struct epoll_event woken = { .events = EPOLLIN };
 	if (!*error && epoll_ctl(hub->poll_fd, EPOLL_CTL_ADD, hub->wake_fd, &woken) != 0)
 		*error = -errno;
+	lane_open(&hub->lane, &hub->tellings);
 	if (!*error)
 		*error = start_thread(hub);
 	if (!*error)
@@ -582,11 +594,18 @@ SYS void passage_close(struct hub *hub)
 	pthread_mutex_unlock(&hub->lock);
 	wake(hub);
 	pthread_join(hub->thread, NULL);
+	lane_close(&hub->lane);
 	tellings_close(&hub->tellings);
 	close(hub->poll_fd);
 	close(hub->wake_fd);
 	pthread_mutex_destroy(&hub->lock);
 	free(hub);
+}
+
+/* See tap_new. The reader's part is given back by tap_close. */
+SYS struct tap *passage_tap(struct hub *hub, uint32_t id, struct tap *next)
+{
+	return tap_new(&hub->lane, id, next);
 }
 
 SYS struct http_filters *passage_filters(const uint8_t *program, uint32_t length)

@@ -7,8 +7,8 @@
 #define MIRRORD_PASSAGE_H
 
 #include "http_filter.h"
+#include "taps.h"
 
-struct tap;
 struct connection;
 
 /* Bytes that wait for their turn. */
@@ -85,11 +85,5 @@ ssize_t look_at_answers(struct hub *hub, struct connection *it, const uint8_t *b
 /* ---- redirected.c ---- */
 
 int32_t redirected_dial(uint32_t family, const uint8_t *host, uint32_t port, uint32_t mark);
-
-/* ---- taps.c ---- */
-
-void taps_feed(struct tap *taps, const uint8_t *bytes, size_t length);
-/* The connection is over: what they hold is their readers'. */
-void taps_finish(struct tap *taps);
 
 #endif

@@ -1,10 +1,9 @@
 /* relay_listeners.c - who listens on a TCP port of this machine, or has a UDP port, by sock_diag(7): microseconds, where /proc/net/tcp walks
  * every connection's table for milliseconds.
  */
-#include "sys.h"
+#include "netlink.h"
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
-#include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,7 +20,7 @@ struct listener {
 
 struct found {
 	struct listener *into;
-	uint32_t room, count;
+	uint32_t room, count, port;
 };
 
 static int ask(int fd, uint8_t family, uint8_t protocol, uint32_t port)
@@ -42,9 +41,11 @@ static int ask(int fd, uint8_t family, uint8_t protocol, uint32_t port)
 	return send(fd, &request, sizeof request, 0) < 0 ? -errno : 0;
 }
 
-static void take(struct found *found, const struct inet_diag_msg *message, uint32_t port)
+static void take(void *context, struct nlmsghdr *head)
 {
-	if (found->count == found->room || ntohs(message->id.idiag_sport) != port)
+	struct found *found = context;
+	const struct inet_diag_msg *message = NLMSG_DATA(head);
+	if (found->count == found->room || ntohs(message->id.idiag_sport) != found->port)
 		return;
 	struct listener *listener = &found->into[found->count++];
 	listener->family = message->idiag_family == AF_INET ? 4 : 6;
@@ -52,32 +53,11 @@ static void take(struct found *found, const struct inet_diag_msg *message, uint3
 	memcpy(listener->address, message->id.idiag_src, sizeof listener->address);
 }
 
-/* Reads the answer to its end. 0 or -errno. */
-static int hear(int fd, struct found *found, uint32_t port)
-{
-	_Alignas(struct nlmsghdr) char buffer[16384];
-	while (1) {
-		ssize_t length = recv(fd, buffer, sizeof buffer, 0);
-		if (length < 0 && errno == EINTR)
-			continue;
-		if (length <= 0)
-			return length < 0 ? -errno : -EPROTO;
-		for (struct nlmsghdr *head = (void *)buffer; NLMSG_OK(head, length); head = NLMSG_NEXT(head, length)) {
-			if (head->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (head->nlmsg_type == NLMSG_ERROR)
-				return ((struct nlmsgerr *)NLMSG_DATA(head))->error;
-			if (head->nlmsg_type == SOCK_DIAG_BY_FAMILY)
-				take(found, NLMSG_DATA(head), port);
-		}
-	}
-}
-
 /* Up to `room` listeners of this port (for UDP: sockets that are bound to it) go to `into`. Returns how many, or -errno
  * (the kernel may lack the module). */
 SYS int32_t relay_listeners(uint32_t is_udp, uint32_t port, void *into, uint32_t room)
 {
-	struct found found = { into, room, 0 };
+	struct found found = { into, room, 0, port };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd < 0)
 		return -errno;
@@ -86,7 +66,7 @@ SYS int32_t relay_listeners(uint32_t is_udp, uint32_t port, void *into, uint32_t
 	for (int at = 0; at < 2 && error == 0; at++) {
 		error = ask(fd, families[at], is_udp ? IPPROTO_UDP : IPPROTO_TCP, port);
 		if (error == 0)
-			error = hear(fd, &found, port);
+			error = netlink_hear(fd, take, &found);
 	}
 	close(fd);
 	return error != 0 ? error : (int32_t)found.count;

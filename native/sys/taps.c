@@ -1,12 +1,10 @@
-/* taps.c - copies of what clients say, for mirrors: bounded, and nobody waits for them.
+/* taps.c - see taps.h.
  *
- * The hub's thread puts bytes in, TypeScript takes them out in pieces. A reader that does not keep up loses the copy
+ * The thread of the hub, or of a sniffer, puts bytes in, TypeScript takes them out in pieces. A reader that does not keep up loses the copy
  * (`is_cut`), the connection itself goes on. Bounded are each tap and all of them together.
  */
-#include "passage.h"
-#include "tellings.h"
+#include "taps.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,26 +18,15 @@ struct piece {
 	uint8_t bytes[];
 };
 
-struct tap {
-	struct tap *next; /* of the same connection */
-	struct tellings *tellings;
-	pthread_mutex_t lock;
-	struct piece *first, *last;
-	uint32_t id, held;
-	bool has_ended, is_cut, is_waiting;
-	uint8_t owners; /* the hub, and the reader */
-};
-
 static _Atomic uint64_t held_by_all;
 
-/* A tap whose news TypeScript hears by `id`, in front of others of the same connection. NULL: memory is short. */
-SYS struct tap *tap_open(struct tellings *tellings, uint32_t id, struct tap *next)
+struct tap *tap_new(struct lane *lane, uint32_t id, struct tap *next)
 {
 	struct tap *tap = calloc(1, sizeof *tap);
 	if (!tap)
 		return NULL;
 	pthread_mutex_init(&tap->lock, NULL);
-	tap->tellings = tellings;
+	tap->lane = lane;
 	tap->id = id;
 	tap->next = next;
 	tap->owners = 2;
@@ -82,7 +69,16 @@ static void notify(struct tap *tap)
 	if (!tap->is_waiting)
 		return;
 	tap->is_waiting = false;
-	tell(tap->tellings, (struct telling){ TOLD_TAP, tap->id, -1, -1, 0 }, NULL);
+	lane_enter(tap->lane, tap);
+}
+
+void tap_wake(struct lane *lane, struct tap *tap)
+{
+	lane->first = tap->next_in_lane;
+	if (!lane->first)
+		lane->last = &lane->first;
+	tap->is_in_lane = false;
+	tell(lane->tellings, (struct telling){ TOLD_TAP, tap->id, -1, -1, 0 }, NULL);
 }
 
 static bool append(struct tap *tap, const uint8_t *bytes, uint32_t length)
@@ -129,6 +125,17 @@ void taps_feed(struct tap *taps, const uint8_t *bytes, size_t length)
 	}
 }
 
+void taps_cut(struct tap *taps)
+{
+	for (struct tap *tap = taps; tap; tap = tap->next) {
+		pthread_mutex_lock(&tap->lock);
+		tap->is_cut = true;
+		drop_all(tap);
+		notify(tap);
+		pthread_mutex_unlock(&tap->lock);
+	}
+}
+
 void taps_finish(struct tap *taps)
 {
 	while (taps) {
@@ -141,12 +148,9 @@ void taps_finish(struct tap *taps)
 	}
 }
 
-/* How many bytes; 0: it has ended; -EAGAIN: none yet, and TypeScript will hear of some; -EPIPE: the copy was cut off. */
-SYS int32_t tap_read(struct tap *tap, uint8_t *into, uint32_t room)
+static uint32_t take_bytes(struct tap *tap, uint8_t *into, uint32_t room)
 {
-	pthread_mutex_lock(&tap->lock);
 	uint32_t count = 0;
-	int32_t otherwise = tap->is_cut ? -EPIPE : tap->has_ended ? 0 : -EAGAIN;
 	while (tap->first && count < room) {
 		struct piece *piece = tap->first;
 		uint32_t some = piece->end - piece->at;
@@ -158,10 +162,25 @@ SYS int32_t tap_read(struct tap *tap, uint8_t *into, uint32_t room)
 		if (piece->at == piece->end)
 			drop_first(tap);
 	}
-	if (count == 0 && otherwise == -EAGAIN)
-		tap->is_waiting = true;
+	return count;
+}
+
+/* How many bytes; 0: it has ended; -EAGAIN: none now, and TypeScript will hear of some; -EPIPE: the copy was cut off. */
+SYS int32_t tap_read(struct tap *tap, uint8_t *into, uint32_t room)
+{
+	int64_t allowance = atomic_load(&tap->lane->allowance);
+	pthread_mutex_lock(&tap->lock);
+	int32_t result = tap->is_cut ? -EPIPE : tap->has_ended && !tap->first ? 0 : -EAGAIN;
+	if (tap->first && allowance > 0) {
+		result = (int32_t)take_bytes(tap, into, allowance < room ? (uint32_t)allowance : room);
+		atomic_fetch_sub(&tap->lane->allowance, result);
+	}
+	tap->is_waiting = result == -EAGAIN;
+	/* There are some, but it is not their turn. */
+	if (tap->first && tap->is_waiting)
+		notify(tap);
 	pthread_mutex_unlock(&tap->lock);
-	return count > 0 ? (int32_t)count : otherwise;
+	return result;
 }
 
 /* The reader wants no more. */
@@ -170,5 +189,6 @@ SYS void tap_close(struct tap *tap)
 	pthread_mutex_lock(&tap->lock);
 	drop_all(tap);
 	tap->is_waiting = false;
+	lane_leave(tap->lane, tap);
 	release(tap);
 }

@@ -10,6 +10,7 @@ enum telling_kind {
 	TOLD_CLOSED, /* a connection is over */
 	TOLD_HANDED, /* it goes on in TypeScript: its descriptors are its own */
 	TOLD_TAP,    /* a tap has something, or has ended */
+	TOLD_BEGUN,  /* a connection that is sniffed */
 };
 
 /* As src/sys/passage.ts reads it; `length` bytes belong to it. */

@@ -11,6 +11,8 @@ const sys = loadSys({
   netfilter_remove: { parameters: ["buffer"], result: "i32" },
   netfilter_close: { parameters: ["i32", "buffer"], result: "i32" },
   netfilter_guard: { parameters: ["buffer"], result: "i32" },
+  netfilter_watch: { parameters: [], result: "i32" },
+  netfilter_watched: { parameters: ["i32"], result: "void" },
   netfilter_list: { parameters: ["u32", "buffer", "u32"], result: "i32" },
 });
 
@@ -87,7 +89,7 @@ export interface ListedTable {
 
 /** The tables of family inet, or -errno. */
 export function listTables(): ListedTable[] | number {
-  const lines = list(false);
+  const lines = list(LISTED.tables);
   if (typeof lines === "number") return lines;
   return lines.map(([name, owned]) => ({ name: name!, isOwned: owned === "owned" }));
 }
@@ -100,15 +102,47 @@ export interface ListedRule {
 
 /** The rules of all tables of family inet, or -errno. */
 export function listRules(): ListedRule[] | number {
-  const lines = list(true);
+  const lines = list(LISTED.rules);
   if (typeof lines === "number") return lines;
   return lines.map(([table, chain, comment]) => ({ table: table!, chain: chain!, comment: comment ?? "" }));
 }
 
-function list(wantsRules: boolean): string[][] | number {
+const LISTED = { tables: 0, rules: 1, chains: 2 } as const;
+
+function list(kind: number): string[][] | number {
   const text = new Uint8Array(LISTING_BYTES);
-  const length = sys.netfilter_list(wantsRules ? 1 : 0, text, text.length);
+  const length = sys.netfilter_list(kind, text, text.length);
   if (length < 0) return length;
   const lines = new TextDecoder().decode(text.subarray(0, length)).split("\n");
   return lines.filter((line) => line !== "").map((line) => line.split("\t"));
+}
+
+/** The tables of any family that translate addresses: nftables', and those of iptables before it. Or -errno. */
+export function listTranslatingTables(): string[] | number {
+  const lines = list(LISTED.chains);
+  if (typeof lines === "number") return lines;
+  const legacy = ["ip_tables_names", "ip6_tables_names"].flatMap((file) => namesIn(`/proc/self/net/${file}`));
+  return [
+    ...lines.filter(([, type]) => type === "nat").map(([table]) => table!),
+    ...legacy.filter((it) => it === "nat"),
+  ];
+}
+
+/** Lines of a file of the kernel's that may not be there. */
+function namesIn(path: string): string[] {
+  try {
+    return Deno.readTextFileSync(path).split("\n");
+  } catch {
+    return [];
+  }
+}
+
+/** A descriptor to watch that is readable when any table has changed; or -errno. */
+export function watchTables(): number {
+  return sys.netfilter_watch();
+}
+
+/** Takes from such a descriptor what it has. */
+export function forgetTableChanges(fd: number): void {
+  sys.netfilter_watched(fd);
 }

@@ -16,7 +16,7 @@ const sys = loadSys({
   passage_close: { parameters: ["pointer"], result: "void" },
   passage_filters: { parameters: ["buffer", "u32"], result: "pointer" },
   passage_filters_release: { parameters: ["pointer"], result: "void" },
-  tap_open: { parameters: ["pointer", "u32", "pointer"], result: "pointer" },
+  passage_tap: { parameters: ["pointer", "u32", "pointer"], result: "pointer" },
   tap_read: { parameters: ["pointer", "buffer", "u32"], result: "i32" },
   tap_close: { parameters: ["pointer"], result: "void" },
 });
@@ -30,7 +30,9 @@ const TELLING_WORDS = 5;
 const MOST_TOLD = 128;
 /** A head, and what was read with its end. */
 const TOLD_BYTES = 1 << 20;
-const TOLD = { closed: 0, handed: 1, tap: 2 } as const;
+const TOLD = { closed: 0, handed: 1, tap: 2, begun: 3 } as const;
+/** C's struct begun. */
+const BEGUN = { peer: 8, own: 24, peerPort: 40, ownPort: 42, family: 44 } as const;
 
 /** Whether a request is anybody's, for native/sys/http_filter.c. */
 export class PassageFilters implements Disposable {
@@ -110,6 +112,8 @@ export interface PassageStart {
 
 export interface PassageListener {
   onClosed(id: number): void;
+  /** Somebody has connected to a port that is sniffed. The tap is the listener's. */
+  onBegun(tap: Tap, peer: Endpoint, own: Endpoint): void;
   /** The descriptors are the listener's; `target` is -1 when there is none yet. */
   onHanded(id: number, client: number, target: number, bytes: Uint8Array<ArrayBuffer>): void;
 }
@@ -172,16 +176,36 @@ export class Passage {
     sys.passage_start(this.#hub, record, bytes, filters?.pointer ?? null, taps?.first ?? null);
   }
 
+  /** For src/sys/sniffer.ts. */
+  get hub(): Pointer {
+    return this.#hub;
+  }
+
   /** For one connection; to be started with it. */
   taps(): Taps {
     return new Taps((next) => {
-      const id = this.#lastTap = (this.#lastTap + 1) >>> 0;
-      const pointer = sys.tap_open(this.#hub, id, next);
-      if (pointer === null) return undefined;
-      const tap = new Tap(pointer, () => this.#taps.delete(id));
-      this.#taps.set(id, tap);
-      return tap;
+      // Those of a sniffer are 2^31 or more.
+      const id = this.#lastTap = (this.#lastTap + 1) & 0x7fff_ffff;
+      const pointer = sys.passage_tap(this.#hub, id, next);
+      return pointer === null ? undefined : this.#newTap(id, pointer);
     });
+  }
+
+  #newTap(id: number, pointer: Pointer): Tap {
+    const tap = new Tap(pointer, () => this.#taps.delete(id));
+    this.#taps.set(id, tap);
+    return tap;
+  }
+
+  #begin(id: number, bytes: Uint8Array<ArrayBuffer>): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const length = view.getUint32(BEGUN.family, true) === 4 ? 4 : 16;
+    const endpoint = (at: number, portAt: number) => ({
+      address: bytes.slice(at, at + length),
+      port: view.getUint16(portAt, true),
+    });
+    const tap = this.#newTap(id, Deno.UnsafePointer.create(view.getBigUint64(0, true)));
+    this.#listener.onBegun(tap, endpoint(BEGUN.peer, BEGUN.peerPort), endpoint(BEGUN.own, BEGUN.ownPort));
   }
 
   /** Every connection is reset, and those that come. */
@@ -189,8 +213,9 @@ export class Passage {
     sys.passage_reset_all(this.#hub);
   }
 
-  /** Before its sockets are closed. */
+  /** Before its sockets are closed, after its sniffer is. */
   close(): void {
+    this.#hear();
     for (const tap of [...this.#taps.values()]) tap.close();
     sys.passage_close(this.#hub);
   }
@@ -203,6 +228,7 @@ export class Passage {
         const [kind, id, client, target, length] = this.#tellings.subarray(at, at + TELLING_WORDS);
         const bytes = this.#bytes.slice(from, from += length!);
         if (kind === TOLD.tap) this.#taps.get(id! >>> 0)?.onReady();
+        else if (kind === TOLD.begun) this.#begin(id! >>> 0, bytes);
         else if (kind === TOLD.closed) this.#listener.onClosed(id!);
         else this.#listener.onHanded(id!, client!, target!, bytes);
       }

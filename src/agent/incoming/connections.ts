@@ -9,8 +9,10 @@
  * SERVED     over                                   forget it > gone
  */
 import type { StreamEnd } from "../../base/socket_end.ts";
-import { Passage, type PassageFilters, type Taps } from "../../sys/passage.ts";
+import { forgetTableChanges, watchTables } from "../../sys/netfilter.ts";
+import { Passage, type PassageFilters, type PassageListener, type Taps } from "../../sys/passage.ts";
 import { type Arrival, closeDescriptor, dialMarked } from "../../sys/redirected.ts";
+import { Sniffer } from "../../sys/sniffer.ts";
 import { type FdEnd, Sockets } from "../../sys/sockets.ts";
 import { HttpConnection } from "./http/exchange.ts";
 import { FilteredRoutes, type RoutedSubscription } from "./http/routes.ts";
@@ -36,35 +38,46 @@ interface Passed {
   http?: { readonly connection: HttpConnection; readonly routes: FilteredRoutes };
 }
 
+export interface ConnectionsOwner extends Pick<PassageListener, "onBegun"> {
+  /** A socket or a connection is gone. */
+  onGone(): void;
+  /** Tables of this network have changed. */
+  onTables(): void;
+  /** Takes a task. */
+  own(task: Promise<void>): void;
+}
+
 export class Connections {
   readonly #sockets: Sockets;
   readonly #passage: Passage;
-  readonly #onGone: () => void;
-  readonly #own: (task: Promise<void>) => void;
+  readonly #owner: ConnectionsOwner;
+  /** -errno when it cannot be had. */
+  #sniffer: Sniffer | number | undefined;
+  #changes = -1;
   /** Ends that are served here. */
   readonly #ends = new Set<StreamEnd>();
   readonly #passed = new Map<number, Passed>();
   #lastId = 0;
 
-  /** `onGone` is called whenever a socket or a connection is gone; `own` takes tasks. Or -errno. */
-  static open(onGone: () => void, own: (task: Promise<void>) => void): Connections | number {
+  /** Or -errno. */
+  static open(owner: ConnectionsOwner): Connections | number {
     const sockets = Sockets.open();
     if (typeof sockets === "number") return sockets;
     const connections: { it?: Connections } = {};
     const passage = Passage.open(sockets, {
       onClosed: (id) => connections.it!.#forget(id),
       onHanded: (id, client, target, bytes) => connections.it!.#serve(id, client, target, bytes),
+      onBegun: (tap, peer, own) => owner.onBegun(tap, peer, own),
     });
-    if (typeof passage !== "number") return connections.it = new Connections(sockets, passage, onGone, own);
-    own(sockets.close());
+    if (typeof passage !== "number") return connections.it = new Connections(sockets, passage, owner);
+    owner.own(sockets.close());
     return passage;
   }
 
-  private constructor(sockets: Sockets, passage: Passage, onGone: () => void, own: (task: Promise<void>) => void) {
+  private constructor(sockets: Sockets, passage: Passage, owner: ConnectionsOwner) {
     this.#sockets = sockets;
     this.#passage = passage;
-    this.#onGone = onGone;
-    this.#own = own;
+    this.#owner = owner;
   }
 
   get isEmpty(): boolean {
@@ -75,7 +88,7 @@ export class Connections {
   adopt(fd: number): FdEnd {
     const end = this.#sockets.adopt(fd, () => {
       this.#ends.delete(end);
-      this.#onGone();
+      this.#owner.onGone();
     });
     this.#ends.add(end);
     return end;
@@ -100,6 +113,13 @@ export class Connections {
     this.#start(id, arrival.fd, -1, new Uint8Array(), DETECTION_MS);
   }
 
+  /** Connections to these ports, and no others, are copied as they pass. 0 or -errno: that cannot be had. */
+  sniff(ports: readonly number[]): number {
+    if (this.#sniffer === undefined && ports.length === 0) return 0;
+    this.#sniffer ??= this.#openSniffer();
+    return typeof this.#sniffer === "number" ? this.#sniffer : this.#sniffer.sniff(ports);
+  }
+
   taps(): Taps {
     return this.#passage.taps();
   }
@@ -112,8 +132,28 @@ export class Connections {
   /** All have to be gone, or are reset. */
   async close(): Promise<void> {
     for (const end of [...this.#ends]) end.reset();
+    if (this.#sniffer instanceof Sniffer) this.#sniffer.close();
+    if (this.#changes >= 0) closeDescriptor(this.#changes);
     this.#passage.close();
     await this.#sockets.close();
+  }
+
+  #openSniffer(): Sniffer | number {
+    const changes = watchTables();
+    if (changes < 0) return changes;
+    const sniffer = Sniffer.open(this.#passage);
+    if (typeof sniffer === "number") {
+      closeDescriptor(changes);
+      return sniffer;
+    }
+    this.#changes = changes;
+    this.#sockets.watch(changes, {
+      onReady: () => {
+        forgetTableChanges(changes);
+        this.#owner.onTables();
+      },
+    });
+    return sniffer;
   }
 
   #newId(passed: Passed): number {
@@ -133,7 +173,7 @@ export class Connections {
     this.#passed.delete(id);
     http?.connection.close();
     http?.routes.finish();
-    this.#onGone();
+    this.#owner.onGone();
   }
 
   #serve(id: number, client: number, target: number, bytes: Uint8Array<ArrayBuffer>): void {
@@ -145,7 +185,7 @@ export class Connections {
     const http = passed.http ??= this.#newHttp(passed);
     const peer = this.adopt(client);
     const end = target < 0 ? undefined : this.adopt(target);
-    this.#own(
+    this.#owner.own(
       http.connection.resume(peer, bytes, end).then((back) => {
         if (!back) return this.#forget(id);
         const targetFd = back.target ? (back.target as FdEnd).release() : -1;

@@ -3,7 +3,8 @@
  *
  * Subscribed by                     A connection goes to
  * one who steals it whole           them; a second one is refused
- * mirrors                           the target's own program, and a copy of what the peer says to each mirror
+ * mirrors alone                     the target's own program as ever; segments are copied as they pass (sys/sniffer.ts)
+ * mirrors, beside others            the target's own program by way of us, and a copy of what the peer says to each mirror
  * somebody with a filter            request by request (http/exchange.ts): the oldest whose filter matches, then who steals
  *                                   it whole, then the target's own program
  * nobody (any more)                 the target's own program
@@ -15,12 +16,14 @@ import { ERRNO } from "../../base/errors.ts";
 import type { StreamEnd } from "../../base/socket_end.ts";
 import { type HttpFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
-import { PassageFilters, type Taps } from "../../sys/passage.ts";
+import { PassageFilters, type Tap, type Taps } from "../../sys/passage.ts";
 import { type Arrival, breakOffConnections, type Endpoint, RedirectListener } from "../../sys/redirected.ts";
+import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
 import { Connections, type Wanted } from "./connections.ts";
 import { programOf } from "./http/program.ts";
 import { MirrorCopy } from "./mirror_copy.ts";
-import { type Neighbour, RedirectTable } from "./table.ts";
+import { MirrorEnd } from "./mirror_end.ts";
+import { isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
 
 /** One connection for a client. */
 export interface Delivery {
@@ -62,13 +65,14 @@ const WELCOME: Verdict = { errno: 0, error: "" };
 const MOST_PORTS = 256;
 
 /** How long the table stays after the last connection, for its last packets; and when we leave, for resets. */
+const CHUNK_BYTES = 64 << 10;
+
 const IDLE_MS = 500;
 const RESET_MS = 500;
 
 interface Redirect {
   readonly table: RedirectTable;
   readonly listener: RedirectListener;
-  readonly connections: Connections;
 }
 
 export class Incoming {
@@ -82,7 +86,11 @@ export class Incoming {
   readonly #allClosed = Promise.withResolvers<void>();
   #isClosing = false;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  #connections: Connections | undefined;
+  /** While there is a port that is not only sniffed. */
   #redirect: Redirect | undefined;
+  /** Ports that are redirected. */
+  #redirected = "";
 
   constructor(log: (line: string) => void, options: { wantsOwner?: boolean } = {}) {
     this.#log = log;
@@ -104,7 +112,7 @@ export class Incoming {
     const opened = this.#open();
     if (typeof opened === "number") return noRedirect(port, opened);
     const subscription = { ...wish, client, test, since: new Date() };
-    const stealer = isWhole(subscription) ? this.#stealerOf(port, opened) : undefined;
+    const stealer = isWhole(subscription) ? this.#stealerOf(port) : undefined;
     if (stealer !== undefined) {
       this.#closeIfIdle();
       return stolen(port, stealer);
@@ -113,7 +121,7 @@ export class Incoming {
     this.#forgetFilters();
     const status = this.#commit();
     // Another may have asked for the same at the same moment: the older one keeps it.
-    const winner = isWhole(subscription) ? this.#stealerOf(port, opened, "older") : undefined;
+    const winner = isWhole(subscription) ? this.#stealerOf(port, "older") : undefined;
     if (status === 0 && winner === undefined) {
       if (wish.isFlush) this.#flush(port);
       this.#log(`Port ${port} is ${wish.isSteal ? "stolen" : "mirrored"} by ${wish.who}`);
@@ -142,7 +150,7 @@ export class Incoming {
   async close(): Promise<void> {
     this.#remove(() => true);
     this.#isClosing = true;
-    const connections = this.#redirect?.connections;
+    const connections = this.#connections;
     connections?.resetAll();
     // For the resets to leave; a socket that does not go must not keep us.
     const timer = setTimeout(() => this.#allClosed.resolve(), RESET_MS);
@@ -152,8 +160,20 @@ export class Incoming {
     await Promise.all(this.#tasks);
   }
 
-  #open(): Redirect | number {
+  #open(): Connections | number {
     clearTimeout(this.#idleTimer);
+    if (this.#connections) return this.#connections;
+    const connections = Connections.open({
+      onGone: () => this.#onGone(),
+      onBegun: (tap, peer, own) => this.#mirror(tap, peer, own),
+      onTables: () => void this.#commit("what has changed"),
+      own: (task) => this.#own(task),
+    });
+    if (typeof connections !== "number") this.#connections = connections;
+    return connections;
+  }
+
+  #openRedirect(connections: Connections): Redirect | number {
     if (this.#redirect) return this.#redirect;
     const table = RedirectTable.open(this.#log, this.#wantsOwner);
     if (typeof table === "number") return table;
@@ -162,20 +182,14 @@ export class Incoming {
       table[Symbol.dispose]();
       return listener;
     }
-    const connections = Connections.open(() => this.#onGone(), (task) => this.#own(task));
-    if (typeof connections === "number") {
-      table[Symbol.dispose]();
-      listener.close();
-      return connections;
-    }
-    this.#redirect = { table, listener, connections };
-    this.#own(this.#accept(this.#redirect));
+    this.#redirect = { table, listener };
+    this.#own(this.#accept(this.#redirect, connections));
     return this.#redirect;
   }
 
   #onGone(): void {
     if (!this.#isClosing) this.#closeIfIdle();
-    else if (this.#redirect?.connections.isEmpty) this.#allClosed.resolve();
+    else if (this.#connections?.isEmpty) this.#allClosed.resolve();
   }
 
   #remove(isMeant: (it: Subscription) => boolean): void {
@@ -189,29 +203,46 @@ export class Incoming {
 
   #closeIfIdle(): void {
     clearTimeout(this.#idleTimer);
-    if (this.#subscriptions.length > 0 || !this.#redirect?.connections.isEmpty) return;
+    if (this.#subscriptions.length > 0 || !this.#connections?.isEmpty) return;
     this.#idleTimer = setTimeout(() => this.#dispose(), IDLE_MS);
   }
 
   #dispose(): void {
     clearTimeout(this.#idleTimer);
-    if (!this.#redirect) return;
-    const { table, listener, connections } = this.#redirect;
+    if (this.#connections) this.#own(this.#connections.close());
+    this.#connections = undefined;
+    this.#redirect?.table[Symbol.dispose]();
+    this.#redirect?.listener.stop();
     this.#redirect = undefined;
-    this.#own(connections.close());
-    table[Symbol.dispose]();
-    listener.stop();
+    this.#redirected = "";
   }
 
-  #commit(): number {
-    const { table, listener } = this.#redirect!;
-    const ports = new Set(this.#subscriptions.map(({ port }) => port));
-    if (ports.size > MOST_PORTS) return -ERRNO.ENOSPC;
-    return table.commit([...ports].map((port) => {
+  /** Rules and sniffed ports become what the subscriptions want. 0 or -errno. */
+  #commit(which: "all" | "what has changed" = "all"): number {
+    const connections = this.#connections;
+    if (!connections) return 0;
+    const ports = [...new Set(this.#subscriptions.map(({ port }) => port))];
+    if (ports.length > MOST_PORTS) return -ERRNO.ENOSPC;
+    const sniffed = ports.filter((port) => this.#isOnlyMirrored(port)).slice(0, MOST_SNIFFED_PORTS);
+    const status = connections.sniff(sniffed);
+    if (status < 0 && which === "all") this.#log(`Mirrored connections are redirected: sniffing has error ${-status}`);
+    const redirected = ports.filter((port) => status < 0 || !sniffed.includes(port) || isTranslating(port));
+    if (which !== "all" && redirected.join() === this.#redirected) return 0;
+    this.#redirected = redirected.join();
+    if (redirected.length === 0 && !this.#redirect) return 0;
+    const redirect = this.#openRedirect(connections);
+    if (typeof redirect === "number") return redirect;
+    const { table, listener } = redirect;
+    return table.commit(redirected.map((port) => {
       const first = this.#first(port)!;
       const comment = `${port} ${describe(first)}`;
       return { redirectClass: this.#classOf(port), port, toPort: listener.port, comment };
     }));
+  }
+
+  /** Copies can be made of its connections as they pass. */
+  #isOnlyMirrored(port: number): boolean {
+    return this.#subscriptions.every((it) => it.port !== port || (!it.isSteal && it.filter === ""));
   }
 
   #classOf(port: number): RedirectClass {
@@ -226,14 +257,14 @@ export class Incoming {
   }
 
   /** Who steals all of this port, here or by another agent. */
-  #stealerOf(port: number, { table }: Redirect, which: "any" | "older" = "any"): string | undefined {
+  #stealerOf(port: number, which: "any" | "older" = "any"): string | undefined {
     const here = this.#subscriptions.find((it) => it.port === port && isWhole(it));
     if (here && which === "any") return describe(here);
     const isMeant = (it: Neighbour) => it.redirectClass === "whole" && (which === "any" || it.isOlder);
-    return table.neighbours(port).find(isMeant)?.who;
+    return (this.#redirect?.table.neighbours(port) ?? neighboursAt(port)).find(isMeant)?.who;
   }
 
-  async #accept({ table, listener, connections }: Redirect): Promise<void> {
+  async #accept({ table, listener }: Redirect, connections: Connections): Promise<void> {
     for await (const arrivals of listener.arrivals()) {
       if (typeof arrivals === "number") {
         this.#log(`Cannot accept a redirected connection: error ${-arrivals}`);
@@ -256,6 +287,17 @@ export class Incoming {
     const taps = connections.taps();
     for (const mirror of all) if (!mirror.isSteal) copyFor(mirror, arrival, taps);
     connections.pass(arrival, mark, taps);
+  }
+
+  /** Somebody has connected to the target, and what he says is copied. */
+  #mirror(tap: Tap, peer: Endpoint, own: Endpoint): void {
+    const mirrors = this.#subscriptions.filter((it) => it.port === own.port && !it.isSteal && it.filter === "");
+    if (mirrors.length === 1) return deliverCopy(mirrors[0]!, peer, own, tap);
+    const copies = mirrors.map(({ client, port }) => {
+      const copy = new MirrorEnd(() => client.warn(cutOff(port)));
+      return client.deliver({ port, isMirror: true, peer, own }, copy) ? copy : undefined;
+    });
+    this.#own(feedAll(tap, copies.filter((it) => it !== undefined)));
   }
 
   #wantedOf(port: number): Wanted {
@@ -287,14 +329,32 @@ export class Incoming {
 }
 
 /** A mirror's copy of what the peer says. */
-function copyFor({ client, port }: Subscription, { peer, original }: Arrival, taps: Taps): void {
+function copyFor(mirror: Subscription, { peer, original }: Arrival, taps: Taps): void {
   const tap = taps.add();
-  if (!tap) return;
-  const copy = new MirrorCopy(
-    tap,
-    () => client.warn(`A mirrored connection to port ${port} was cut off: the program does not keep up with it`),
-  );
-  if (!client.deliver({ port, isMirror: true, peer, own: original }, copy)) copy.close();
+  if (tap) deliverCopy(mirror, peer, original, tap);
+}
+
+function deliverCopy({ client, port }: Subscription, peer: Endpoint, own: Endpoint, tap: Tap): void {
+  const copy = new MirrorCopy(tap, () => client.warn(cutOff(port)));
+  if (!client.deliver({ port, isMirror: true, peer, own }, copy)) copy.close();
+}
+
+/** What one tap has, for several. */
+async function feedAll(tap: Tap, copies: readonly MirrorEnd[]): Promise<void> {
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  let count = copies.length > 0 ? await tap.read(chunk) : null;
+  for (; typeof count === "number"; count = await tap.read(chunk)) {
+    for (const copy of copies) copy.feed(chunk.subarray(0, count));
+  }
+  for (const copy of copies) {
+    if (count === "cut") copy.cutOff();
+    else copy.finish();
+  }
+  tap.close();
+}
+
+function cutOff(port: number): string {
+  return `A mirrored connection to port ${port} was cut off: the program does not keep up with it`;
 }
 
 function isWhole({ isSteal, filter }: Wish): boolean {

@@ -22,13 +22,17 @@ export class MirrorEnd implements StreamEnd {
   /** Takes a copy of `bytes`. */
   feed(bytes: Uint8Array): void {
     if (this.#isEnded || this.#isGone) return;
-    if (this.#heldBytes + bytes.length > HELD_BYTES) {
-      this.#onSlow();
-      return this.reset();
-    }
+    if (this.#heldBytes + bytes.length > HELD_BYTES) return this.cutOff();
     this.#held.push(bytes.slice());
     this.#heldBytes += bytes.length;
     this.#awaken();
+  }
+
+  /** The rest of it is not to be had. */
+  cutOff(): void {
+    if (this.#isEnded || this.#isGone) return;
+    this.#onSlow();
+    this.reset();
   }
 
   /** The source has ended. */

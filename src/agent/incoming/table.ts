@@ -13,6 +13,7 @@ import {
   guardTable,
   listRules,
   listTables,
+  listTranslatingTables,
   openTable,
   REDIRECT_CLASSES,
   type RedirectClass,
@@ -84,22 +85,34 @@ export class RedirectTable implements Disposable {
 
   /** What other agents redirect of a port. */
   neighbours(port: number): Neighbour[] {
-    const rules = listRules();
-    if (typeof rules === "number") return [];
-    return rules.flatMap(({ table, chain, comment }) => {
-      const level = levelOf(table);
-      const [redirectClass, hook] = chain.split("_");
-      const isOther = level !== undefined && level !== this.#level;
-      if (!isOther || hook !== "prerouting" || !comment.startsWith(`${port} `)) return [];
-      const who = comment.slice(`${port} `.length);
-      return [{ redirectClass: redirectClass as RedirectClass, who, isOlder: level < this.#level }];
-    });
+    return neighboursAt(port, this.#level);
   }
 
   [Symbol.dispose](): void {
     closeTable(this.#fd, this.#name);
     if (this.#guard >= 0) closeDescriptor(this.#guard);
   }
+}
+
+/** What agents redirect of a port; not the one of this level. */
+export function neighboursAt(port: number, ownLevel = MOST_LEVELS): Neighbour[] {
+  const rules = listRules();
+  if (typeof rules === "number") return [];
+  return rules.flatMap(({ table, chain, comment }) => {
+    const level = levelOf(table);
+    const [redirectClass, hook] = chain.split("_");
+    const isOther = level !== undefined && level !== ownLevel;
+    if (!isOther || hook !== "prerouting" || !comment.startsWith(`${port} `)) return [];
+    const who = comment.slice(`${port} `.length);
+    return [{ redirectClass: redirectClass as RedirectClass, who, isOlder: level < ownLevel }];
+  });
+}
+
+/** Does anybody but agents that mirror translate addresses here, so that a segment's port is not yet its connection's? */
+export function isTranslating(port: number): boolean {
+  const tables = listTranslatingTables();
+  if (typeof tables === "number" || tables.some((name) => levelOf(name) === undefined)) return true;
+  return neighboursAt(port).some((it) => it.redirectClass !== "mirror");
 }
 
 function levelOf(table: string): number | undefined {

@@ -1,0 +1,29 @@
+/* lane.h - the slow lane: readers of taps are woken when the machine has time for them, and read no more than it has time for. */
+#ifndef MIRRORD_LANE_H
+#define MIRRORD_LANE_H
+
+#include "tellings.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct tap;
+
+struct lane {
+	struct tellings *tellings;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t has_work;
+	struct tap *first, **last; /* whose readers are to be woken */
+	bool is_started, is_leaving;
+	_Atomic int64_t allowance; /* bytes that may be read until the next turn */
+};
+
+void lane_open(struct lane *lane, struct tellings *tellings);
+void lane_close(struct lane *lane);
+/* Its reader is to be woken, once; it is in the lane until then. */
+void lane_enter(struct lane *lane, struct tap *tap);
+/* It is no more to be woken. */
+void lane_leave(struct lane *lane, struct tap *tap);
+
+#endif

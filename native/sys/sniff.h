@@ -1,0 +1,50 @@
+/* sniff.h - what sniff.c and its parts share: segments of TCP as they come to the target, in order again. */
+#ifndef MIRRORD_SNIFF_H
+#define MIRRORD_SNIFF_H
+
+#include "taps.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Each is compared in the kernel, for every packet. */
+#define SNIFF_MOST_PORTS 64
+
+/* Only segments of these ports reach the socket. 0 or -errno. */
+int sniff_attach_filter(int fd, const uint16_t *ports, uint32_t count);
+
+/* Both ends of a connection; v4 in the first 4 bytes of an address, ports in host order. */
+struct ends {
+	uint8_t peer[16], own[16];
+	uint16_t peer_port, own_port;
+	uint32_t family; /* 4 or 6 */
+};
+
+struct segment {
+	struct ends ends;
+	uint32_t sequence;
+	uint8_t flags;
+	bool is_out; /* from the target */
+	const uint8_t *bytes;
+	uint32_t length;
+};
+
+enum tcp_flag { FLAG_FIN = 1, FLAG_SYN = 2, FLAG_RST = 4, FLAG_ACK = 16 };
+
+/* Reads a packet from its IP header on. False: it is no segment, or is cut short. */
+bool sniff_read(const uint8_t *packet, size_t length, bool is_out, struct segment *segment);
+
+struct streams;
+
+/* What is wanted of the streams. */
+struct streams_owner {
+	void *context;
+	/* A connection has begun. Its tap, or NULL. */
+	struct tap *(*begin)(void *context, const struct ends *ends);
+};
+
+struct streams *streams_open(struct streams_owner owner);
+void streams_close(struct streams *it);
+void streams_take(struct streams *it, const struct segment *segment);
+
+#endif
