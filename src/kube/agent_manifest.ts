@@ -71,6 +71,7 @@ const WRITING_CAPABILITIES = [
 ];
 const INCOMING_CAPABILITIES = [
   "NET_ADMIN", // redirects of the target's ports: nftables in its network, SO_MARK
+  "NET_RAW", // mirrors copy segments as they pass: packet(7)
 ];
 
 export const AGENT_CONTAINER = "mirrord-agent";

@@ -14,6 +14,7 @@ const sys = loadSys({
   redirected_await: { parameters: ["i32", "i32"], result: "i32", nonblocking: true },
   connections_break_off: { parameters: ["u32"], result: "i32" },
   redirected_close: { parameters: ["i32"], result: "i32" },
+  readiness_close: { parameters: ["i32", "u32"], result: "i32" },
 });
 
 export interface Endpoint {
@@ -121,4 +122,9 @@ export function breakOffConnections(port: number): number {
 
 export function closeDescriptor(fd: number): void {
   sys.redirected_close(fd);
+}
+
+/** The peer sees a RST. */
+export function resetDescriptor(fd: number): void {
+  sys.readiness_close(fd, 1);
 }

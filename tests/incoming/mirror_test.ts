@@ -63,8 +63,12 @@ print(count)`;
 });
 
 test("mode off, ignored ports and port 0 stay local", async (sandbox) => {
-  const incoming = { mode: "steal", ignore_ports: [80] };
-  await using _ignoring = await startServer(sandbox, { configuration: { feature: { network: { incoming } } } });
+  const ignored = freePort();
+  const incoming = { mode: "steal", ignore_ports: [ignored] };
+  await using _ignoring = await startServer(sandbox, {
+    port: ignored,
+    configuration: { feature: { network: { incoming } } },
+  });
   await using _off = await startServer(sandbox, {
     port: freePort(),
     configuration: { feature: { network: { incoming: false } } },

@@ -17,11 +17,17 @@ import type { StreamEnd } from "../../base/socket_end.ts";
 import { type HttpFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
 import { PassageFilters, type Tap, type Taps } from "../../sys/passage.ts";
-import { type Arrival, breakOffConnections, type Endpoint, RedirectListener } from "../../sys/redirected.ts";
+import {
+  type Arrival,
+  breakOffConnections,
+  type Endpoint,
+  RedirectListener,
+  resetDescriptor,
+} from "../../sys/redirected.ts";
 import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
 import { Connections, type Wanted } from "./connections.ts";
 import { programOf } from "./http/program.ts";
-import { MirrorCopy } from "./mirror_copy.ts";
+import { cutOff, feedAll, MirrorCopy } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
 import { isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
 
@@ -65,14 +71,15 @@ const WELCOME: Verdict = { errno: 0, error: "" };
 const MOST_PORTS = 256;
 
 /** How long the table stays after the last connection, for its last packets; and when we leave, for resets. */
-const CHUNK_BYTES = 64 << 10;
-
 const IDLE_MS = 500;
 const RESET_MS = 500;
 
 interface Redirect {
   readonly table: RedirectTable;
   readonly listener: RedirectListener;
+  /** What arrives now is reset. */
+  isRetiring: boolean;
+  accepting: Promise<void>;
 }
 
 export class Incoming {
@@ -151,12 +158,13 @@ export class Incoming {
     this.#remove(() => true);
     this.#isClosing = true;
     const connections = this.#connections;
+    await this.#stopAccepting(this.#redirect);
     connections?.resetAll();
     // For the resets to leave; a socket that does not go must not keep us.
     const timer = setTimeout(() => this.#allClosed.resolve(), RESET_MS);
     if (connections && !connections.isEmpty) await this.#allClosed.promise;
     clearTimeout(timer);
-    this.#dispose();
+    await this.#dispose();
     await Promise.all(this.#tasks);
   }
 
@@ -182,9 +190,9 @@ export class Incoming {
       table[Symbol.dispose]();
       return listener;
     }
-    this.#redirect = { table, listener };
-    this.#own(this.#accept(this.#redirect, connections));
-    return this.#redirect;
+    const redirect: Redirect = { table, listener, isRetiring: false, accepting: Promise.resolve() };
+    redirect.accepting = this.#accept(redirect, connections).catch((error) => this.#log(`accepting failed: ${error}`));
+    return this.#redirect = redirect;
   }
 
   #onGone(): void {
@@ -204,17 +212,26 @@ export class Incoming {
   #closeIfIdle(): void {
     clearTimeout(this.#idleTimer);
     if (this.#subscriptions.length > 0 || !this.#connections?.isEmpty) return;
-    this.#idleTimer = setTimeout(() => this.#dispose(), IDLE_MS);
+    this.#idleTimer = setTimeout(() => this.#own(this.#dispose()), IDLE_MS);
   }
 
-  #dispose(): void {
+  /** Resets leave while the table stands: without it the peers would not see whose they are. */
+  async #dispose(): Promise<void> {
     clearTimeout(this.#idleTimer);
-    if (this.#connections) this.#own(this.#connections.close());
-    this.#connections = undefined;
-    this.#redirect?.table[Symbol.dispose]();
-    this.#redirect?.listener.stop();
-    this.#redirect = undefined;
+    const [connections, redirect] = [this.#connections, this.#redirect];
+    this.#connections = this.#redirect = undefined;
     this.#redirected = "";
+    await this.#stopAccepting(redirect);
+    await connections?.close();
+    redirect?.table[Symbol.dispose]();
+  }
+
+  /** Who has arrived and was not accepted yet is reset. */
+  async #stopAccepting(redirect: Redirect | undefined): Promise<void> {
+    if (!redirect || redirect.isRetiring) return await redirect?.accepting;
+    redirect.isRetiring = true;
+    redirect.listener.stop();
+    await redirect.accepting;
   }
 
   /** Rules and sniffed ports become what the subscriptions want. 0 or -errno. */
@@ -264,12 +281,13 @@ export class Incoming {
     return (this.#redirect?.table.neighbours(port) ?? neighboursAt(port)).find(isMeant)?.who;
   }
 
-  async #accept({ table, listener }: Redirect, connections: Connections): Promise<void> {
-    for await (const arrivals of listener.arrivals()) {
+  async #accept(redirect: Redirect, connections: Connections): Promise<void> {
+    for await (const arrivals of redirect.listener.arrivals()) {
       if (typeof arrivals === "number") {
         this.#log(`Cannot accept a redirected connection: error ${-arrivals}`);
         await new Promise((resolve) => setTimeout(resolve, 50));
-      } else for (const arrival of arrivals) this.#serve(arrival, table, connections);
+      } else if (redirect.isRetiring) { for (const { fd } of arrivals) resetDescriptor(fd); }
+      else for (const arrival of arrivals) this.#serve(arrival, redirect.table, connections);
     }
   }
 
@@ -337,24 +355,6 @@ function copyFor(mirror: Subscription, { peer, original }: Arrival, taps: Taps):
 function deliverCopy({ client, port }: Subscription, peer: Endpoint, own: Endpoint, tap: Tap): void {
   const copy = new MirrorCopy(tap, () => client.warn(cutOff(port)));
   if (!client.deliver({ port, isMirror: true, peer, own }, copy)) copy.close();
-}
-
-/** What one tap has, for several. */
-async function feedAll(tap: Tap, copies: readonly MirrorEnd[]): Promise<void> {
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  let count = copies.length > 0 ? await tap.read(chunk) : null;
-  for (; typeof count === "number"; count = await tap.read(chunk)) {
-    for (const copy of copies) copy.feed(chunk.subarray(0, count));
-  }
-  for (const copy of copies) {
-    if (count === "cut") copy.cutOff();
-    else copy.finish();
-  }
-  tap.close();
-}
-
-function cutOff(port: number): string {
-  return `A mirrored connection to port ${port} was cut off: the program does not keep up with it`;
 }
 
 function isWhole({ isSteal, filter }: Wish): boolean {

@@ -1,6 +1,9 @@
-/** A copy of what a client says, made without TypeScript (native/sys/taps.c), as the end of a stream. */
+/** Copies of what clients say, made without TypeScript (native/sys/taps.c), as ends of streams. */
 import type { StreamEnd } from "../../base/socket_end.ts";
 import type { Tap } from "../../sys/passage.ts";
+import type { MirrorEnd } from "./mirror_end.ts";
+
+const CHUNK_BYTES = 64 << 10;
 
 export class MirrorCopy implements StreamEnd {
   readonly #tap: Tap;
@@ -33,4 +36,22 @@ export class MirrorCopy implements StreamEnd {
   close(): void {
     this.#tap.close();
   }
+}
+
+/** What one tap has, for several. */
+export async function feedAll(tap: Tap, copies: readonly MirrorEnd[]): Promise<void> {
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  let count = copies.length > 0 ? await tap.read(chunk) : null;
+  for (; typeof count === "number"; count = await tap.read(chunk)) {
+    for (const copy of copies) copy.feed(chunk.subarray(0, count));
+  }
+  for (const copy of copies) {
+    if (count === "cut") copy.cutOff();
+    else copy.finish();
+  }
+  tap.close();
+}
+
+export function cutOff(port: number): string {
+  return `A mirrored connection to port ${port} was cut off: the program does not keep up with it`;
 }
