@@ -13,13 +13,15 @@ const VARIABLE = "MIRRORD_INTPROXY_LOG";
 export const CONSOLE_VARIABLE = "MIRRORD_CONSOLE_ADDR";
 
 /**
- * MIRRORD_LOG is a file; or, as the reference tool has it, a level. `here` is the directory that paths start in: the intproxy
- * runs at "/".
+ * MIRRORD_LOG is a file; or, as the reference tool has it, a level: then the file is the configuration's, or one in $TMPDIR.
+ * `here` is the directory that paths start in: the intproxy runs at "/".
  */
 export function loggingOf(config: ProxyConfig, environment: Environment, here: string, run: string): Logging {
   const said = textOf(environment, "MIRRORD_LOG") || undefined;
   const level = said === undefined ? undefined : parseLogLevel(said);
-  const named = level === undefined ? said ?? config.logDestination : config.logDestination;
+  const isAskedFor = level !== undefined && level !== "off" && !environment.has(CONSOLE_VARIABLE);
+  const temporary = isAskedFor ? textOf(environment, "TMPDIR") || "/tmp" : undefined;
+  const named = (level === undefined ? said : undefined) ?? config.logDestination ?? temporary;
   return {
     path: named === undefined ? undefined : fileOf(named.startsWith("/") ? named : `${here}/${named}`, run),
     level: level ?? config.logLevel,

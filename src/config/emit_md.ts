@@ -53,7 +53,7 @@ const OTHER_VARIABLES = `## Other environment variables
 | Variable | Means |
 | --- | --- |
 | MIRRORD_PROGRESS_MODE | How the start is shown: standard, dumb (or simple), json (json.md), off |
-| MIRRORD_LOG | A file for the log of mirrord's own processes; or a level of it (off, error, warn, info, debug, trace, or a list as \`mirrord=debug,warn\`), the file being \`internal_proxy.log_destination\` |
+| MIRRORD_LOG | A file for the log of mirrord's own processes; or a level of it (off, error, warn, info, debug, trace, or a list as \`mirrord=debug,warn\`), the file being \`internal_proxy.log_destination\`, or one in $TMPDIR, which is shown |
 | MIRRORD_CONSOLE_ADDR | HOST:PORT of a \`mirrord console\` that prints the logs of runs |
 | MIRRORD_DONT_LOAD | When set, no program runs in a target: \`mirrord exec\` refuses, and what is started inside of a run with it ends at once with 125. For scripts that delete |
 | MIRRORD_OVERRIDE_HOSTNAME | What programs are told the host's name is |
@@ -61,6 +61,7 @@ const OTHER_VARIABLES = `## Other environment variables
 | MIRRORD_BRANCH_NAME | The branch that templates speak of, whatever the repository says |
 | MIRRORD_LS_RICH_OUTPUT, MIRRORD_LS_TARGET_TYPES | For plugins of editors: json.md, \`mirrord ls --help\` |
 | MIRRORD_FILE_OPS, MIRRORD_FILE_RO_OPS | Older forms of MIRRORD_FILE_MODE: \`true\` is write, and read |
+| CI, TERM=dumb, NO_COLOR | Nothing moves in the progress with the first two; there are no colours anyway |
 | MIRRORD_IDE_NAME, MIRRORD_PROGRESS_SUPPORT_IDE, MIRRORD_EXT_PRINT_CONFIG, MIRRORD_DETECT_DEBUGGER_PORT, MIRRORD_LAYER_LOG_PATH, MIRRORD_FORCE_LOG, MIRRORD_NODEADLOCK, MIRRORD_LAYER_TRACE_ONLY | Of the reference tool's; they say nothing here: what they ask for happens anyway, or there is no such part |
 `;
 

@@ -128,6 +128,14 @@ testUnless(
       const lines = Deno.readTextFileSync(path).trim().split("\n").map((it) => JSON.parse(it));
       assert.ok(lines.some((it) => it.level === "debug" && /Open "\/etc\/hostname"/.test(it.message)));
       assert.ok(lines.every((it) => /^intproxy\[\d+\]$/.test(it.process) && it.timestamp));
+      const alone = await exec(["-t", `process/${sandbox.pid}`, "true"], {
+        env: { MIRRORD_LOG: "debug", MIRRORD_PROGRESS_MODE: "dumb", TMPDIR: directory },
+      });
+      assert.match(alone.stderr, new RegExp(`^\\* log: ${directory}/mirrord-intproxy-[0-9a-f]{8}\\.log$`, "m"));
+      const off = await exec(["-t", `process/${sandbox.pid}`, "true"], {
+        env: { MIRRORD_LOG: "off", MIRRORD_PROGRESS_MODE: "dumb" },
+      });
+      assert.doesNotMatch(off.stderr, /log:/);
       const other = `${directory}/named.log`;
       await exec([...flags, ...RUN], { env: { MIRRORD_LOG: other } });
       await eventually(() => Deno.readTextFileSync(other).includes('"level":"info"'));

@@ -4,7 +4,7 @@ import { eventually } from "../support/eventually.ts";
 import { assertFits } from "../support/json_schema.ts";
 import { spawnMirrord } from "../support/mirrord.ts";
 import { clusterTest, type Namespace } from "./namespace.ts";
-import { pod } from "./objects.ts";
+import { deployment, pod } from "./objects.ts";
 
 const SCRIPT = "mkdir /www; echo from the pod > /www/index.html; exec httpd -f -p 80 -h /www";
 
@@ -90,6 +90,34 @@ clusterTest("port-forward -R, dump and ext act for a pod, and leave no agent", a
     it.child.kill("SIGTERM");
     assert.equal((await it.child.status).code, 0);
   });
+  await namespace.noAgents();
+});
+
+clusterTest(
+  "dump by a container in the pod watches what listens there, but for the agent itself",
+  async (namespace) => {
+    await namespace.apply(pod({ name: "web", script: SCRIPT.replace("-p 80", "-p 127.0.0.1:8080") }));
+    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+    await using it = running(namespace, ["dump", "-t", "pod/web", "-e"]);
+    await eventually(() => it.complained().includes("watching"), 30_000);
+    assert.equal(it.complained(), "watching port 8080 of the target\n");
+  },
+);
+
+clusterTest("up finds the deployments of its services, each by its name", async (namespace) => {
+  await namespace.apply(deployment({ name: "shop", script: "echo shop > /name; exec sleep 100000" }));
+  await namespace.apply(deployment({ name: "cart", script: "echo cart > /name; exec sleep 100000" }));
+  await namespace.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout", "60s");
+  const file = `${namespace.folder}/mirrord-up.yaml`;
+  const run = "run: { command: [cat, /name] }";
+  await Deno.writeTextFile(file, `services: { shop: { ${run} }, cart: { ${run} } }`);
+  const { code, stdout, stderr } = await namespace.mirrord(["up", "-f", file]);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(stdout.trim().split("\n").sort(), ["cart | cart", "shop | shop"]);
+  await Deno.writeTextFile(file, `services: { none: { ${run} } }`);
+  const none = await namespace.mirrord(["up", "-f", file]);
+  assert.match(none.stderr, /Cannot run service "none": nothing of this name is in namespace "mirrord-test-\w+"/);
+  assert.equal(none.code, 125);
   await namespace.noAgents();
 });
 
