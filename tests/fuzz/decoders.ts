@@ -4,8 +4,12 @@
  * Seeds are the lines (hex) of tests/fuzz/corpus/NAME.hex; whatever once broke a decoder is added there. The C decoder is a program of
  * its own, made from the printed header under AddressSanitizer and UndefinedBehaviorSanitizer.
  */
+import { Http2Connection } from "../../src/agent/incoming/http2/connection.ts";
+import { ConnectionFault } from "../../src/agent/incoming/http2/faults.ts";
+import { FieldDecoder } from "../../src/agent/incoming/http2/field_decoder.ts";
 import type { Duplex } from "../../src/base/duplex.ts";
 import { WireError } from "../../src/base/errors.ts";
+import type { StreamEnd } from "../../src/base/socket_end.ts";
 import { SpdyForward } from "../../src/kube/spdy.ts";
 import { WebSocketStream } from "../../src/kube/websocket.ts";
 import { decodeAgentFrame } from "../../src/proto/agent_codec.ts";
@@ -51,17 +55,32 @@ export const DECODERS: readonly Decoder[] = [
       while (await stream.nextFrame());
     },
   },
+  { name: "HPACK", corpus: "hpack", read: (bytes) => void new FieldDecoder().decode(bytes) },
+  {
+    name: "HTTP/2 as a client says it",
+    corpus: "http2_client",
+    read: (bytes) => new Http2Connection(endOver(bytes), routesTo(() => endOver(ANSWERS))).serve(),
+  },
+  {
+    name: "HTTP/2 as a program says it",
+    corpus: "http2_program",
+    read: (bytes) => new Http2Connection(endOver(REQUESTS, 50), routesTo(() => endOver(bytes))).serve(),
+  },
 ];
 
 /** May a decoder say this of bytes that are wrong? */
 export function isAllowed(error: unknown): boolean {
-  return error instanceof WireError || error instanceof ServerSaidNo;
+  return error instanceof WireError || error instanceof ServerSaidNo || error instanceof ConnectionFault;
 }
 
 async function drain(read: (into: Uint8Array) => Promise<number | null>): Promise<void> {
   const into = new Uint8Array(256);
   while (await read(into) !== null);
 }
+
+const [REQUESTS, ANSWERS] = await Promise.all(
+  ["http2_client", "http2_program"].map(async (name) => (await seedsOf(name))[0]!),
+) as [Uint8Array, Uint8Array];
 
 /** Gives out the bytes by pieces of 1 to 40, and takes whatever is written. */
 function duplexOver(bytes: Uint8Array): Duplex {
@@ -77,6 +96,29 @@ function duplexOver(bytes: Uint8Array): Duplex {
     writeAll: () => Promise.resolve(),
     close() {},
     [Symbol.dispose]() {},
+  };
+}
+
+/** Every stream to the same program. */
+function routesTo(open: () => StreamEnd) {
+  return { choose: () => undefined, copies: () => [], open: () => Promise.resolve(open()) };
+}
+
+/** The same as an end of a connection; it ends some turns after its bytes, so that the other side can answer. */
+function endOver(bytes: Uint8Array, turns = 5): StreamEnd {
+  const duplex = duplexOver(bytes);
+  let isClosed = false;
+  return {
+    async read(into) {
+      if (isClosed) return null;
+      const count = await duplex.read(into);
+      for (let turn = 0; count === null && turn < turns; turn++) await Promise.resolve();
+      return count;
+    },
+    writeAll: () => isClosed ? Promise.reject(new Error("It is closed")) : Promise.resolve(),
+    closeWrite() {},
+    reset: () => void (isClosed = true),
+    close: () => void (isClosed = true),
   };
 }
 

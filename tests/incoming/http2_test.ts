@@ -1,6 +1,7 @@
 /** Stolen by filter over HTTP/2: streams of one connection that go different ways. The target's own server is the sandbox's. */
 import assert from "node:assert/strict";
-import { LocalServer, type RunOptions } from "../support/incoming.ts";
+import { eventually } from "../support/eventually.ts";
+import { LocalServer, type RunOptions, startServer as startHttp1Server } from "../support/incoming.ts";
 import { testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
@@ -29,8 +30,8 @@ function filtered(http_filter: Record<string, unknown>, mode = "steal"): RunOpti
   return { configuration: { feature: { network: { incoming: { mode, http_filter } } } } };
 }
 
-async function startServer(sandbox: Sandbox, options: RunOptions): Promise<LocalServer> {
-  const server = await LocalServer.start(sandbox, ["node", PROGRAM, "80", "local"], options);
+async function startServer(sandbox: Sandbox, options: RunOptions, label = "local"): Promise<LocalServer> {
+  const server = await LocalServer.start(sandbox, ["node", PROGRAM, "80", label], options);
   assert.equal(await server.line(), "listening");
   return server;
 }
@@ -64,3 +65,129 @@ test("streams whose header matches are stolen, all others are the target's, on o
   const answers = await ask(sandbox, other, mine, other, mine, mine, other);
   assert.deepEqual(answers.map(who), ["target", "local", "target", "local", "local", "target"]);
 });
+
+// Row E47
+test("paths, methods, all_of and any_of, and the host that HTTP/1 would name", async (sandbox) => {
+  const cases: [Record<string, unknown>, Record<string, string>, string][] = [
+    [{ path_filter: "^/api/" }, { ":path": "/api/x" }, "local"],
+    [{ path_filter: "^/api/" }, { ":path": "/other" }, "target"],
+    [{ path_filter: "[?]debug=1$" }, { ":path": "/other?debug=1" }, "local"],
+    [{ method_filter: "^put$" }, { ":method": "PUT" }, "local"],
+    [{ method_filter: "^put$" }, {}, "target"],
+    [{ header_filter: "^host: 127[.]0[.]0[.]1(:80)?$" }, {}, "local"],
+    [{ all_of: [{ path: "^/a" }, { header: "^x: 1" }] }, { ":path": "/a" }, "target"],
+    [{ all_of: [{ path: "^/a" }, { header: "^x: 1" }] }, { ":path": "/a", x: "1" }, "local"],
+    [{ any_of: [{ path: "^/a" }, { header: "^x: 1" }] }, { ":path": "/b", x: "1" }, "local"],
+  ];
+  for (const [filter, request, whose] of cases) {
+    await using _server = await startServer(sandbox, filtered(filter));
+    const [answer] = await ask(sandbox, request);
+    assert.equal(who(answer!), whose, JSON.stringify([filter, request]));
+  }
+});
+
+test("bodies of 20 MB both ways, fields of 60 kB and trailers reach the program, beside a stream that nobody answers", async (sandbox) => {
+  await using server = await startServer(sandbox, filtered({ header_filter: "^x-user: ann$" }));
+  const mine = { "x-user": "ann", ":method": "POST" };
+  const silent = new Deno.Command("nsenter", {
+    args: ["--target", `${sandbox.pid}`, "--net", "--", "node", CLIENT, "http://127.0.0.1", silentRequest],
+    stdout: "null",
+  }).spawn();
+  const [big, told, pushed, other] = await ask(
+    sandbox,
+    { ...mine, ":path": "/big" },
+    { ...mine, ":path": "/all", body: "0123456789".repeat(1 << 10), times: 2 << 10, "x-big": "x".repeat(60_000) },
+    { ...mine, ":path": "/push" },
+    { ":path": "/other" },
+  );
+  assert.equal(big!.text.length, 20 << 20, `${big!.status} ${big!.code} ${big!.error}`);
+  const seen = JSON.parse(told!.text);
+  assert.deepEqual([seen.by, seen.bytes, seen.asked["x-big"].length], ["local", 20 << 20, 60_000]);
+  assert.deepEqual({ ...told!.trailers }, { "x-last": `${20 << 20} bytes` });
+  assert.equal(JSON.parse(pushed!.text).mayPush, false);
+  assert.equal(who(other!), "target");
+  silent.kill("SIGKILL");
+  await silent.status;
+  for (let line = ""; line !== "aborted /slow"; line = await server.line());
+});
+
+const silentRequest = JSON.stringify({ ":path": "/slow", "x-user": "ann" });
+
+test("what the program breaks off, and a program that leaves its connection, are the stream's matter alone", async (sandbox) => {
+  await using _server = await startServer(sandbox, filtered({ header_filter: "^x-user: ann$" }));
+  const mine = { "x-user": "ann" };
+  const [reset, left, other] = await ask(
+    sandbox,
+    { ...mine, ":path": "/reset" },
+    { ...mine, ":path": "/leave" },
+    { ":path": "/other" },
+  );
+  const ENHANCE_YOUR_CALM = 11;
+  assert.equal(reset!.code, ENHANCE_YOUR_CALM);
+  assert.deepEqual([who(left!), who(other!)], ["local", "target"]);
+});
+
+test("a program that speaks HTTP/1 alone is said to, where its streams are asked for, and the rest is the target's", async (sandbox) => {
+  await using _server = await startHttp1Server(sandbox, filtered({ header_filter: "^x-user: ann$" }));
+  const grpc = { ":method": "POST", "content-type": "application/grpc", te: "trailers" };
+  const [mine, call, other] = await ask(sandbox, { "x-user": "ann" }, { "x-user": "ann", ...grpc }, {});
+  assert.equal(who(mine!), "502: mirrord: the program that should answer does not speak HTTP/2\n");
+  assert.deepEqual([call!.status, call!.headers["grpc-status"]], [200, "14"]);
+  assert.match(call!.headers["grpc-message"]!, /does not speak HTTP\/2/);
+  assert.equal(who(other!), "target");
+});
+
+test("several filtered runs share the streams of a connection, beside one that takes the rest", async (sandbox) => {
+  await using _first = await startServer(sandbox, filtered({ header_filter: "^to: .*a" }), "a");
+  await using _second = await startServer(sandbox, filtered({ header_filter: "^to: .*b" }), "b");
+  const requests = ["a", "b", "ab", "c"].map((to) => ({ to }));
+  assert.deepEqual((await ask(sandbox, ...requests)).map(who), ["a", "b", "a", "target"]);
+  await using _rest = await startServer(sandbox, { flags: ["--steal"] }, "rest");
+  assert.deepEqual((await ask(sandbox, ...requests)).map(who), ["a", "b", "a", "rest"]);
+});
+
+test("a mirror with a filter is told the streams that match, and the target answers all", async (sandbox) => {
+  await using server = await startServer(sandbox, filtered({ path_filter: "^/yes" }, "mirror"));
+  const paths = ["/no", "/yes/1", "/no", "/yes/2"];
+  const answers = await ask(sandbox, ...paths.map((path) => ({ ":path": path, ":method": "PUT", body: "x" })));
+  assert.deepEqual(answers.map(who), ["target", "target", "target", "target"]);
+  assert.deepEqual([await server.line(), await server.line()].sort(), ["served PUT /yes/1", "served PUT /yes/2"]);
+});
+
+test("when the run ends, its streams break and the next connection's are the target's", async (sandbox) => {
+  await using server = await startServer(sandbox, filtered({ header_filter: "^x-user: ann$" }));
+  const [answer] = await ask(sandbox, { ":path": "/exit", "x-user": "ann" });
+  assert.notEqual(answer!.status, 200);
+  await server.exitCode();
+  await eventually(async () => who((await ask(sandbox, { "x-user": "ann" }))[0]!) === "target");
+});
+
+for (const [client, needs] of [["nghttp", "/usr/bin/nghttp"], ["curl", "/usr/bin/curl"]] as const) {
+  testUnless(
+    REASON ?? whyNo(needs),
+    `${client} that goes over to HTTP/2 by Upgrade is answered by who was asked first`,
+    async () => {
+      await using sandbox = await startSandbox();
+      await using _server = await startHttp1Server(sandbox, filtered({ header_filter: "^x-user: ann$" }));
+      const command = client === "curl" ? ["curl", "-sS", "--http2"] : ["nghttp", "--upgrade"];
+      const upgraded = await sandbox.inNetwork([...command, "http://127.0.0.1/"]);
+      if (client === "curl") assert.match(upgraded, /"hostname":"sandbox/);
+      const stolen = await sandbox.inNetwork(["curl", "-sS", "--http2", "-H", "X-User: ann", "http://127.0.0.1/"]);
+      assert.match(stolen, /"by": "local"/);
+    },
+  );
+}
+
+testUnless(
+  REASON ?? whyNo("/usr/bin/h2load"),
+  "5 000 streams of 20 connections miss no answer, on either side",
+  async () => {
+    await using sandbox = await startSandbox();
+    await using server = await startServer(sandbox, filtered({ header_filter: "^x-user: ann$" }));
+    const load = ["h2load", "-n", "5000", "-c", "20", "-m", "20"];
+    const target = await sandbox.inNetwork([...load, "http://127.0.0.1/"]);
+    const mine = sandbox.inNetwork([...load, "-H", "x-user: ann", "http://127.0.0.1/"]);
+    for (let at = 0; at < 5000; at++) await server.line();
+    for (const said of [target, await mine]) assert.match(said, /status codes: 5000 2xx, 0 3xx, 0 4xx, 0 5xx/);
+  },
+);

@@ -18,9 +18,11 @@ export const whyNoPythonWeb = (): Promise<string | undefined> => whyNotInstalled
 export const whyNoNodeWeb = (): Promise<string | undefined> =>
   whyNotInstalled("node-web", [...NPM, "express", "undici@7", "ws", "@grpc/grpc-js", "axios"]);
 
+export const whyNoPythonGrpc = (): Promise<string | undefined> => whyNotInstalled("python-grpc", [...PIP, "grpcio"]);
+
 /** For programs that use them. */
 export const WEB_ENVIRONMENT: Readonly<Record<string, string>> = {
-  PYTHONPATH: `${CACHE}/python-web`,
+  PYTHONPATH: `${CACHE}/python-web:${CACHE}/python-grpc`,
   PYTHONDONTWRITEBYTECODE: "1",
   PYTHONUNBUFFERED: "1",
   NODE_PATH: `${CACHE}/node-web/node_modules`,

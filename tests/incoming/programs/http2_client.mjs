@@ -2,7 +2,7 @@
 import http2 from "node:http2";
 
 const [url, ...requests] = process.argv.slice(2);
-const session = http2.connect(url);
+const session = http2.connect(url, { maxSessionMemory: 100 });
 session.on("error", (error) => process.stderr.write(`session: ${error.message}\n`));
 session.on("goaway", (code) => process.stderr.write(`goaway ${code}\n`));
 

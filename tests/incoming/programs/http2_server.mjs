@@ -27,7 +27,7 @@ const PATHS = {
   },
 };
 
-const server = http2.createServer();
+const server = http2.createServer({ maxSessionMemory: 100 });
 server.on("stream", (stream, headers) => {
   const path = headers[":path"];
   stream.on("aborted", () => say(`aborted ${path}`));

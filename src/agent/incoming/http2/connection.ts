@@ -13,7 +13,7 @@
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { Copy } from "./copy.ts";
 import { Exchange } from "./exchange.ts";
-import { CODE, ConnectionFault, StreamFault } from "./faults.ts";
+import { CODE, ConnectionFault, isBug, StreamFault } from "./faults.ts";
 import { STREAM_WINDOW } from "./flow.ts";
 import { FrameReader } from "./frame_reader.ts";
 import { MOST_WINDOW, PREFACE, SETTING } from "./frames.ts";
@@ -59,8 +59,9 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     this.#client = new Link(this, this.#reader);
   }
 
-  /** Resolves when the connection is over and all its ends are closed; never rejects. */
+  /** Resolves when the connection is over and all its ends are closed; rejects for a bug of ours alone. */
   async serve(): Promise<void> {
+    let bug: unknown;
     try {
       await this.#skipPreface();
       this.#client.begin(new Uint8Array(0), SETTINGS);
@@ -74,12 +75,16 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       if (error instanceof ConnectionFault) {
         await this.#leave(error.code, error.message);
         await this.#hearOut();
-      } else this.#peer.reset();
+      } else {
+        this.#peer.reset();
+        if (isBug(error)) bug = error;
+      }
     }
     clearTimeout(this.#graceTimer);
     this.#client.breakOff();
     this.#peer.close();
     await Promise.all([...this.#all].map((it) => it.over));
+    if (bug) throw bug;
   }
 
   onHeaders(stream: number, block: HeaderBlock, isEnd: boolean): void {
@@ -156,7 +161,8 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       this.#upstreams.delete(route);
       if (route === undefined && upstream.link.hasSettings) this.#retire();
     }
-    upstream.over.then(() => this.#all.delete(upstream));
+    // Of a bug there the end of this connection tells.
+    upstream.over.then(() => this.#all.delete(upstream), () => {});
   }
 
   #ask(stream: number, block: HeaderBlock, isEnd: boolean): void {

@@ -38,3 +38,8 @@ export class StreamFault extends Error {
     this.code = code;
   }
 }
+
+/** Not a fault of anybody else's: it has to be heard of. */
+export function isBug(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+}

@@ -9,7 +9,7 @@
  * any         end, fault of the connection       every call is lost > GONE
  */
 import type { StreamEnd } from "../../../base/socket_end.ts";
-import { CODE, ConnectionFault, type StreamFault } from "./faults.ts";
+import { CODE, ConnectionFault, isBug, type StreamFault } from "./faults.ts";
 import { type Flow, STREAM_WINDOW } from "./flow.ts";
 import { FrameReader } from "./frame_reader.ts";
 import { MOST_WINDOW, PREFACE, SETTING } from "./frames.ts";
@@ -61,7 +61,7 @@ export class Upstream implements LinkOwner {
   #isGone = false;
   #end: StreamEnd | undefined;
   #leaving: Promise<void> | undefined;
-  /** Resolves when nothing of it runs any more; never rejects. */
+  /** Resolves when nothing of it runs any more; rejects for a bug of ours alone. */
   readonly over: Promise<void>;
 
   constructor(owner: UpstreamOwner, open: () => Promise<StreamEnd | undefined>) {
@@ -199,6 +199,7 @@ export class Upstream implements LinkOwner {
   async #run(open: () => Promise<StreamEnd | undefined>): Promise<void> {
     let loss: Loss = "gone";
     let code: number = CODE.noError;
+    let bug: unknown;
     try {
       this.#end = await open();
       if (!this.#end) loss = "unreachable";
@@ -208,11 +209,12 @@ export class Upstream implements LinkOwner {
       if (error instanceof ConnectionFault) {
         loss = this.link.hasSettings ? "broken" : "no HTTP/2";
         code = error.code;
-      }
+      } else if (isBug(error)) bug = error;
     }
     this.#lose(loss);
     this.#leave(code);
     await this.#leaving;
+    if (bug) throw bug;
   }
 
   #lose(loss: Loss): void {
