@@ -25,7 +25,8 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
     key: `${PREFIX}.http_filter.header_filter`,
     kind: "pattern",
     env: "MIRRORD_HTTP_HEADER_FILTER",
-    doc: 'Only HTTP requests with a header "Name: value" that this matches, whatever the case',
+    doc:
+      'Only HTTP requests (HTTP/1 and HTTP/2, so gRPC calls too) with a header "Name: value" that this matches, whatever the case',
     group,
   },
   {
