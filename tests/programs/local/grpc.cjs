@@ -50,7 +50,7 @@ server.addService(service, {
   },
   Slow(call) {
     call.on("cancelled", () => say("cancelled"));
-    say("asked");
+    call.sendMetadata(new grpc.Metadata());
   },
 });
 server.bindAsync(`0.0.0.0:${port}`, grpc.ServerCredentials.createInsecure(), (error) => {

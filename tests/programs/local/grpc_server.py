@@ -36,7 +36,7 @@ def slow(request, context):
     import threading
     gone = threading.Event()
     context.add_callback(gone.set)
-    say("asked")
+    context.send_initial_metadata(())
     gone.wait()
     say("cancelled")
     return b""
