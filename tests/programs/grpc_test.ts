@@ -38,7 +38,7 @@ function expected(label: string): Record<string, string> {
     count: `1000 ${label} 999`,
     sum: `${label} 499500`,
     talk: `100 turns, ${label} 99`,
-    slow: "error 1",
+    slow: label,
   };
 }
 

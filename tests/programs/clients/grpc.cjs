@@ -61,12 +61,15 @@ function talk(user) {
   });
 }
 
-/** A call that is taken back as soon as it is known to have arrived. */
+/** A call that is taken back when its first message has come. */
 function cancelled(user) {
   return new Promise((resolve) => {
-    const done = (error) => resolve(error ? `error ${error.code}` : "an answer");
-    const call = client.makeUnaryRequest(path("Slow"), to, from, "x", metadataOf(user), done);
-    call.on("metadata", () => call.cancel());
+    const call = client.makeServerStreamRequest(path("Slow"), to, from, "x", metadataOf(user));
+    call.on("error", () => {});
+    call.on("data", (it) => {
+      call.cancel();
+      resolve(it);
+    });
   });
 }
 

@@ -1,4 +1,4 @@
-// A gRPC server: says who answers, in calls of all four kinds; messages are text. `Slow` never answers, and says when it is cancelled.
+// A gRPC server: says who answers, in calls of all four kinds; messages are text. `Slow` never ends its answer, and says when it is cancelled.
 const grpc = require("@grpc/grpc-js");
 
 const [port, label] = process.argv.slice(2);
@@ -22,7 +22,7 @@ const service = {
   Count: method("Count", false, true),
   Sum: method("Sum", true, false),
   Talk: method("Talk", true, true),
-  Slow: method("Slow", false, false),
+  Slow: method("Slow", false, true),
 };
 
 const server = new grpc.Server({ "grpc.max_receive_message_length": 64 << 20 });
@@ -50,7 +50,7 @@ server.addService(service, {
   },
   Slow(call) {
     call.on("cancelled", () => say("cancelled"));
-    call.sendMetadata(new grpc.Metadata());
+    call.write(label);
   },
 });
 server.bindAsync(`0.0.0.0:${port}`, grpc.ServerCredentials.createInsecure(), (error) => {

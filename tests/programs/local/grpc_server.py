@@ -36,10 +36,9 @@ def slow(request, context):
     import threading
     gone = threading.Event()
     context.add_callback(gone.set)
-    context.send_initial_metadata(())
+    yield label.encode()
     gone.wait()
     say("cancelled")
-    return b""
 
 
 handlers = grpc.method_handlers_generic_handler("echo.Echo", {
@@ -47,7 +46,7 @@ handlers = grpc.method_handlers_generic_handler("echo.Echo", {
     "Count": grpc.unary_stream_rpc_method_handler(count),
     "Sum": grpc.stream_unary_rpc_method_handler(total),
     "Talk": grpc.stream_stream_rpc_method_handler(talk),
-    "Slow": grpc.unary_unary_rpc_method_handler(slow),
+    "Slow": grpc.unary_stream_rpc_method_handler(slow),
 })
 server = grpc.server(concurrent.futures.ThreadPoolExecutor(16), options=[("grpc.max_receive_message_length", 64 << 20)])
 server.add_generic_rpc_handlers((handlers,))
