@@ -2,6 +2,7 @@
  * One `Config` from all that was said: flags, environment, configuration file. The file is the one that was named, or the
  * one that lies where such files lie; what reads it is loaded when there is one.
  */
+import { adviceOn } from "../config/advice.ts";
 import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
 import { type Config, resolveConfig, saidByEnvironment } from "../config/resolve.ts";
 import type { FileSays } from "../config/keys.ts";
@@ -12,7 +13,7 @@ export interface LoadedConfig {
   readonly config: Config;
   /** The file that was read. */
   readonly file: string | undefined;
-  /** Of the file: what has no effect here. */
+  /** What has no effect here, or another one than it seems. */
   readonly warnings: readonly string[];
 }
 
@@ -21,7 +22,8 @@ export async function loadConfig(input: CommandInput): Promise<LoadedConfig> {
   const file = await configFile(input);
   const typed = [...saidByVariables(), ...saidByFlags(input)];
   const { said, warnings } = file === undefined ? { said: [], warnings: [] } : await saidByFileAt(file, keyOf(typed));
-  return { config: resolveConfig([...said, ...typed]), file, warnings };
+  const config = resolveConfig([...said, ...typed]);
+  return { config, file, warnings: [...warnings, ...adviceOn(config)] };
 }
 
 export function saidByVariables(): Said[] {

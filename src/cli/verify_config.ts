@@ -67,6 +67,7 @@ interface Success {
 async function verify(path: string, isResolved: boolean): Promise<Success | { type: "Fail"; errors: string[] }> {
   const { readConfigFile } = await import("../config/file.ts");
   const { formatConfig, resolveConfig } = await import("../config/resolve.ts");
+  const { adviceOn } = await import("../config/advice.ts");
   const { keyOf, saidByVariables } = await import("./configuration.ts");
   const errors: UserError[] = [];
   try {
@@ -78,7 +79,7 @@ async function verify(path: string, isResolved: boolean): Promise<Success | { ty
       return {
         type: "Success",
         config: { path: targetObject(config.target), namespace: config.targetNamespace ?? null },
-        warnings: file.warnings,
+        warnings: [...file.warnings, ...adviceOn(config)],
         compatible_target_types: TARGET_TYPES,
         ...(isResolved ? { resolved_config: formatConfig(config) } : {}),
       };

@@ -105,7 +105,9 @@ function filterFor(key: typeof FILTER_KEYS[number], value: unknown, last: Readon
 function innerFilter(it: Readonly<Record<string, unknown>>, said: Said): object {
   const [kind, ...more] = Object.keys(it);
   const source = kind === undefined ? undefined : it[kind];
-  if (!["header", "path", "method"].includes(kind ?? "") || more.length > 0 || typeof source !== "string") {
+  if (
+    !["header", "path", "method"].includes(kind ?? "") || more.length > 0 || typeof source !== "string" || source === ""
+  ) {
     const hint = 'each is an object with one of "header", "path", "method", and a regular expression';
     throw refuse(said, `it holds ${JSON.stringify(it)}`, hint);
   }
