@@ -21,9 +21,9 @@ import { RefusedError } from "./refusals.ts";
 
 /** For failures that may pass. */
 const GRACE_MS = 1500;
-const PROBE_MS = 100;
-/** The refusal of a port nobody listens on comes right behind the WebSocket's handshake. */
-const SILENCE_MS = 60;
+const PROBE_MS = 60;
+/** The refusal of a port nobody listens on comes right behind the handshake: after half the time that the way took, if not at once. */
+const MIN_SILENCE_MS = 30;
 
 /** The pods among which the agent is. */
 export function podSelection({ job, pod }: AgentNames): Selection {
@@ -149,6 +149,7 @@ export class StartWatch implements AsyncDisposable {
 
 /** Whether a port-forward to it is accepted and stays open. Throws when it is refused for good. */
 export async function isListening(address: AgentAddress, signal: AbortSignal): Promise<boolean> {
+  const began = performance.now();
   let duplex;
   try {
     duplex = await dialPortForward(address, signal);
@@ -160,7 +161,8 @@ export async function isListening(address: AgentAddress, signal: AbortSignal): P
   }
   using opened = duplex;
   const isOver = new AbortController();
-  const silence = delay(SILENCE_MS, isOver.signal).then(() => true, () => false);
+  const silenceMs = Math.max(MIN_SILENCE_MS, (performance.now() - began) / 2);
+  const silence = delay(silenceMs, isOver.signal).then(() => true, () => false);
   // Whatever comes is a refusal: an agent says nothing before it is spoken to.
   const answer = opened.read(new Uint8Array(1)).then(() => false, () => false);
   const isUp = await Promise.race([answer, silence]);
