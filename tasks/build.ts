@@ -65,6 +65,12 @@ function withoutEagerness(text: string): string {
     .replace(/\bimport\("(\.\/[\w-]+\.js)"\)/g, 'import((0, "$1"))')
     .replace(/^import \{ createRequire as \w+ \} from "node:module";\n/m, "")
     .replace(/^var __require = __deno_internal_createRequire\(import\.meta\.url\);$/m, LAZY_REQUIRE)
+    // Of the reader of YAML, for warnings and for binary values, which we have none of: they would load half of Node.
+    .replace(
+      /^(\s*)var node_process = __require\("node:process"\);$/gm,
+      "$1var node_process = { env: {}, emitWarning() {} };",
+    )
+    .replace(/^(\s*)var node_buffer = __require\("node:buffer"\);$/gm, "$1var node_buffer = {};")
     .replace(/^var __toBinary = .*?^\}\)\(\);$/ms, "var __toBinary = (base64) => Uint8Array.fromBase64(base64);");
 }
 
