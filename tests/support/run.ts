@@ -2,7 +2,7 @@
  * A run with everything real but its program and its agent: the intproxy in this process, a shell that lives until it is
  * told to go in the program's place, and a scripted agent.
  */
-import { makeSessionDirectory } from "../../src/layer/session_directory.ts";
+import { holdSession, makeSessionDirectory } from "../../src/layer/session_directory.ts";
 import { type Intproxy, type IntproxyOptions, startIntproxy } from "../../src/layer/session.ts";
 import { SESSION_VARIABLE } from "../../src/layer/inject.ts";
 import { duplexPair } from "./duplex_pair.ts";
@@ -68,7 +68,8 @@ export class Program implements AsyncDisposable {
 }
 
 export class Run implements AsyncDisposable {
-  readonly #stop = new AbortController();
+  readonly #stop: AbortController;
+  readonly #hold: Disposable;
 
   private constructor(
     readonly directory: string,
@@ -77,14 +78,17 @@ export class Run implements AsyncDisposable {
     readonly intproxy: Intproxy,
     readonly log: string[],
     stop: AbortController,
+    hold: Disposable,
   ) {
     this.#stop = stop;
+    this.#hold = hold;
   }
 
   static async start(
     options: Partial<IntproxyOptions> & { answer?: Answering; program?: (directory: string) => Program } = {},
   ): Promise<Run> {
     const directory = await makeSessionDirectory();
+    const hold = await holdSession(directory);
     const [near, far] = duplexPair();
     const agent = new ScriptedAgent(far, options.answer);
     const program = options.program?.(directory) ?? new Program(directory);
@@ -104,8 +108,9 @@ export class Run implements AsyncDisposable {
       ...overrides,
     });
     try {
-      return new Run(directory, program, agent, await starting, log, stop);
+      return new Run(directory, program, agent, await starting, log, stop, hold);
     } catch (error) {
+      hold[Symbol.dispose]();
       await agent[Symbol.asyncDispose]();
       await program[Symbol.asyncDispose]();
       await Deno.remove(directory, { recursive: true });
@@ -122,6 +127,7 @@ export class Run implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    using _hold = this.#hold;
     this.abort();
     await this.intproxy.finished;
     await this.agent[Symbol.asyncDispose]();
