@@ -309,6 +309,21 @@ static struct nlattr *begin_rule(struct batch *batch, const char *table, const c
 	return nest(batch, NFTA_RULE_EXPRESSIONS);
 }
 
+/* The kernel tracks connections of a network, and so translates their packets, only while some rule of it has to do with
+ * that. When the redirects have gone and connections still stand, this one is left: in a chain that nobody enters. */
+static void put_tracking(struct batch *batch, const char *table)
+{
+	begin_nft(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+	put_text(batch, NFTA_CHAIN_TABLE, table);
+	put_text(batch, NFTA_CHAIN_NAME, "tracking");
+	struct nlattr *expressions = begin_rule(batch, table, "tracking", "translates while connections stand");
+	struct expression it = begin_expression(batch, "ct");
+	put_u32(batch, NFTA_CT_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_CT_KEY, NFT_CT_STATE);
+	end_expression(batch, it);
+	end_nest(batch, expressions);
+}
+
 static void empty_chain(struct batch *batch, const char *table, const char *chain)
 {
 	begin_nft(batch, NFT_MSG_DELRULE, 0);
@@ -402,6 +417,7 @@ static int create(int fd, const char *name, uint32_t level, bool is_owned)
 		put_chain(&batch, name, class_index, false, priority);
 		put_chain(&batch, name, class_index, true, priority);
 	}
+	put_tracking(&batch, name);
 	return commit(fd, &batch);
 }
 

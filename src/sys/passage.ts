@@ -141,6 +141,7 @@ export class Passage {
   readonly #tellings = new Int32Array(MOST_TOLD * TELLING_WORDS);
   readonly #bytes = new Uint8Array(TOLD_BYTES);
   #lastTap = 0;
+  #isClosed = false;
 
   private constructor(hub: Pointer, listener: PassageListener) {
     this.#hub = hub;
@@ -217,11 +218,12 @@ export class Passage {
   close(): void {
     this.#hear();
     for (const tap of [...this.#taps.values()]) tap.close();
+    this.#isClosed = true;
     sys.passage_close(this.#hub);
   }
 
   #hear(): void {
-    while (true) {
+    while (!this.#isClosed) { // what was told while it was closed is heard after it
       const count = sys.passage_take(this.#hub, this.#tellings, MOST_TOLD, this.#bytes, TOLD_BYTES);
       let from = 0;
       for (let at = 0; at < count * TELLING_WORDS; at += TELLING_WORDS) {

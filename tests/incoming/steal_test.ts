@@ -186,3 +186,28 @@ except OSError as error: print(type(error).__name__, end="", flush=True)`;
     await old.status;
   });
 }
+
+test("connections that came by a redirect go on when the listener is closed and the rule has gone", async (sandbox) => {
+  const script = `
+import socket, sys
+listener = socket.create_server(("0.0.0.0", 80))
+print("listening", flush=True)
+connection, peer = listener.accept()
+listener.close()
+print(connection.recv(10).decode(), flush=True)
+sys.stdin.readline()
+connection.sendall(b"still here")`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", script], STEAL);
+  assert.equal(await server.line(), "listening");
+  const talk = `
+import socket
+peer = socket.create_connection(("127.0.0.1", 80), 10)
+peer.sendall(b"hello")
+print(peer.recv(100).decode())`;
+  const answer = sandbox.inNetwork(["python3", "-c", talk]);
+  assert.equal(await server.line(), "hello");
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "target");
+  await server.say("\n");
+  assert.equal(await answer, "still here\n");
+  await isGivenBack(sandbox);
+});

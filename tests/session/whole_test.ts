@@ -1,6 +1,5 @@
 /** Real programs under the real shim, through the real intproxy, to the real agent; and how many messages that takes. */
 import assert from "node:assert/strict";
-import { makeSessionDirectory } from "../../src/layer/session_directory.ts";
 import { Whole } from "../support/whole.ts";
 
 const PYTHON = "/usr/bin/python3";
@@ -91,12 +90,4 @@ for name in ("small", "big"):
     new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
   const [small, ofBig] = [await digest(new TextEncoder().encode("hello\n")), await digest(big)];
   assert.deepEqual(stdout.trimEnd().split("\n"), [small, small, ofBig, ofBig]);
-});
-
-Deno.test("a session that is old stays when others start beside it", async () => {
-  await using whole = await Whole.start({ "/app/settings": "from the target\n" });
-  const LONG_AGO = 1;
-  await Deno.utime(whole.directory, LONG_AGO, LONG_AGO);
-  await Deno.remove(await makeSessionDirectory(), { recursive: true }); // takes away what nobody holds
-  assert.equal((await whole.run(["cat", "/app/settings"])).stdout, "from the target\n");
 });

@@ -31,8 +31,6 @@ export class Whole implements AsyncDisposable {
   readonly #served: Promise<void>;
   readonly #stop = new AbortController();
   #intproxy: Intproxy | undefined;
-  /** Else the next session that starts on this machine takes it for one that was killed. */
-  #hold: Disposable | undefined;
 
   private constructor(
     readonly tree: string,
@@ -82,7 +80,6 @@ export class Whole implements AsyncDisposable {
     // First the shim, which takes long: a directory that nobody holds yet must not grow old.
     const shim = await (shimPath ??= compile("shim.so", { output }));
     const whole = new Whole(tree, await makeSessionDirectory(), shim, link);
-    whole.#hold = await holdSession(whole.directory);
     await whole.#begin(now, settings, options);
     return whole;
   }
@@ -111,7 +108,6 @@ export class Whole implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    using _hold = this.#hold;
     this.#stop.abort();
     await this.#intproxy?.finished;
     this.#hold[Symbol.dispose]();
