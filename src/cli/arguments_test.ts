@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { nearest } from "../base/nearest.ts";
-import { parseArguments } from "./arguments.ts";
+import { parseAnywhere, parseArguments } from "./arguments.ts";
+import { wantsObjects } from "./command.ts";
+import { COMMANDS } from "./mod.ts";
 
 const TABLE = [
   { flag: "--target", short: "-t", value: "PATH" },
@@ -62,4 +64,22 @@ Deno.test("parseArguments() takes the next word for an option that says so, unle
   assert.deepEqual(parse("-f", "--", "run"), { said: [["--config", undefined]], rest: ["run"] });
   assert.deepEqual(parse("-f", "-t", "a").said, [["--config", undefined], ["--target", "a"]]);
   assert.deepEqual(parse("-f").said, [["--config", undefined]]);
+});
+
+Deno.test("parseAnywhere() takes options on either side of other words, and none behind --", () => {
+  const { flags, rest } = parseAnywhere(["a", "-t", "x", "b", "--no-outgoing", "--", "-t", "c"], TABLE);
+  assert.deepEqual(flags.map(({ decl, text }) => [decl.flag, text]), [["--target", "x"], ["--no-outgoing", undefined]]);
+  assert.deepEqual(rest, ["a", "b", "-t", "c"]);
+  assert.equal(parseAnywhere(["a", "--help"], TABLE).isHelpWanted, true);
+  assert.throws(() => parseAnywhere(["a", "--targte", "x"], TABLE), /no such option/);
+});
+
+Deno.test("wantsObjects() looks for -o json in every way it can be typed, where the command has that option", () => {
+  const wants = (name: string, ...words: string[]) => wantsObjects(COMMANDS.find((it) => it.name === name), words);
+  for (const words of [["-o", "json"], ["-ojson"], ["-o=json"], ["--output=json"], ["x", "--output", "json"]]) {
+    assert.ok(wants("ls", ...words), words.join(" "));
+    assert.ok(!wants("exec", ...words), words.join(" "));
+  }
+  assert.ok(wants("explain", "--json") && !wants("ls", "--json"));
+  assert.ok(!wants("ls", "-o", "name") && !wants("ls", "json") && wants("ext"));
 });

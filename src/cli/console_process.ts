@@ -4,8 +4,8 @@
  */
 import { UserError } from "../base/errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../config/proxy_options.ts";
-import { untilSignal } from "./own_agent.ts";
 import { complain, OutputQueue } from "./terminal.ts";
+import { untilSignal } from "./until_signal.ts";
 
 const MOST_LINE = 64 << 10;
 

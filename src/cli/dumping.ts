@@ -9,11 +9,12 @@ import type { StreamEnd } from "../base/socket_end.ts";
 import type { Config } from "../config/resolve.ts";
 import { type Arrival, Receiver } from "../layer/intproxy/receiver.ts";
 import { type Dumper, dumperFor } from "./dump_format.ts";
-import { type OwnAgent, reachOwnAgent, untilLost, untilSignal } from "./own_agent.ts";
+import { type OwnAgent, reachOwnAgent, untilLost } from "./own_agent.ts";
 import { startProgress } from "./progress.ts";
 import { checkTraffic, whoRuns } from "./run.ts";
 import { userEnvironment } from "./self.ts";
 import { complain, OutputQueue } from "./terminal.ts";
+import { untilSignal } from "./until_signal.ts";
 
 /** Resolves with the exit code. `named` empty: the ports of the target. */
 export function dumpTraffic(config: Config, named: readonly number[], format: "text" | "json"): Promise<number> {

@@ -17,10 +17,10 @@ import { announceContext } from "./announce.ts";
 import type { LoadedConfig } from "./configuration.ts";
 import { type Environment, parseEnvironment, unsetBy } from "./environment.ts";
 import { withMagic } from "./magic.ts";
-import { untilSignal } from "./own_agent.ts";
 import { type Progress, startJsonProgress } from "./progress.ts";
 import { beginRun, type BegunRun, refuseNested, variablesFor, variablesOfFile, withoutOwnTraffic } from "./run.ts";
 import { userEnvironment } from "./self.ts";
+import { untilSignal } from "./until_signal.ts";
 
 /** Plugins of editors look for a task of this name. */
 const TITLE = "mirrord preparing to launch";

@@ -6,12 +6,13 @@ import type { Config } from "../config/resolve.ts";
 import { Forwarder } from "../layer/intproxy/forwarder.ts";
 import { type Arrival, connectHere, Receiver } from "../layer/intproxy/receiver.ts";
 import { formatDestination, type Forward, type ReverseForward } from "./forwards.ts";
-import { reachOwnAgent, untilLost, untilSignal } from "./own_agent.ts";
+import { reachOwnAgent, untilLost } from "./own_agent.ts";
 import { adviseOnProbes } from "./probes.ts";
 import { startProgress } from "./progress.ts";
 import { checkTraffic, whoRuns } from "./run.ts";
 import { userEnvironment } from "./self.ts";
 import { complain, printLine } from "./terminal.ts";
+import { untilSignal } from "./until_signal.ts";
 
 export interface Forwards {
   readonly local: readonly Forward[];

@@ -1,6 +1,6 @@
 /**
- * An agent that one command has for itself, without an intproxy: port-forward and dump. It lasts until a signal comes or
- * the agent is lost; what was made is undone last first.
+ * An agent that one command has for itself, without an intproxy: port-forward, dump and diagnose. What was made is undone
+ * last first.
  */
 import type { Duplex } from "../base/duplex.ts";
 import { UserError } from "../base/errors.ts";
@@ -10,26 +10,8 @@ import type { ReachableAgent } from "./cluster.ts";
 import type { AgentSource } from "./control.ts";
 import type { Progress } from "./progress.ts";
 import { reachableAgent } from "./run.ts";
-import { startingLimits } from "./self.ts";
-import { StartSignals } from "./start_signals.ts";
 import { complain } from "./terminal.ts";
 import { VERSION } from "./version.ts";
-
-/** Signal 1 in StartSignals' mask. */
-const HANG_UP = 1n;
-
-/** Resolves with the exit code once `run` has, which `signal` ends. */
-export async function untilSignal(run: (signal: AbortSignal) => Promise<void>): Promise<number> {
-  // Ctrl-C ends it in the background of a script too, where it is ignored; nohup's hang-up does not.
-  const ignored = startingLimits().ignoredSignals & HANG_UP;
-  using signals = new StartSignals(ignored);
-  try {
-    await run(signals.signal);
-  } catch (error) {
-    if (signals.exitCode === undefined) throw error;
-  }
-  return signals.exitCode ?? 0;
-}
 
 export interface OwnAgent {
   readonly client: AgentClient;

@@ -5,9 +5,9 @@
 import { UserError } from "../base/errors.ts";
 import { fromUtf8 } from "../base/bytes.ts";
 import { readUpFile, type UpService } from "../config/up_file.ts";
-import { untilSignal } from "./own_agent.ts";
 import { ownCommand, userEnvironment } from "./self.ts";
 import { complain, OutputQueue } from "./terminal.ts";
+import { untilSignal } from "./until_signal.ts";
 
 export interface Up {
   readonly file: string;
