@@ -365,7 +365,7 @@ static bool ends_in_cwd(const char *path)
 long cwd_link(int dirfd, const char *path, char *into, size_t room)
 {
 	char full[PATH_MAX];
-	if (root_length == 0 || !path || !ends_in_cwd(path))
+	if (root_length == 0 || !may_be_address(path) || !ends_in_cwd(path))
 		return BYPASS;
 	long length = kernel(SYS_readlinkat, dirfd, path, full, sizeof full);
 	if (length > 0)

@@ -70,8 +70,10 @@ static DIR *dir_over(int fd, const struct directory_footer *footer)
 	dir->entries = map;
 	dir->mapped = mapped;
 	dir->end = footer->entries_bytes;
-	dir->at = fds_entries_offset(kernel(SYS_lseek, fd, 0, SEEK_CUR));
-	dir->is_rewound = false;
+	long position = kernel(SYS_lseek, fd, 0, SEEK_CUR);
+	dir->at = fds_entries_offset(position);
+	/* Where it was read before, and gone back to its beginning: see hook_rewinddir. */
+	dir->is_rewound = position == 0;
 	return (DIR *)dir;
 }
 
@@ -111,29 +113,35 @@ DIR *hook_fdopendir(int fd)
 	return dir_over(fd, &footer);
 }
 
+/* The descriptor stands for the directory as it is now, from its beginning. What cannot be had any more stays as it was. */
+static bool open_anew(int directory, struct directory_footer *footer)
+{
+	char path[WIRE_PATH_BYTES];
+	ssize_t length = fds_directory_path(directory, path, sizeof path);
+	int fd = length < 0 ? -1 : remote_open((struct wire_bytes){ path, (uint32_t)length }, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	long flags = kernel(SYS_fcntl, directory, F_GETFD);
+	bool is_had = fds_directory(fd, footer) == 0 && kernel(SYS_dup3, fd, directory, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0;
+	kernel(SYS_close, fd);
+	return is_had;
+}
+
 /* "It shall also cause the directory stream to refer to the current state of the directory" (rewinddir): asked for by who
- * reads on. What cannot be had any more stays as it was. */
+ * reads on. */
 static void list_again(struct own_dir *dir)
 {
 	struct directory_footer footer = { 0 };
-	char path[WIRE_PATH_BYTES];
-	ssize_t length = fds_directory_path(dir->fd, path, sizeof path);
-	int fd = length < 0 ? -1 : remote_open((struct wire_bytes){ path, (uint32_t)length }, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	if (!open_anew(dir->fd, &footer))
 		return;
-	size_t mapped = fds_directory(fd, &footer) < 0 ? 0 : footer.entries_bytes ? footer.entries_bytes : 1;
-	void *map = mapped ? (void *)kernel(SYS_mmap, 0, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0) : (void *)-1L;
-	long flags = kernel(SYS_fcntl, dir->fd, F_GETFD);
-	bool is_had = (unsigned long)map < -4095UL;
-	if (is_had && kernel(SYS_dup3, fd, dir->fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0) >= 0) {
-		kernel(SYS_munmap, dir->entries, dir->mapped);
-		dir->entries = map;
-		dir->mapped = mapped;
-		dir->end = footer.entries_bytes;
-	} else if (is_had) {
-		kernel(SYS_munmap, map, mapped);
-	}
-	kernel(SYS_close, fd);
+	size_t mapped = footer.entries_bytes ? footer.entries_bytes : 1;
+	void *map = (void *)kernel(SYS_mmap, 0, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE, dir->fd, 0);
+	if ((unsigned long)map >= -4095UL)
+		return;
+	kernel(SYS_munmap, dir->entries, dir->mapped);
+	dir->entries = map;
+	dir->mapped = mapped;
+	dir->end = footer.entries_bytes;
 }
 
 static struct dirent *next_of(struct own_dir *dir)
@@ -193,6 +201,8 @@ void hook_rewinddir(DIR *dir)
 	}
 	go_to(it, 0);
 	it->is_rewound = true;
+	/* Other descriptors of it begin anew as well; one that has not been read stands at DIRECTORY_BASE. */
+	kernel(SYS_lseek, it->fd, 0, SEEK_SET);
 }
 
 /* The same number as d_off of the entry before. */
@@ -320,8 +330,11 @@ ssize_t hook_getdents64(int fd, void *into, size_t room)
 	int saved = errno;
 	struct directory_footer footer;
 	long result = kernel(SYS_getdents64, fd, into, room);
-	if (result == -ENOTDIR && fds_directory(fd, &footer) == 0)
+	if (result == -ENOTDIR && fds_directory(fd, &footer) == 0) {
+		if (kernel(SYS_lseek, fd, 0, SEEK_CUR) == 0)
+			open_anew(fd, &footer);
 		result = read_entries(fd, &footer, into, room);
+	}
 	if (result >= 0)
 		errno = saved;
 	return result < 0 ? edge(result) : result;

@@ -209,7 +209,7 @@ static long try_readlink(int dirfd, const char *path, char *into, size_t room)
 	long told = cwd_link(dirfd, path, into, room);
 	if (told != BYPASS)
 		return told;
-	if (path && !*path && dirfd != AT_FDCWD) { /* readlinkat(2): the descriptor is that of a link */
+	if (dirfd != AT_FDCWD && may_be_address(path) && !*path) { /* readlinkat(2): the descriptor is that of a link */
 		struct subject subject;
 		told = path_of(dirfd, &place, &subject);
 		return told ? told : subject.is_following ? BYPASS : remote_readlink(subject.path, into, room);
@@ -253,13 +253,14 @@ ssize_t hook___readlinkat_chk(int dirfd, const char *path, char *into, size_t ro
 static bool try_realpath(const char *path, char *into, char **result)
 {
 	struct place place;
-	char found[PATH_MAX];
 	enum outcome outcome = locate(AT_FDCWD, path, false, &place);
 	if (outcome == LOCAL)
 		return false;
-	ssize_t length = outcome == ABSENT ? -ENOENT : remote_realpath(place.path, found, sizeof found);
+	/* Threads may have little stack: the room is used twice. */
+	char *found = place.buffer;
+	ssize_t length = outcome == ABSENT ? -ENOENT : remote_realpath(place.path, found, sizeof place.buffer);
 	*result = NULL;
-	if (length == (ssize_t)sizeof found)
+	if (length == (ssize_t)sizeof place.buffer)
 		length = -ENAMETOOLONG;
 	if (edge(length) < 0)
 		return true;

@@ -450,7 +450,7 @@ static bool is_surely_local(const char *relative, char *scratch, size_t room)
 static enum outcome locate_untold(int dirfd, const char *path, bool is_write, struct place *place)
 {
 	size_t length;
-	if (shim.fs_mode == FS_LOCAL || !path || !*path)
+	if (shim.fs_mode == FS_LOCAL || !may_be_address(path) || !*path)
 		return settle(place, (struct decision){ LOCAL, RULE_MODE_LOCAL }, (struct wire_bytes){ 0 });
 	if (*path != '/' && dirfd == AT_FDCWD && is_surely_local(path, place->buffer, sizeof place->buffer))
 		return settle(place, (struct decision){ LOCAL, RULE_LAUNCH_DIRECTORY }, (struct wire_bytes){ 0 });
@@ -477,7 +477,7 @@ static void tell_local(const char *path, enum rule rule)
 enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place)
 {
 	enum outcome outcome = locate_untold(dirfd, path, is_write, place);
-	if (unlikely(shim.is_tracing) && outcome == LOCAL && path && *path && !wire_is_in_borrowed_memory())
+	if (unlikely(shim.is_tracing) && outcome == LOCAL && may_be_address(path) && *path && !wire_is_in_borrowed_memory())
 		tell_local(path, place->rule);
 	return outcome;
 }

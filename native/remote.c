@@ -57,7 +57,7 @@ static int take_bulk(struct wire_call *call, struct wire_bytes data, int fd, uin
 
 /* The rest of what did not come with the answer to Open and does not fill on demand (big.h): directories, files that do
  * not know their size. 0 and `*size`, or -errno. */
-static int fetch_rest(uint64_t handle, int fd, uint64_t *size)
+__attribute__((noinline)) static int fetch_rest(uint64_t handle, int fd, uint64_t *size)
 {
 	struct wire_call call;
 	struct wire_fetch fetch = { .handle = handle, .offset = *size, .length = UINT64_MAX };
@@ -82,7 +82,7 @@ static int fetch_rest(uint64_t handle, int fd, uint64_t *size)
 	return error;
 }
 
-static void close_handle(uint64_t handle)
+__attribute__((noinline)) static void close_handle(uint64_t handle)
 {
 	struct wire_call call;
 	struct wire_close_handle message = { .handle = handle };
@@ -94,13 +94,11 @@ static void close_handle(uint64_t handle)
 __attribute__((noinline)) static int finish_directory(int fd, uint64_t size, struct wire_bytes path)
 {
 	char resolved[PATH_MAX];
-	if (memmem(path.at, path.length, "/..", 3)) {
-		ssize_t length = remote_realpath(path, resolved, sizeof resolved);
-		/* Where the rules are local for what it leads to, the name that was given stays. */
-		bool is_better = length > 0 && length < PATH_MAX && decide_path(resolved, (size_t)length, false).outcome == REMOTE;
-		if (is_better)
-			path = (struct wire_bytes){ resolved, (uint32_t)length };
-	}
+	ssize_t length = remote_realpath(path, resolved, sizeof resolved);
+	/* Where the rules are local for what it leads to, the name that was given stays. */
+	bool is_better = length > 0 && length < PATH_MAX && decide_path(resolved, (size_t)length, false).outcome == REMOTE;
+	if (is_better)
+		path = (struct wire_bytes){ resolved, (uint32_t)length };
 	return fds_finish_directory(fd, size, path);
 }
 
@@ -121,7 +119,8 @@ static int fill(struct wire_call *call, const struct wire_open_reply *reply, str
 		close_handle(reply->handle);
 	}
 	if (!error && S_ISDIR(reply->stat.mode))
-		error = finish_directory(fd, size, path);
+		error = memmem(path.at, path.length, "/..", 3) ? finish_directory(fd, size, path) :
+								  fds_finish_directory(fd, size, path);
 	return error;
 }
 
@@ -236,6 +235,8 @@ static ssize_t path_reply(struct wire_call *call, size_t length, char *into, siz
 		return -EIO;
 	if (reply.error)
 		return refused(reply.error);
+	if (unlikely(!may_be_address(into)))
+		return -EFAULT;
 	size_t count = reply.path.length < room ? reply.path.length : room;
 	memcpy(into, reply.path.at, count);
 	return (ssize_t)count;

@@ -22,6 +22,13 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Below vm.mmap_min_addr, as it is everywhere, and in the kernel's half there is nothing: calls say EFAULT. Other wrong
+ * addresses are not found out: that would cost a system call for each path. */
+static inline bool may_be_address(const void *at)
+{
+	return likely((intptr_t)at >= 65536);
+}
+
 enum { MAX_MOUNTS = 256, SHIM_PATH_BYTES = WIRE_PATH_BYTES };
 
 struct text {

@@ -78,11 +78,12 @@ static long stat_at(int dirfd, const char *path, struct stat *st, int flags)
 	if (unlikely(flags & ~STAT_FLAGS))
 		return BYPASS;
 	long result = try_stat(dirfd, path, flags, &remote);
+	if (unlikely(result == 0 && !may_be_address(st)))
+		return -EFAULT;
 	if (result == 0)
 		show(&remote, st);
 	return result;
 }
-
 
 long stat_by_kernel(int dirfd, const char *path, struct stat *st, int flags)
 {
@@ -164,6 +165,8 @@ int hook_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
 	long result = is_wrong ? BYPASS : try_stat(dirfd, path, flags, &remote);
 	if (result == BYPASS)
 		return real.statx(dirfd, path, flags, mask, stx);
+	if (unlikely(result == 0 && !may_be_address(stx)))
+		result = -EFAULT;
 	if (result == 0)
 		show_extended(&remote, mask, stx);
 	return edge(result);

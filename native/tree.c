@@ -202,7 +202,7 @@ long subject_of_open(int fd, struct place *place, struct subject *subject)
 long subject_of_link(const char *path, struct place *place, struct subject *subject)
 {
 	static const char *const directories[] = { "/proc/self/fd/", "/dev/fd/" };
-	for (size_t at = 0; path && at < sizeof directories / sizeof *directories; at++) {
+	for (size_t at = 0; may_be_address(path) && at < sizeof directories / sizeof *directories; at++) {
 		size_t length = strlen(directories[at]);
 		if (strncmp(path, directories[at], length) != 0)
 			continue;
@@ -250,6 +250,8 @@ enum outcome locate_change(int dirfd, const char *path, struct place *place)
 /* For a call on two paths: BYPASS when both are here, 0 when both are the target's, else -errno. */
 static long locate_both(int from_fd, const char *from, struct place *a, int to_fd, const char *to, struct place *b)
 {
+	if (unlikely(!may_be_address(from) || !may_be_address(to)))
+		return shim.fs_mode == FS_LOCAL ? BYPASS : -EFAULT;
 	enum outcome first = locate_change(from_fd, from, a);
 	enum outcome second = locate_change(to_fd, to, b);
 	if (first == ABSENT || second == ABSENT)

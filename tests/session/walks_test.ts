@@ -183,6 +183,19 @@ walkTest(
   },
 );
 
+walkTest(
+  "a descriptor of a directory that is read again from its beginning shows the directory as it is by then",
+  async (asked) => {
+    assert.equal(
+      await asked.ask("globals().update(fd=os.open('/data/here', os.O_RDONLY)) or len(os.listdir(fd))"),
+      "5",
+    );
+    assert.equal(await asked.ask("write('/data/here/new', '') or len(os.listdir(fd))"), "6");
+    assert.equal(await asked.ask("os.unlink('/data/here/new') or len(os.listdir(fd))"), "5");
+    assert.equal(await asked.ask("len(list(os.scandir(fd)))"), "5");
+  },
+);
+
 walkTest("what the run itself changes is seen by its next question", async (asked) => {
   const changes: [string, string, string][] = [
     ["write('/data/here/d', 'mine')", "read('/data/here/d')", "mine"],
