@@ -139,7 +139,8 @@ export class Directories {
     if (!this.#canWalk) return;
     const key = directoryKey(path);
     const known = this.#snapshots.listingOf(key);
-    if (this.#coming.has(key) || (known && this.#snapshots.isValid(known.validity))) return;
+    if (this.#coming.has(key) || known?.isWhole === false) return;
+    if (known && this.#snapshots.isValid(known.validity)) return;
     if (!this.#adoption.isWanted(key, known?.uses ?? 0, questions)) return;
     this.#listUnasked(key, path.slice(), (isOfUse) => {
       if (!isOfUse) this.#adoption.inVain(key);
