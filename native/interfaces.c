@@ -117,12 +117,39 @@ static struct interface *ask_for_records(size_t *count)
 	return NULL;
 }
 
+/* Those that are left, in place. */
+static size_t without_ipv6(struct interface *records, size_t count)
+{
+	size_t kept = 0;
+	for (size_t at = 0; at < count; at++)
+		if (records[at].family != 6)
+			records[kept++] = records[at];
+	return kept;
+}
+
+/* What libc listed is one block: what is left out stays in it, unlinked. The first entry is a link or loopback, never IPv6. */
+static int without_local_ipv6(struct ifaddrs *list)
+{
+	for (struct ifaddrs *it = list; it && it->ifa_next;) {
+		const struct sockaddr *address = it->ifa_next->ifa_addr;
+		if (address && address->sa_family == AF_INET6)
+			it->ifa_next = it->ifa_next->ifa_next;
+		else
+			it = it->ifa_next;
+	}
+	return 0;
+}
+
 int hook_getifaddrs(struct ifaddrs **into)
 {
 	size_t count;
 	struct interface *records = ask_for_records(&count);
-	if (!records)
-		return real.getifaddrs(into);
+	if (!records) {
+		int result = real.getifaddrs(into);
+		return result == 0 && shim.is_ipv6_hidden ? without_local_ipv6(*into) : result;
+	}
+	if (shim.is_ipv6_hidden)
+		count = without_ipv6(records, count);
 	struct entry *entries = calloc(count, sizeof *entries);
 	for (size_t at = 0; entries && at < count; at++)
 		make_entry(&entries[at], &records[at], at + 1 < count ? &entries[at + 1] : NULL);

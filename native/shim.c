@@ -181,6 +181,8 @@ void shim_adopt_settings(void)
 	shim.is_tcp_remote = settings->is_tcp_remote;
 	shim.is_udp_remote = settings->is_udp_remote;
 	shim.is_incoming_remote = settings->is_incoming_remote;
+	shim.is_ipv6_off = settings->is_ipv6_off;
+	shim.is_ipv6_hidden = settings->is_ipv6_hidden;
 	shim.is_tracing = settings->is_tracing;
 	shim.home = text_of(settings->home);
 	shim.launch_directory = text_of(settings->launch_directory);

@@ -41,7 +41,7 @@ enum fs_mode { FS_LOCAL, FS_LOCAL_WITH_OVERRIDES, FS_READ, FS_WRITE };
 /* Without a session, and in processes that are skipped, all is zero: every hook bypasses. */
 struct shim {
 	enum fs_mode fs_mode;
-	bool is_dns_remote, is_hostname_remote, is_tcp_remote, is_udp_remote, is_incoming_remote, is_tracing;
+	bool is_dns_remote, is_hostname_remote, is_tcp_remote, is_udp_remote, is_incoming_remote, is_ipv6_off, is_ipv6_hidden, is_tracing;
 	/* There is a session: children get its variables. */
 	bool has_session;
 	struct wire_settings settings;

@@ -236,6 +236,11 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 	return connect_and_wait(fd, &wish, &relay, &local);
 }
 
+int hook_socket(int family, int type, int protocol)
+{
+	return unlikely(shim.is_ipv6_off && family == AF_INET6) ? edge(-EAFNOSUPPORT) : real.socket(family, type, protocol);
+}
+
 int hook_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	long result = try_connect(fd, address, length);

@@ -179,6 +179,8 @@ struct wire_settings {
 	uint16_t hole_port6;
 	uint32_t datagram_relay;
 	bool is_incoming_remote;
+	bool is_ipv6_off;
+	bool is_ipv6_hidden;
 	struct wire_bytes unix_sockets;
 	struct wire_bytes stream_relay;
 	struct wire_bytes packet_relay;
@@ -213,6 +215,8 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_u16(&out, message.hole_port6);
 	wire_put_u32(&out, message.datagram_relay);
 	wire_put_bool(&out, message.is_incoming_remote);
+	wire_put_bool(&out, message.is_ipv6_off);
+	wire_put_bool(&out, message.is_ipv6_hidden);
 	wire_put_bytes(&out, message.unix_sockets);
 	wire_put_bytes(&out, message.stream_relay);
 	wire_put_bytes(&out, message.packet_relay);
@@ -247,6 +251,8 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_u16(in, &message->hole_port6) &&
 	       wire_get_u32(in, &message->datagram_relay) &&
 	       wire_get_bool(in, &message->is_incoming_remote) &&
+	       wire_get_bool(in, &message->is_ipv6_off) &&
+	       wire_get_bool(in, &message->is_ipv6_hidden) &&
 	       wire_get_bytes(in, &message->unix_sockets) &&
 	       wire_get_bytes(in, &message->stream_relay) &&
 	       wire_get_bytes(in, &message->packet_relay) &&

@@ -60,6 +60,8 @@ export interface RunSettings {
   readonly mounts: readonly string[];
   readonly pathRules: string;
   readonly pathMappings: string;
+  readonly isIpv6Off: boolean;
+  readonly isIpv6Hidden: boolean;
   readonly unixSockets: string;
   readonly skipProcesses: readonly string[];
   readonly buildTools: readonly string[];

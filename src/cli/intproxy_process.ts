@@ -180,6 +180,8 @@ export function settingsOf({ settings }: Pick<Start, "settings">): UserSettings 
     mounts: joinNul(settings.mounts.map(utf8)),
     pathRules: bytes(settings.pathRules),
     pathMappings: bytes(settings.pathMappings),
+    isIpv6Off: settings.isIpv6Off,
+    isIpv6Hidden: settings.isIpv6Hidden,
     unixSockets: bytes(settings.unixSockets),
     skipProcesses: joinNul(settings.skipProcesses.map(utf8)),
     buildTools: joinNul(settings.buildTools.map(utf8)),

@@ -296,6 +296,8 @@ export function runSettings(
     mounts: config.isAutoMounting ? mounts : [],
     pathRules: base64(pathRulesTable(config.paths)),
     pathMappings: base64(pathMappingTable(config.pathMapping)),
+    isIpv6Off: config.isIpv6Off,
+    isIpv6Hidden: config.isIpv6Hidden,
     unixSockets: base64(unixSocketsTable(config.unixSockets)),
     ...skipSettings(config, program),
   };

@@ -6,6 +6,8 @@ export type NetworkKey =
   | "feature.network.outgoing.filter.remote"
   | "feature.network.outgoing.filter.local"
   | "feature.network.outgoing.unix_streams"
+  | "feature.network.ipv6"
+  | "experimental.hide_ipv6_interfaces"
   | "feature.network.dns.filter.remote"
   | "feature.network.dns.filter.local";
 
@@ -36,6 +38,21 @@ export const NETWORK_FILE_OPTIONS: readonly KeyDecl[] = [
     env: "MIRRORD_OUTGOING_REMOTE_UNIX_STREAMS",
     doc:
       "Unix sockets (stream and seqpacket) that are the target's: paths, and abstract names behind an @; case counts",
+    group: "What is the target's",
+  },
+  {
+    key: "feature.network.ipv6",
+    kind: "boolean",
+    env: "MIRRORD_ENABLE_IPV6",
+    doc: "Whether the program can have IPv6 sockets; without, making one is EAFNOSUPPORT",
+    default: "true",
+    group: "What is the target's",
+  },
+  {
+    key: "experimental.hide_ipv6_interfaces",
+    kind: "boolean",
+    doc: "Leave IPv6 addresses out of the list of interfaces (getifaddrs)",
+    default: "false",
     group: "What is the target's",
   },
   {

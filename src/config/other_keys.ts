@@ -35,7 +35,6 @@ const AGENT = [
 ];
 
 const FEATURES = [
-  later("feature.network.ipv6", true),
   later("feature.network.incoming.http_filter.header_filter_jq"),
   later("feature.network.incoming.http_filter.body_filter"),
   operator("feature.network.incoming.on_concurrent_steal"),
@@ -56,7 +55,6 @@ const INTERNALS = [
   harmless("container"),
   harmless("experimental.tcp_ping4_mock"),
   harmless("experimental.enable_exec_hooks_linux"),
-  later("experimental.hide_ipv6_interfaces", false),
   harmless("experimental.use_dev_null"),
   harmless("experimental.idle_local_http_connection_timeout"),
   harmless("experimental.non_blocking_tcp_connect"),

@@ -54,6 +54,9 @@ export interface Config {
   readonly isUdpRemote: boolean;
   /** Patterns of Unix sockets that are the target's. */
   readonly unixSockets: readonly string[];
+  /** The program can have no IPv6 sockets; sees no IPv6 addresses of its own. */
+  readonly isIpv6Off: boolean;
+  readonly isIpv6Hidden: boolean;
   readonly network: {
     readonly outgoing?: AddressFilter;
     readonly dns?: AddressFilter;
@@ -184,10 +187,13 @@ function kubeOf(value: ReadSaid): Config["kube"] {
 
 type ReadSaid = <K extends ValueKind>(key: ConfigKey, kind: K) => Values[K] | undefined;
 
+type ShimRules = Pick<Config, "paths" | "pathMapping" | "unixSockets" | "isIpv6Off" | "isIpv6Hidden">;
+
+/** What the shim decides by itself. */
 function pathsOf(
   value: ReadSaid,
   last: ReadonlyMap<ConfigKey, Said>,
-): Pick<Config, "paths" | "pathMapping" | "unixSockets"> {
+): ShimRules {
   const paths: PathRules = {
     notFound: value("feature.fs.not_found", "patterns") ?? [],
     readWrite: value("feature.fs.read_write", "patterns") ?? [],
@@ -198,7 +204,9 @@ function pathsOf(
   const pathMapping = Object.entries(value("feature.fs.mapping", "map") ?? {});
   checkMapping(pathMapping, last.get("feature.fs.mapping"));
   value("feature.fs.readonly_file_buffer", "bufferBytes");
-  return { paths, pathMapping, unixSockets: unixSocketsOf(value) };
+  const isIpv6Off = value("feature.network.ipv6", "boolean") === false;
+  const isIpv6Hidden = value("experimental.hide_ipv6_interfaces", "boolean") ?? false;
+  return { paths, pathMapping, unixSockets: unixSocketsOf(value), isIpv6Off, isIpv6Hidden };
 }
 
 function networkOf(value: ReadSaid, last: ReadonlyMap<ConfigKey, Said>): Config["network"] {
@@ -276,6 +284,8 @@ export function formatConfig(config: Config): Record<string, unknown> {
     "feature.network.outgoing.filter.remote": rulesOf(config.network.outgoing, "remote"),
     "feature.network.outgoing.filter.local": rulesOf(config.network.outgoing, "local"),
     "feature.network.outgoing.unix_streams": config.unixSockets,
+    "feature.network.ipv6": !config.isIpv6Off,
+    "experimental.hide_ipv6_interfaces": config.isIpv6Hidden,
     "feature.network.dns.filter.remote": rulesOf(config.network.dns, "remote"),
     "feature.network.dns.filter.local": rulesOf(config.network.dns, "local"),
     "feature.network.incoming.mode": config.incoming.mode,

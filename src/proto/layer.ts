@@ -63,6 +63,9 @@ export const LAYER = {
       datagramRelay: "u32",
       /** TCP ports that the program listens on may be the target's. */
       isIncomingRemote: "bool",
+      /** No IPv6 sockets; no IPv6 addresses in getifaddrs(3). */
+      isIpv6Off: "bool",
+      isIpv6Hidden: "bool",
       /** The user's patterns for Unix sockets of the target, as a table; what the kernel calls the relays for them. */
       unixSockets: "bytes",
       streamRelay: "bytes",

@@ -2,7 +2,13 @@
 import type { Row } from "./rows.ts";
 
 export const NETWORK: readonly Row[] = [
-  { id: "L05", rank: "c", issue: 4, holds: "a Go library that is loaded later and listens is subscribed" },
+  {
+    id: "L05",
+    rank: "c",
+    issue: 4,
+    holds: "a Go library that is loaded later and listens is subscribed",
+    decided: "[0017](decisions/0017-what-conformance-leaves-out.md): Go asks the kernel past libc",
+  },
   { id: "L06", rank: "C", issue: 4, holds: "getaddrinfo asks the target; no records is EAI_NONAME" },
   { id: "L07", rank: "C", issue: 4, holds: "a second listen on a socket changes nothing, the next call works" },
   { id: "L22", rank: "C", issue: 4, holds: "incoming ports × filter ports × filter: local, unfiltered or filtered" },
@@ -69,8 +75,20 @@ export const NETWORK: readonly Row[] = [
   },
   { id: "E29", rank: "C", issue: 4, holds: "the same with filters for local and remote" },
   { id: "E30", rank: "C", issue: 4, holds: "local UDP works with outgoing off" },
-  { id: "E31", rank: "c", issue: 4, holds: "Go's HTTP client" },
-  { id: "E32", rank: "c", issue: 4, holds: "Go's own resolver" },
+  {
+    id: "E31",
+    rank: "c",
+    issue: 4,
+    holds: "Go's HTTP client",
+    decided: "[0017](decisions/0017-what-conformance-leaves-out.md): Go asks the kernel past libc",
+  },
+  {
+    id: "E32",
+    rank: "c",
+    issue: 4,
+    holds: "Go's own resolver",
+    decided: "[0017](decisions/0017-what-conformance-leaves-out.md): Go asks the kernel past libc",
+  },
   { id: "E33", rank: "C", issue: 4, holds: "listening on localhost" },
   { id: "E35", rank: "C", issue: 4, holds: "a Unix socket of the target answers" },
   { id: "E36", rank: "C", issue: 4, holds: "local Unix servers and clients are left alone" },

@@ -23,6 +23,8 @@ export const USER_SETTINGS: IntproxyOptions["settings"] = {
   mounts: new Uint8Array(0),
   pathRules: new Uint8Array(0),
   pathMappings: new Uint8Array(0),
+  isIpv6Off: false,
+  isIpv6Hidden: false,
   unixSockets: new Uint8Array(0),
   isEnvironmentHere: false,
   skipProcesses: new Uint8Array(0),

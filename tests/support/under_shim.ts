@@ -279,6 +279,8 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     mounts: new Uint8Array(),
     pathRules: new Uint8Array(),
     pathMappings: new Uint8Array(),
+    isIpv6Off: false,
+    isIpv6Hidden: false,
     unixSockets: new Uint8Array(),
     streamRelay: new Uint8Array(),
     packetRelay: new Uint8Array(),

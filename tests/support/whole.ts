@@ -2,9 +2,13 @@
  * Layer and agent joined in memory: the real shim in real programs, the real intproxy, the real agent's session; no cluster, no
  * namespaces, no rights. The target is a directory tree that stands for its root, on this machine's network.
  */
+import assert from "node:assert/strict";
 import { compile } from "../../native/build.ts";
+import type { Incoming, IncomingClient, Wish } from "../../src/agent/incoming/incoming.ts";
 import { Names } from "../../src/agent/names.ts";
 import { Session as AgentSession } from "../../src/agent/session.ts";
+import { parseAddress } from "../../src/base/addresses.ts";
+import type { StreamEnd } from "../../src/base/socket_end.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { environmentFor } from "../../src/layer/inject.ts";
 import { holdSession, makeSessionDirectory } from "../../src/layer/session_directory.ts";
@@ -24,6 +28,27 @@ export interface Ended {
 const HOSTNAME = "whole-target";
 let shimPath: Promise<string> | undefined;
 
+/** Stands where the agent's redirects are: everybody is welcome, and connections are the test's. */
+export class Subscriptions {
+  readonly wishes: Wish[] = [];
+  #client: IncomingClient | undefined;
+
+  subscribe(client: IncomingClient, wish: Wish): { errno: number; error: string } {
+    this.#client = client;
+    this.wishes.push(wish);
+    return { errno: 0, error: "" };
+  }
+
+  unsubscribe(): void {}
+  leave(): void {}
+
+  /** Somebody at `peer` has connected to the port of the target. */
+  deliver(port: number, end: StreamEnd, peer: [string, number], own: [string, number]): void {
+    const at = ([address, port]: [string, number]) => ({ address: parseAddress(address)!, port });
+    assert.ok(this.#client?.deliver({ port, isMirror: false, peer: at(peer), own: at(own) }, end));
+  }
+}
+
 export class Whole implements AsyncDisposable {
   /** Every message to the agent so far. */
   readonly #sent: string[] = [];
@@ -31,6 +56,9 @@ export class Whole implements AsyncDisposable {
   readonly #served: Promise<void>;
   readonly #stop = new AbortController();
   #intproxy: Intproxy | undefined;
+
+  /** Ports of the target that the run has asked for; nothing is redirected. */
+  readonly subscriptions = new Subscriptions();
 
   private constructor(
     readonly tree: string,
@@ -49,6 +77,7 @@ export class Whole implements AsyncDisposable {
     };
     const agent = new AgentSession(far, {
       target,
+      incoming: this.subscriptions as unknown as Incoming,
       names: new Names(this.#root, () => HOSTNAME),
       expectedSecret: undefined,
       version: "test",
