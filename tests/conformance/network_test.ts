@@ -1,6 +1,6 @@
 /** The conformance list's rows about connections and names, by the built program and real programs in a sandbox. */
 import assert from "node:assert/strict";
-import { type Case, sandboxTest } from "../support/sandbox_case.ts";
+import { builtProgram, type Case, sandboxTest } from "../support/sandbox_case.ts";
 
 const PYTHON = "/usr/bin/python3";
 
@@ -61,4 +61,108 @@ except FileNotFoundError as error: print(error)`,
     "b'target: hello' b'\\x00conformance'",
     "[Errno 2] No such file or directory",
   ]);
+});
+
+/** A UDP server of the target, on the sandbox's address, that answers in capitals. */
+const UDP_SERVER = `import socket
+it = socket.socket(type=socket.SOCK_DGRAM)
+it.bind(("10.99.7.1", 31415))
+print("ready", flush=True)
+while True:
+    told, peer = it.recvfrom(100)
+    it.sendto(told.upper(), peer)`;
+
+/** Says what came back, or why nothing did. */
+const UDP_CLIENT = `import socket
+def ask(connects):
+    try:
+        peer = socket.getaddrinfo("echo-server.sandbox.local", 31415, socket.AF_INET, socket.SOCK_DGRAM)[0][4]
+        s = socket.socket(type=socket.SOCK_DGRAM)
+        s.settimeout(0.3)
+        if connects: s.connect(peer)
+        s.send(b"hello") if connects else s.sendto(b"hello", peer)
+        return s.recv(100).decode()
+    except OSError as error: return "nothing"
+print(ask(True), ask(False))`;
+
+// Row E28
+sandboxTest("a datagram reaches a service of the target by its name, and not without outgoing", {
+  needs: [PYTHON],
+}, async (it) => {
+  await using _server = await serveInside(it, UDP_SERVER);
+  assert.deepEqual(await python(it, UDP_CLIENT), ["HELLO HELLO"]);
+  assert.deepEqual(await python(it, UDP_CLIENT, {}, ["--no-outgoing"]), ["nothing nothing"]);
+});
+
+// Row E29
+sandboxTest("filters say whether a datagram leaves from the target, by port and by name", {
+  needs: [PYTHON],
+}, async (it) => {
+  await using _server = await serveInside(it, UDP_SERVER);
+  for (
+    const [filter, said] of [
+      [{ local: [":31415"] }, "nothing nothing"],
+      [{ local: ["tcp://:31415"] }, "HELLO HELLO"],
+      [{ remote: ["echo-server.sandbox.local"] }, "HELLO HELLO"],
+      [{ remote: ["echo-server.sandbox.local:1"] }, "nothing nothing"],
+    ] as const
+  ) {
+    const file = `${it.here}/filter.json`;
+    // The names of an outgoing filter would be those of a DNS filter too.
+    const dns = { filter: { remote: ["echo-server.sandbox.local"] } };
+    const network = { outgoing: { filter }, ..."local" in filter ? {} : { dns } };
+    await Deno.writeTextFile(file, JSON.stringify({ feature: { network } }));
+    assert.deepEqual(await python(it, UDP_CLIENT, {}, ["-f", file]), [said], JSON.stringify(filter));
+  }
+});
+
+// Rows E30, L59
+sandboxTest("UDP sockets of the program itself speak with each other, with outgoing on and off", {
+  needs: [PYTHON],
+}, async (it) => {
+  const script = `import socket
+one, two = [socket.socket(type=socket.SOCK_DGRAM) for _ in range(2)]
+for it in (one, two): it.bind(("127.0.0.1", 0)); it.settimeout(2)
+one.sendto(b"hello", two.getsockname())
+told, peer = two.recvfrom(100)
+two.connect(peer)
+two.send(told.upper())
+print(one.recv(100), peer == one.getsockname(), one.getsockname() != two.getsockname())`;
+  for (const flags of [[], ["--no-outgoing"], ["--no-udp-outgoing"]]) {
+    assert.deepEqual(await python(it, script, {}, flags), ["b'HELLO' True True"]);
+  }
+});
+
+// Row E22
+sandboxTest("a name of the world outside is looked up, and a request made", { needs: [PYTHON] }, async (it) => {
+  const script = `import json, socket, urllib.request
+print(sorted({it[4][0] for it in socket.getaddrinfo("both.sandbox.local.", 80)}))
+print(json.load(urllib.request.urlopen("http://echo-server.sandbox.local/path"))["http"])`;
+  assert.deepEqual(await python(it, script), ["['10.99.7.1', '::1']", "{'method': 'GET', 'path': '/path'}"]);
+});
+
+// Row E24
+sandboxTest("with IPv6 off a program has no IPv6 sockets, and sees no such addresses when they are hidden", {
+  needs: [PYTHON],
+}, async (it) => {
+  const file = `${it.here}/mirrord.json`;
+  const configuration = { feature: { network: { ipv6: false } }, experimental: { hide_ipv6_interfaces: true } };
+  await Deno.writeTextFile(file, JSON.stringify(configuration));
+  const script = `import socket, subprocess, urllib.request
+try: socket.socket(socket.AF_INET6)
+except OSError as error: print(error)
+try: urllib.request.urlopen("http://[::1]/")
+except OSError as error: print(error)
+print(urllib.request.urlopen("http://both/").status)`;
+  const unsupported = "Address family not supported by protocol";
+  assert.deepEqual(await python(it, script, {}, ["-f", file]), [
+    `[Errno 97] ${unsupported}`,
+    `<urlopen error [Errno 97] ${unsupported}>`,
+    "200",
+  ]);
+  const program = await builtProgram("difference/programs/interfaces.c");
+  const hidden = (await it.run([program], { flags: ["-f", file] })).stdout;
+  assert.match(hidden, / address 2 127\.0\.0\.1 /);
+  assert.doesNotMatch(hidden, / address 10 /);
+  assert.match((await it.run([program])).stdout, / address 10 ::1 /);
 });

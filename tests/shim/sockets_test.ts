@@ -203,12 +203,42 @@ for (const call of ["read", "readv", "recv", "__recv_chk", "write", "writev", "s
   });
 }
 
+Deno.test("socket() of IPv6 is EAFNOSUPPORT when it is off", async () => {
+  using relays = new TestRelays();
+  await using app = await start(relays, ["tcp6", "connect/fd00::9/80", "tcp4", "error"], { isIpv6Off: true });
+  assert.equal(await app.output(), "connect EBADF\nerror 0\n");
+});
+
 Deno.test("getsockopt(SO_ERROR) stays real on sockets that are not ours", async () => {
   using relays = new TestRelays();
   await using app = await start(relays, ["udp4", "error", "tcp4", "error"]);
   assert.equal(await app.output(), "error 0\nerror 0\n");
   assert.equal(app.count(), 0);
 });
+
+// Row L53
+for (const asksDestinations of [false, true]) {
+  const filter = asksDestinations ? "with a filter" : "without a filter";
+  Deno.test(`three non-blocking connects are asked for before any is answered, ${filter}`, async () => {
+    using relays = new TestRelays();
+    const one = (port: number) => ["tcp4", "nonblock", `connect/10.1.2.3/${port}`];
+    const words = [...one(1), ...one(2), ...one(3), "epoll", "wait"];
+    await using app = await start(relays, words, { asksDestinations });
+    const requests: Named<"Connect">[] = [];
+    for (const port of [1, 2, 3]) {
+      if (asksDestinations) {
+        await app.reply(await app.expect("Destination"), { type: "DestinationReply", isLocal: false });
+      }
+      const request = await app.expect("Connect");
+      assert.deepEqual([request.port, request.isBlocking], [port, false]);
+      requests.push(request);
+    }
+    // The one that the program waits for is the last.
+    const sockets = requests.map((request) => new Socket({ fd: completes(relays.hole4, request) }));
+    assert.equal(await app.output(), "connect EINPROGRESS\n".repeat(3) + "wait out\n");
+    for (const socket of sockets) socket.destroy();
+  });
+}
 
 Deno.test("connect() a second time tells the agent's errno, and a third begins anew", async () => {
   using relays = new TestRelays();
