@@ -66,6 +66,10 @@ sandboxTest("npm and pip run and list what is here", {
 /** Go programs as Debian's compiler makes them with cgo: dynamically linked, so the shim is loaded. */
 async function goProgram(directory: string): Promise<string> {
   await Deno.copyFile(`${HERE}program.go.txt`, `${directory}/program.go`);
+  return await goBuild(directory);
+}
+
+async function goBuild(directory: string): Promise<string> {
   const env = { GOCACHE: `${CACHE}/go`, HOME: CACHE, CGO_ENABLED: "1", GO111MODULE: "off", GOFLAGS: "" };
   const build = new Deno.Command(GO, { args: ["build", "-o", "program", "program.go"], cwd: directory, env });
   const { success, stderr } = await build.output();
@@ -90,4 +94,39 @@ sandboxTest("a Go program with cgo starts, reads itself, lists and makes local f
     "cgo: 42",
     "",
   ]);
+});
+
+const RESOLVE = `package main
+
+// #include <netdb.h>
+import "C"
+import (
+	"fmt"
+	"net"
+	"os"
+	"sort"
+)
+
+func main() {
+	for _, name := range os.Args[1:] {
+		addresses, err := net.LookupHost(name)
+		sort.Strings(addresses)
+		fmt.Println(name, addresses, err != nil)
+	}
+	hostname, err := os.Hostname()
+	fmt.Println(hostname != "", err)
+}
+`;
+
+sandboxTest("a Go program with cgo looks names up at the target, by libc", { needs: [GO] }, async (it) => {
+  await Deno.writeTextFile(`${it.here}/program.go`, RESOLVE);
+  const program = await goBuild(it.here);
+  const { code, stdout, stderr } = await it.run([program, "echo-server", "two.sandbox.local", "nosuch"], {
+    env: { GODEBUG: "netdns=cgo" },
+  });
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.equal(
+    stdout,
+    "echo-server [10.99.7.1] false\ntwo.sandbox.local [10.99.7.1 10.99.7.2] false\nnosuch [] true\ntrue <nil>\n",
+  );
 });
