@@ -15,7 +15,7 @@ const KUBECONFIG = "MIRRORD_TEST_KUBECONFIG";
 
 /** Resolves with the exit code of the tests. */
 async function testCluster(args: readonly string[]): Promise<number> {
-  await prepare([...TO_BUILD, "buildah", "curl", "procps"]);
+  await prepare([...TO_BUILD, "buildah", "curl", "procps", "tmux"]);
   const given = Deno.env.get(KUBECONFIG);
   if (given) {
     say(`built ${await build()}`);

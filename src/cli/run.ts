@@ -60,8 +60,10 @@ export async function runProgram(said: LoadedConfig, name: string, args: readonl
       letSignalsThrough: () => signals.letThrough(),
     });
   } catch (error) {
-    if (signals.exitCode !== undefined) return signals.exitCode;
-    throw error;
+    if (signals.exitCode === undefined) throw error;
+    progress[Symbol.dispose](); // the last word on the terminal
+    await signals.raise();
+    return signals.exitCode;
   }
   throw new Error("start() neither threw nor became the program");
 }

@@ -5,13 +5,15 @@
 
 /** As shells report them: 128 plus the number of the signal. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+/** For a signal to ourselves to arrive. */
+const RAISE_MS = 500;
 type Caught = keyof typeof EXIT_CODES;
 
 export class StartSignals implements Disposable {
   readonly #controller = new AbortController();
   readonly #listeners = new Map<Caught, () => void>();
   readonly #ignored = new Set<Caught>();
-  #exitCode: number | undefined;
+  #ending: Caught | undefined;
 
   /**
    * What the user has said to ignore (nohup, a background job of a script) is ignored: bit N-1 stands for signal N. There
@@ -34,7 +36,19 @@ export class StartSignals implements Disposable {
 
   /** What to exit with when a signal ended the start. */
   get exitCode(): number | undefined {
-    return this.#exitCode;
+    return this.#ending && EXIT_CODES[this.#ending];
+  }
+
+  /**
+   * Ends this process by the signal that ended the start, as it would end any program: then a shell puts the terminal back
+   * as it was (a plugin may have died while it hid a password) and stops the script that it runs, and for an exit code it
+   * does neither. Resolves only where that did not work.
+   */
+  async raise(): Promise<void> {
+    if (this.#ending === undefined) return;
+    this[Symbol.dispose]();
+    Deno.kill(Deno.pid, this.#ending);
+    await new Promise((resolve) => setTimeout(resolve, RAISE_MS));
   }
 
   /**
@@ -56,13 +70,13 @@ export class StartSignals implements Disposable {
   }
 
   #caught(name: Caught): void {
-    if (this.#exitCode !== undefined) {
+    if (this.#ending !== undefined) {
       // Again: with nobody listening the signal does what it does to any program.
       this[Symbol.dispose]();
       Deno.kill(Deno.pid, name);
       return;
     }
-    this.#exitCode = EXIT_CODES[name];
+    this.#ending = name;
     this.#controller.abort(new DOMException(`Ended by ${name}`, "AbortError"));
   }
 }

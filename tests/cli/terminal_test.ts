@@ -135,6 +135,43 @@ testUnless(REASON, "Ctrl-C at a plugin's prompt ends the start, also when the pl
   });
 });
 
+testUnless(REASON, "Ctrl-C where a password is typed leaves a terminal that shows what is typed", async () => {
+  const api = "client.authentication.k8s.io/v1";
+  const script = "stty -echo; printf 'Password: ' >&2; read -r password";
+  await atSilentServer({ exec: { apiVersion: api, command: "sh", args: ["-c", script] } }, async (run) => {
+    await using terminal = await Terminal.open({});
+    await terminal.line(`${run} true`);
+    await terminal.untilShows(/\nPassword:$/);
+    await terminal.key("C-c");
+    await terminal.untilShows(/ready\$$/);
+    await terminal.line("clear; stty -a | grep -o -- '-\\?echo '");
+    await terminal.untilShows(/(^|\n)echo\nready\$$/);
+  });
+});
+
+testUnless(REASON, "Ctrl-C ends the script that started the run too", async () => {
+  await atSilentServer({}, async (run, folder) => {
+    await Deno.writeTextFile(`${folder}/script`, `${run} true\necho went on\n`);
+    await using terminal = await Terminal.open({});
+    await terminal.line(`bash ${folder}/script`);
+    await terminal.untilShows(/looking for pod\/web/);
+    await terminal.key("C-c");
+    assert.doesNotMatch(await terminal.untilPrompt(), /went on/);
+  });
+});
+
+testUnless(REASON, "a terminal that is closed takes the start with it, and nothing stays", async () => {
+  await atSilentServer({}, async (run, folder) => {
+    {
+      await using terminal = await Terminal.open({ XDG_RUNTIME_DIR: folder });
+      await terminal.line(`${run} true`);
+      await terminal.untilShows(/looking for pod\/web/);
+      assert.equal([...Deno.readDirSync(`${folder}/mirrord`)].length, 1);
+    }
+    await eventually(() => [...Deno.readDirSync(`${folder}/mirrord`)].length === 0);
+  });
+});
+
 testUnless(SANDBOX_REASON, "the program has the terminal: Ctrl-Z and fg, Ctrl-C, Ctrl-D, its size", async (test) => {
   await using sandbox = await startSandbox();
   await using terminal = await Terminal.open({});
