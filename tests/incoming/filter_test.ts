@@ -36,6 +36,7 @@ function talk(sandbox: Sandbox, port: number, ...texts: string[]): Promise<strin
 
 const BOTH = ["http://127.0.0.1/", "http://127.0.0.1/"];
 
+// Rows E45, E48, L41
 test("requests whose header matches are stolen, all others are the target's, on one connection", async (sandbox) => {
   await using _server = await startServer(sandbox, filtered({ header_filter: "^x-user: (ann|bob)$" }));
   assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "target");
@@ -50,6 +51,7 @@ test("requests whose header matches are stolen, all others are the target's, on 
   ]);
 });
 
+// Rows E46, L41
 test("paths, methods, all_of and any_of", async (sandbox) => {
   const cases: [Record<string, unknown>, string[], string][] = [
     [{ path_filter: "^/api/" }, ["http://127.0.0.1/api/x"], "local"],
@@ -64,6 +66,17 @@ test("paths, methods, all_of and any_of", async (sandbox) => {
   for (const [filter, args, who] of cases) {
     await using _server = await startServer(sandbox, filtered(filter));
     assert.equal(await whoAnswers(sandbox, ...args), who, JSON.stringify([filter, args]));
+  }
+});
+
+// Row E45
+test("a filter of the environment is one of the file's, and a method that matches goes by its header too", async (sandbox) => {
+  const env = { MIRRORD_HTTP_HEADER_FILTER: "^x-user: ann$" };
+  await using _server = await startServer(sandbox, { flags: ["--steal"], env });
+  for (const method of ["GET", "POST", "PUT", "DELETE"]) {
+    const asked = ["-X", method, "http://127.0.0.1/"];
+    assert.equal(await whoAnswers(sandbox, "-H", "X-User: ann", ...asked), "local");
+    assert.equal(await whoAnswers(sandbox, ...asked), "target");
   }
 });
 
@@ -139,6 +152,38 @@ while (data := connection.recv(65536)): connection.sendall(b"<" + data + b">")`;
   assert.equal(await server.line(), "listening");
   const request = "GET /ws HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: echo\\r\\nConnection: upgrade\\r\\n\\r\\n";
   assert.match(await talk(sandbox, 80, request, "GET / HTTP/1.1"), /^HTTP\/1.1 101 .*\r\n\r\n<GET \/ HTTP\/1.1>$/s);
+});
+
+/** A server of the target's own that goes over to an echo when it is asked to. */
+const UPGRADING = `
+import socket
+listener = socket.create_server(("0.0.0.0", 8070))
+print("listening", flush=True)
+while True:
+    connection, _ = listener.accept()
+    got = b""
+    while not got.endswith(b"\\r\\n\\r\\n"): got += connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: echo\\r\\nConnection: upgrade\\r\\n\\r\\n")
+    while (data := connection.recv(65536)): connection.sendall(b"<" + data + b">")
+    connection.close()`;
+
+// Row E51
+test("an upgrade that does not match is the target's, and what matches afterwards is stolen", async (sandbox) => {
+  const args = ["--target", String(sandbox.pid), "--net", "--", "python3", "-c", UPGRADING];
+  const target = new Deno.Command("nsenter", { args, stdin: "null", stdout: "piped" }).spawn();
+  const lines = target.stdout.getReader();
+  try {
+    await lines.read();
+    await using _server = await startServer(sandbox, { ...filtered({ header_filter: "^x-user: ann$" }), port: 8070 });
+    const request = "GET /ws HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: echo\\r\\nConnection: upgrade\\r\\n\\r\\n";
+    assert.match(await talk(sandbox, 8070, request, "X-User: ann"), /^HTTP\/1.1 101 .*\r\n\r\n<X-User: ann>$/s);
+    const url = "http://127.0.0.1:8070/";
+    assert.equal(await whoAnswers(sandbox, "-X", "DELETE", "-H", "X-User: ann", url), "local");
+  } finally {
+    target.kill("SIGKILL");
+    await lines.cancel();
+    await target.status;
+  }
 });
 
 test("a head of 64 kB and a body of 20 MB are passed on", async (sandbox) => {

@@ -20,6 +20,7 @@ async function isGivenBack(sandbox: Sandbox): Promise<void> {
   await eventually(async () => (await tablesOf(sandbox)).length === 0);
 }
 
+// Row L41
 test("a stolen port is answered by the local program, and by the target's own once that has ended", async (sandbox) => {
   assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/"), "target");
   await using server = await startServer(sandbox, STEAL);
