@@ -166,3 +166,91 @@ print(urllib.request.urlopen("http://both/").status)`;
   assert.doesNotMatch(hidden, / address 10 /);
   assert.match((await it.run([program])).stdout, / address 10 ::1 /);
 });
+
+sandboxTest(
+  "how a connection ends is the same at both ends: closed, reset, killed",
+  { needs: [PYTHON] },
+  async (it) => {
+    const script = `import os, signal, socket, struct
+def start():
+    it = socket.create_connection(("10.99.7.1", 7100))
+    it.recv(5, socket.MSG_PEEK | socket.MSG_WAITALL)
+    it.send(b"bye")
+    return it
+def heard():
+    it = socket.create_connection(("10.99.7.1", 7101))
+    return it.makefile().read()
+def closed(): it = start(); it.recv(5); it.close()
+def unread(): start().close()
+def lingering():
+    it = start(); it.recv(5)
+    it.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    it.close()
+def killed(reads):
+    if (pid := os.fork()) == 0:
+        it = start()
+        if reads: it.recv(5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+for act, *more in ((closed,), (unread,), (lingering,), (killed, True), (killed, False)):
+    act(*more)
+    print(act.__name__, *more, heard())`;
+    const server = `import socket, threading
+ends = []
+ended = threading.Condition()
+def serve(peer):
+    peer.send(b"hello")
+    try:
+        while peer.recv(100): pass
+        how = "end"
+    except ConnectionResetError: how = "reset"
+    with ended: ends.append(how); ended.notify()
+def tell():
+    it = socket.create_server(("10.99.7.1", 7101))
+    while True:
+        peer = it.accept()[0]
+        with ended:
+            ended.wait_for(lambda: ends)
+            peer.send(ends.pop().encode())
+        peer.close()
+threading.Thread(target=tell, daemon=True).start()
+it = socket.create_server(("10.99.7.1", 7100))
+print("ready", flush=True)
+while True: threading.Thread(target=serve, args=(it.accept()[0],), daemon=True).start()`;
+    await using _server = await serveInside(it, server);
+    const expected = ["closed end", "unread reset", "lingering reset", "killed True end", "killed False reset"];
+    assert.deepEqual(await python(it, script), expected);
+    const inside = await it.inside([PYTHON, "-c", script]);
+    assert.equal(inside.stdout.trimEnd(), expected.join("\n"));
+  },
+);
+
+sandboxTest("a hundred connects at once proceed together, some of them to where nobody answers", {
+  needs: [PYTHON],
+}, async (it) => {
+  // Packets to there are dropped, as by a firewall.
+  await it.sandbox.inNetwork(["ip", "link", "add", "hole", "type", "veth", "peer", "name", "hole1"]);
+  await it.sandbox.inNetwork(["ip", "address", "add", "10.88.0.1/24", "dev", "hole"]);
+  for (const name of ["hole", "hole1"]) await it.sandbox.inNetwork(["ip", "link", "set", name, "up"]);
+  const macs = ["ip", "neighbour", "add", "10.88.0.9", "lladdr", "02:00:00:00:00:09", "dev", "hole"];
+  await it.sandbox.inNetwork(macs);
+  const said = await python(
+    it,
+    `import errno, select, socket
+peers = [("10.99.7.1", 7000), ("10.99.7.1", 9), ("10.88.0.9", 80)]
+poll, sockets = select.epoll(), {}
+for n in range(100):
+    s = socket.socket()
+    s.setblocking(False)
+    assert s.connect_ex(peers[n % 3]) == errno.EINPROGRESS
+    sockets[s.fileno()] = s
+    poll.register(s.fileno(), select.EPOLLOUT)
+told = []
+while len(told) < 67:
+    for fd, _ in poll.poll(10):
+        told.append(sockets[fd].getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        poll.unregister(fd)
+print({errno.errorcode.get(it, it): told.count(it) for it in sorted(set(told))}, poll.poll(0))`,
+  );
+  assert.deepEqual(said, ["{0: 34, 'ECONNREFUSED': 33} []"]);
+});
