@@ -45,9 +45,7 @@ void listening_closed(int fd)
 	atomic_fetch_and_explicit(&listening[fd / 64], ~(1ull << fd % 64), memory_order_relaxed);
 	struct wire_listener_closed message = { .fd = fd };
 	size_t length = wire_put_listener_closed(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	struct wire_done reply;
-	if (wire_ask(&call, length, WIRE_DONE) == 0)
-		wire_finish(&call, wire_get_done(&call.in, &reply));
+	remote_done(&call, wire_ask(&call, length, WIRE_DONE));
 }
 
 /* ---- bind ---- */
@@ -105,9 +103,7 @@ static bool is_of_target(int fd, const struct endpoint *wanted)
 	struct wire_call call;
 	struct wire_bind_elsewhere message = { .inode = inode_of(fd), .address = bytes_of(wanted), .port = wanted->port };
 	size_t length = wire_put_bind_elsewhere(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	struct wire_done reply = { 0 };
-	bool is_it = wire_ask(&call, length, WIRE_DONE) == 0 &&
-		     wire_finish(&call, wire_get_done(&call.in, &reply)) == 0 && reply.error == 0;
+	bool is_it = remote_done(&call, wire_ask(&call, length, WIRE_DONE)) == 0;
 	if (is_it)
 		atomic_store_explicit(&has_bound_elsewhere, true, memory_order_relaxed);
 	return is_it;

@@ -211,18 +211,22 @@ int remote_stat_fs(struct wire_bytes path, uint64_t words[FS_WORDS])
 	return 0;
 }
 
+int remote_done(struct wire_call *call, int asked)
+{
+	struct wire_done reply = { 0 };
+	if (asked)
+		return asked;
+	if (wire_finish(call, wire_get_done(&call->in, &reply)))
+		return -EIO;
+	return reply.error ? refused(reply.error) : 0;
+}
+
 int remote_access(struct wire_bytes path, int mode, int flags)
 {
 	struct wire_call call;
 	struct wire_access message = { .path = path, .mode = (uint32_t)mode, .flags = (uint32_t)flags };
 	size_t length = wire_put_access(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	int error = wire_ask(&call, length, WIRE_DONE);
-	if (error)
-		return error;
-	struct wire_done reply = { 0 };
-	if (wire_finish(&call, wire_get_done(&call.in, &reply)))
-		return -EIO;
-	return reply.error ? refused(reply.error) : 0;
+	return remote_done(&call, wire_ask(&call, length, WIRE_DONE));
 }
 
 static ssize_t path_reply(struct wire_call *call, size_t length, char *into, size_t room)

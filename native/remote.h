@@ -17,6 +17,9 @@
 /* A descriptor at the lowest free number. `flags` are those of open(2), for reading. */
 int remote_open(struct wire_bytes path, int flags);
 int remote_stat(struct wire_bytes path, int flags, struct wire_stat *stat);
+/* The end of a question that Done answers, when asking it gave `asked`. 0 or -errno. */
+struct wire_call;
+int remote_done(struct wire_call *call, int asked);
 int remote_access(struct wire_bytes path, int mode, int flags);
 /* The words of StatFsReply. */
 enum {

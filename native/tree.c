@@ -17,14 +17,9 @@
 
 static int done(struct wire_call *call, size_t length, struct wire_bytes rest)
 {
-	int error = wire_ask_with(call, length, rest, WIRE_DONE);
+	int error = remote_done(call, wire_ask_with(call, length, rest, WIRE_DONE));
 	if (error)
 		return error;
-	struct wire_done reply = { 0 };
-	if (wire_finish(call, wire_get_done(&call->in, &reply)))
-		return -EIO;
-	if (reply.error)
-		return refused(reply.error);
 	/* What is known of open files may have been of the one that was changed. */
 	fresh_void();
 	return 0;

@@ -161,13 +161,8 @@ int writing_sync(uint64_t file, int how)
 {
 	struct wire_call call;
 	struct wire_sync_writing message = { .file = file, .how = (uint32_t)how };
-	int error = wire_ask(&call, wire_put_sync_writing(call.buffer, sizeof call.buffer, WIRE_ID, message), WIRE_DONE);
-	if (error)
-		return error;
-	struct wire_done reply = { 0 };
-	if (wire_finish(&call, wire_get_done(&call.in, &reply)))
-		return -EIO;
-	return reply.error ? refused(reply.error) : 0;
+	size_t length = wire_put_sync_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	return remote_done(&call, wire_ask(&call, length, WIRE_DONE));
 }
 
 int writing_allocate(uint64_t file, int mode, off_t offset, off_t length)
@@ -180,13 +175,7 @@ int writing_allocate(uint64_t file, int mode, off_t offset, off_t length)
 		.length = (uint64_t)length,
 	};
 	size_t bytes = wire_put_allocate_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	int error = wire_ask(&call, bytes, WIRE_DONE);
-	if (error)
-		return error;
-	struct wire_done reply = { 0 };
-	if (wire_finish(&call, wire_get_done(&call.in, &reply)))
-		return -EIO;
-	return reply.error ? refused(reply.error) : 0;
+	return remote_done(&call, wire_ask(&call, bytes, WIRE_DONE));
 }
 
 /* The number that a name in /proc/self/fd is, or -1. */
