@@ -8,15 +8,15 @@ import type { Feature } from "./features.ts";
 import type { HelpFlag } from "./help.ts";
 import { complain, printLine } from "./terminal.ts";
 
-const GROUPS: readonly string[] = ["Target", "Agent", "Kubernetes"];
+const GROUPS: readonly string[] = ["Target", "Agent", "Kubernetes", "Configuration", "Accepted, without effect"];
 const DEFAULT_ROUNDS = 100;
 const MOST_ROUNDS = 10_000;
 
 const FLAGS: readonly HelpFlag[] = [
   { flag: "--output", short: "-o", value: "FORMAT", doc: "text or json", default: "text" },
   { flag: "--rounds", value: "NUMBER", doc: "How many round trips to measure", default: String(DEFAULT_ROUNDS) },
-  ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
   CONFIG_FILE_OPTION,
+  ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
 ];
 
 export const DIAGNOSE_COMMAND: Command = {

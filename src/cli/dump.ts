@@ -4,7 +4,7 @@ import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
 import { type Command, type CommandInput, valueOf } from "./command.ts";
 import { loadConfig } from "./configuration.ts";
 
-const GROUPS: readonly string[] = ["Target", "Agent", "Kubernetes"];
+const GROUPS: readonly string[] = ["Target", "Agent", "Kubernetes", "Configuration", "Accepted, without effect"];
 export const DUMP_OUTPUTS = ["text", "json"] as const;
 
 export const DUMP_COMMAND: Command = {
@@ -31,8 +31,8 @@ object: docs/json.md.`,
       default: "those of the container's spec, else those that it listens on",
     },
     { flag: "--output", short: "-o", value: "FORMAT", doc: "text or json", default: "text" },
-    ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
     CONFIG_FILE_OPTION,
+    ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
   ],
   showsProgress: true,
   async run(input) {

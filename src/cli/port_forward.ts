@@ -4,7 +4,7 @@ import type { Command, CommandInput } from "./command.ts";
 import { loadConfig } from "./configuration.ts";
 import { misuse, parseForwards, parseReverseForwards } from "./forwards.ts";
 
-const GROUPS: readonly string[] = ["Target", "Agent", "Kubernetes"];
+const GROUPS: readonly string[] = ["Target", "Agent", "Kubernetes", "Configuration", "Accepted, without effect"];
 
 export const PORT_FORWARD_COMMAND: Command = {
   name: "port-forward",
@@ -39,8 +39,8 @@ TCP only. Lasts until Ctrl-C, and leaves nothing behind.`,
       doc: "[REMOTE:]LOCAL; REMOTE is the port of the target, LOCAL where it is left out; may be given several times",
     },
     { ...EXEC_OPTIONS.find((it) => it.flag === "--steal")!, group: "Options" },
-    ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
     CONFIG_FILE_OPTION,
+    ...EXEC_OPTIONS.filter((it) => GROUPS.includes(it.group)),
   ],
   showsProgress: true,
   async run(input) {
