@@ -34,6 +34,8 @@ const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
     line: /^(begin|wait|so_error|second) \w+ (unreachable|link|multicast|broadcast)/,
     why: "a non-blocking connect learns by its answer, a round trip later, what the kernel knows at once",
   },
+  { topic: "network", line: /^(getaddrinfo|gethostbyname_ex) localhost/, why: "RFC 6761" },
+  { topic: "network", line: /^gethostbyname_ex  herror/, why: "which of two codes for a name that is none" },
   { topic: "sockets", line: /^send to closed/, why: "the reset of a peer that had ended shows one write later" },
 ];
 
@@ -179,6 +181,7 @@ const TOPICS: readonly [topic: string, title: string, command: readonly string[]
   ["writing", "everyday tools that write", ["bash", "writing.sh"]],
   ["names", "names", [PYTHON, "names.py"]],
   ["sockets", "connections", [PYTHON, "sockets.py"]],
+  ["network", "Python's socket module", [PYTHON, "network.py"]],
   ["processes", "children", [PYTHON, "processes.py"]],
 ];
 
