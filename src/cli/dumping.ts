@@ -33,7 +33,7 @@ async function dumpUntil(
   using progress = startProgress(Deno.env.get("MIRRORD_PROGRESS_MODE"), "mirrord dump");
   const output = new OutputQueue();
   undo.defer(() => output.settled()); // behind the client
-  const agent = await reachOwnAgent(config, progress, undo, signal);
+  const agent = await reachOwnAgent("dump", config, progress, undo, signal);
   const ports = named.length > 0 ? named : await portsOfTarget(config, agent);
   let connections = 0;
   const receive = (arrival: Arrival) => Promise.resolve(new DumpEnd(arrival, ++connections, dumperFor(format), output));

@@ -35,7 +35,7 @@ async function forwardUntil(config: Config, { local, reverse }: Forwards, signal
   undo.defer(() => ports.close()); // for a start that fails
   let receiver: Receiver | undefined;
   undo.defer(() => receiver?.settled()); // behind the client
-  const { client, found } = await reachOwnAgent(config, progress, undo, signal);
+  const { client, found } = await reachOwnAgent("port-forward", config, progress, undo, signal);
   undo.defer(() => ports.close()); // before the client
   if (reverse.length > 0) {
     const remotePorts = reverse.map((it) => it.remotePort);

@@ -8,8 +8,11 @@ import type { Config } from "../config/resolve.ts";
 import { AgentClient } from "../layer/intproxy/agent_client.ts";
 import type { ReachableAgent } from "./cluster.ts";
 import type { AgentSource } from "./control.ts";
+import { openLog } from "./log.ts";
+import { loggingOf } from "./logging.ts";
 import type { Progress } from "./progress.ts";
 import { reachableAgent } from "./run.ts";
+import { userEnvironment } from "./self.ts";
 import { complain } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -18,8 +21,9 @@ export interface OwnAgent {
   readonly found: ReachableAgent;
 }
 
-/** What the agent warns of is shown, from now on too. Throws `UserError`. */
+/** What the agent warns of is shown, from now on too; `command` names us in the log. Throws `UserError`. */
 export async function reachOwnAgent(
+  command: string,
   config: Config,
   progress: Progress,
   undo: AsyncDisposableStack,
@@ -27,10 +31,15 @@ export async function reachOwnAgent(
 ): Promise<OwnAgent> {
   // An agent that is kept would be forgotten when this ends: it is for runs.
   const own = { ...config, agent: { ...config.agent, keepAliveSeconds: 0 } };
+  const environment = userEnvironment();
+  const run = crypto.getRandomValues(new Uint8Array(4)).toHex();
+  const logging = loggingOf(config.internalProxy, environment, Deno.cwd(), run);
+  if (logging.path !== undefined) progress.info(`log: ${logging.path}`);
+  const log = undo.use(openLog(logging, command));
   const found = await reachableAgent(own, progress, undo, signal);
   const client = await progress.step("reaching the agent", async (step) => {
     step.done = "agent ready";
-    return await found.explained(shakeHands(found.source, undo, signal));
+    return await found.explained(shakeHands(found.source, undo, signal, log));
   });
   for (const warning of client.warnings) progress.warning(warning);
   client.onWarning = (text) => complain(`warning: ${text}\n`);
@@ -54,9 +63,10 @@ export async function shakeHands(
   source: AgentSource,
   undo: AsyncDisposableStack,
   signal: AbortSignal,
+  log: (line: string) => void = () => {},
 ): Promise<AgentClient> {
-  const { duplex, secret, refusal } = await reach(source, undo, signal);
-  const client = new AgentClient(duplex, { log: () => {} });
+  const { duplex, secret, refusal } = await reach(source, undo, signal, log);
+  const client = new AgentClient(duplex, { log });
   undo.defer(() => client.close());
   await client.shakeHands(VERSION, secret).catch(async (error) => {
     throw await refusal() ?? error;
@@ -72,10 +82,15 @@ interface Reached {
   refusal(): Promise<UserError | undefined>;
 }
 
-async function reach(source: AgentSource, undo: AsyncDisposableStack, signal: AbortSignal): Promise<Reached> {
+async function reach(
+  source: AgentSource,
+  undo: AsyncDisposableStack,
+  signal: AbortSignal,
+  log: (line: string) => void,
+): Promise<Reached> {
   if (source.kind === "process") {
     const { startLocalAgent } = await import("./local_agent.ts");
-    const agent = undo.use(startLocalAgent(source.pid, () => {}));
+    const agent = undo.use(startLocalAgent(source.pid, log));
     return { duplex: agent.duplex, secret: new Uint8Array(32), refusal: () => agent.refusal() };
   }
   const { openPortForward } = await import("../kube/port_forward.ts");

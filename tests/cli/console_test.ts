@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
 import { assertFits } from "../support/json_schema.ts";
-import { exec, mirrord, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { endOf, exec, mirrord, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
@@ -64,6 +64,19 @@ testUnless(REASON, "two runs come to one console, which prints lines of its leve
   assert.equal(new Set(shown.printed().match(/intproxy\[\d+\]/g)).size, 2);
   assert.doesNotMatch(shown.printed(), /debug|trace|Open/);
   assert.match(shown.printed(), /^\d{4}-\S+Z info {2}intproxy\[\d+\] going down: programs left$/m);
+});
+
+testUnless(REASON, "port-forward and dump have their logs there too", async () => {
+  await using sandbox = await startSandbox();
+  await using shown = await startConsole([]);
+  const child = spawnMirrord(["dump", "-t", `process/${sandbox.pid}`, "-p", "80"], {
+    env: { MIRRORD_CONSOLE_ADDR: shown.address },
+  });
+  const ending = endOf(child);
+  await eventually(() => /info {2}dump\[\d+\] agent: .* Port 80 is mirrored by /.test(shown.printed()));
+  child.kill("SIGINT");
+  await child.stdin.close();
+  assert.equal((await ending).code, 130);
 });
 
 testUnless(REASON, "a console that is not there, or is something else, does not hinder a run", async () => {
