@@ -49,10 +49,14 @@ function mayBeStolen({ ports, ignoredPorts, filterPorts }: IncomingConfig, port:
 function isMatched(filter: string, { protocol, path }: ProbedPort): boolean {
   if (protocol === "grpc") {
     const target = utf8("/grpc.health.v1.Health/Check");
-    return readHttpFilter(filter)({ method: utf8("POST"), target, headers: [utf8("content-type: application/grpc")] });
+    return readHttpFilter(filter).test({
+      method: utf8("POST"),
+      target,
+      headers: [utf8("content-type: application/grpc")],
+    });
   }
   const headers = [utf8("User-Agent: kube-probe/1.30"), utf8("Accept: */*"), utf8("Connection: close")];
-  return readHttpFilter(filter)({ method: utf8("GET"), target: utf8(path), headers });
+  return readHttpFilter(filter).test({ method: utf8("GET"), target: utf8(path), headers });
 }
 
 const CONSEQUENCES: Readonly<Record<ProbedPort["kind"], string>> = {

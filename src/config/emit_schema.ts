@@ -22,6 +22,7 @@ const KINDS: Readonly<Partial<Record<ValueKind, Schema>>> = {
   map: { type: "object", additionalProperties: STRING },
   patterns: LIST,
   addresses: LIST,
+  milliseconds: { type: "integer", minimum: 0, maximum: 3_600_000 },
   bufferBytes: { type: "integer", minimum: 0, maximum: 15 << 20 },
   image: { type: ["string", "object"], properties: { registry: STRING, tag: STRING }, additionalProperties: false },
   pullPolicy: { enum: [...PULL_POLICIES] },

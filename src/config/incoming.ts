@@ -2,6 +2,7 @@
  * What the configuration says of incoming connections. What cannot be is refused here; a filter becomes what the agent runs
  * (src/proto/http_filter.ts has the same shape).
  */
+import { parseJsonPath } from "../base/json_path.ts";
 import type { IncomingKey } from "./incoming_options.ts";
 import type { ConfigKey, IncomingMode, ValueKind } from "./options.ts";
 import { compileTable } from "./regex/dfa.ts";
@@ -18,6 +19,7 @@ export interface IncomingConfig {
   readonly mode: IncomingMode;
   /** For the agent; empty: every connection. */
   readonly filter: string;
+  readonly settings: FilterSettings;
   /** As the user wrote it. */
   readonly written: Readonly<Record<string, unknown>>;
   /** Ports at the target that the filter is for; undefined: all. */
@@ -34,6 +36,22 @@ export interface IncomingConfig {
   readonly isFlush: boolean;
 }
 
+/** src/proto/http_filter.ts has the same. */
+export interface FilterSettings {
+  readonly bodyBytes: number;
+  readonly bodyMs: number;
+  readonly detectionMs: number;
+  readonly marksAnswers: boolean;
+}
+
+const BODY_BYTES = 65535;
+const BODY_MS = 1000;
+const DETECTION_SECONDS = 2;
+
+function filterText(filter: object, settings: FilterSettings): string {
+  return JSON.stringify({ filter, ...settings });
+}
+
 type Value = <K extends ValueKind>(key: ConfigKey, kind: K) => Values[K] | undefined;
 
 /** Throws `UserError` when values contradict each other. */
@@ -44,9 +62,16 @@ export function incomingOf(target: Target, value: Value, last: ReadonlyMap<Confi
     throw refuse(last.get(`${PREFIX}.ports`)!, "it does not go together with ignore_ports", "give one of them");
   }
   const written = writtenFilters(value, last);
+  const settings = {
+    bodyBytes: value("agent.max_body_buffer_size", "bufferBytes") ?? BODY_BYTES,
+    bodyMs: value("agent.max_body_buffer_timeout", "milliseconds") ?? BODY_MS,
+    detectionMs: (value("agent.http_detection_timeout", "seconds") ?? DETECTION_SECONDS) * 1000,
+    marksAnswers: value("agent.inject_headers", "boolean") ?? false,
+  };
   return {
     mode: modeFor(target, value(`${PREFIX}.mode`, "incomingMode"), last),
-    filter: written === undefined ? "" : JSON.stringify(filterFor(written.key, written.value, last)),
+    filter: written === undefined ? "" : filterText(filterFor(written.key, written.value, last), settings),
+    settings,
     written: written === undefined ? {} : { [written.key]: written.value },
     filterPorts: value(`${PREFIX}.http_filter.ports`, "ports"),
     portMapping: value(`${PREFIX}.port_mapping`, "portPairs") ?? [],
@@ -66,6 +91,7 @@ export function formatIncoming(it: IncomingConfig): Record<IncomingKey, unknown>
     [`${PREFIX}.http_filter.header_filter`]: said("header_filter"),
     [`${PREFIX}.http_filter.path_filter`]: said("path_filter"),
     [`${PREFIX}.http_filter.method_filter`]: said("method_filter"),
+    [`${PREFIX}.http_filter.body_filter`]: said("body_filter"),
     [`${PREFIX}.http_filter.all_of`]: said("all_of"),
     [`${PREFIX}.http_filter.any_of`]: said("any_of"),
     [`${PREFIX}.http_filter.ports`]: it.filterPorts,
@@ -75,14 +101,18 @@ export function formatIncoming(it: IncomingConfig): Record<IncomingKey, unknown>
     [`${PREFIX}.ports`]: it.ports,
     [`${PREFIX}.ignore_localhost`]: it.isLocalhostIgnored || undefined,
     "agent.flush_connections": it.isFlush,
+    "agent.max_body_buffer_size": it.settings.bodyBytes,
+    "agent.max_body_buffer_timeout": it.settings.bodyMs,
+    "agent.http_detection_timeout": it.settings.detectionMs / 1000,
+    "agent.inject_headers": it.settings.marksAnswers || undefined,
   } as Record<IncomingKey, unknown>;
 }
 
-const FILTER_KEYS = ["header_filter", "path_filter", "method_filter", "all_of", "any_of"] as const;
+const FILTER_KEYS = ["header_filter", "path_filter", "method_filter", "body_filter", "all_of", "any_of"] as const;
 
 function writtenFilters(value: Value, last: ReadonlyMap<ConfigKey, Said>) {
   const given = FILTER_KEYS.flatMap((key) => {
-    const kind = key.endsWith("_of") ? "httpFilters" : "pattern";
+    const kind = key.endsWith("_of") ? "httpFilters" : key === "body_filter" ? "object" : "pattern";
     const it = value(`${PREFIX}.http_filter.${key}`, kind);
     return it === undefined ? [] : [{ key, value: it }];
   });
@@ -96,22 +126,40 @@ function writtenFilters(value: Value, last: ReadonlyMap<ConfigKey, Said>) {
 function filterFor(key: typeof FILTER_KEYS[number], value: unknown, last: ReadonlyMap<ConfigKey, Said>): object {
   const said = last.get(`${PREFIX}.http_filter.${key}`)!;
   if (typeof value === "string") return { kind: key.replace("_filter", ""), table: tableOf(value, said) };
+  if (key === "body_filter") return bodyFilter(value as Readonly<Record<string, unknown>>, said);
   const filters = (value as readonly Record<string, unknown>[]).map((it) => innerFilter(it, said));
   if (filters.length === 0) throw refuse(said, "it is empty", "give at least one filter");
   return { kind: key === "all_of" ? "all" : "any", of: filters };
 }
 
-/** `{ "header": "…" }`; the reference tool also knows `body`, this one not yet. */
+/** `{ "header": "…" }`, or what bodyFilter() reads. */
 function innerFilter(it: Readonly<Record<string, unknown>>, said: Said): object {
+  if ("body" in it) return bodyFilter(it, said);
   const [kind, ...more] = Object.keys(it);
   const source = kind === undefined ? undefined : it[kind];
   if (
     !["header", "path", "method"].includes(kind ?? "") || more.length > 0 || typeof source !== "string" || source === ""
   ) {
-    const hint = 'each is an object with one of "header", "path", "method", and a regular expression';
+    const hint = 'each is an object with one of "header", "path", "method", and a regular expression; or of a body';
     throw refuse(said, `it holds ${JSON.stringify(it)}`, hint);
   }
   return { kind, table: tableOf(source, said) };
+}
+
+/** `{ "body": "json", "query": JSONPath, "matches": REGEX }` */
+function bodyFilter(it: Readonly<Record<string, unknown>>, said: Said): object {
+  const { body, query, matches, ...more } = it;
+  const isSound = body === "json" && typeof query === "string" && typeof matches === "string";
+  if (!isSound || Object.keys(more).length > 0) {
+    const hint = 'allowed: { "body": "json", "query": JSONPATH, "matches": REGULAR EXPRESSION }';
+    throw refuse(said, `it holds ${JSON.stringify(it)}`, hint);
+  }
+  try {
+    parseJsonPath(query);
+  } catch (error) {
+    throw refuse(said, `"${query}" is no JSONPath: ${(error as Error).message}`);
+  }
+  return { kind: "body", query, table: tableOf(matches, said) };
 }
 
 function tableOf(source: string, said: Said): string {

@@ -8,6 +8,7 @@ export type IncomingKey =
     | "http_filter.header_filter"
     | "http_filter.path_filter"
     | "http_filter.method_filter"
+    | "http_filter.body_filter"
     | "http_filter.all_of"
     | "http_filter.any_of"
     | "http_filter.ports"
@@ -16,7 +17,11 @@ export type IncomingKey =
     | "ignore_ports"
     | "ports"
     | "ignore_localhost"}`
-  | "agent.flush_connections";
+  | "agent.flush_connections"
+  | "agent.max_body_buffer_size"
+  | "agent.max_body_buffer_timeout"
+  | "agent.http_detection_timeout"
+  | "agent.inject_headers";
 
 const group = "What is the target's";
 
@@ -44,15 +49,23 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
     group,
   },
   {
+    key: `${PREFIX}.http_filter.body_filter`,
+    kind: "object",
+    doc:
+      "Only HTTP/1 requests with a body in JSON in which a JSONPath (without filter expressions) leads to something that " +
+      'a regular expression matches: { "body": "json", "query": JSONPATH, "matches": REGEX }',
+    group,
+  },
+  {
     key: `${PREFIX}.http_filter.all_of`,
     kind: "httpFilters",
-    doc: "Only HTTP requests that all of these match: objects with one of header, path, method",
+    doc: "Only HTTP requests that all of these match: objects with one of header, path, method, or of a body",
     group,
   },
   {
     key: `${PREFIX}.http_filter.any_of`,
     kind: "httpFilters",
-    doc: "Only HTTP requests that any of these matches: objects with one of header, path, method",
+    doc: "Only HTTP requests that any of these matches: objects with one of header, path, method, or of a body",
     group,
   },
   {
@@ -101,6 +114,38 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
     env: "MIRRORD_AGENT_STEALER_FLUSH_CONNECTIONS",
     doc: "Whether connections that exist are reset when their port is stolen, so that their peers come anew",
     default: "true",
+    group: "Agent",
+  },
+  {
+    key: "agent.max_body_buffer_size",
+    kind: "bufferBytes",
+    doc: "The longest body that a filter of bodies looks at; longer ones do not match",
+    default: "65535",
+    group: "Agent",
+  },
+  {
+    key: "agent.max_body_buffer_timeout",
+    kind: "milliseconds",
+    doc: "How many milliseconds a filter of bodies waits for the whole of one; later ones do not match",
+    default: "1000",
+    group: "Agent",
+  },
+  {
+    key: "agent.http_detection_timeout",
+    kind: "seconds",
+    env: "MIRRORD_AGENT_HTTP_DETECTION_TIMEOUT",
+    doc:
+      "How many seconds a connection to a port with a filter may take to say whether it is HTTP; then it is the target's",
+    default: "2",
+    group: "Agent",
+  },
+  {
+    key: "agent.inject_headers",
+    kind: "boolean",
+    doc:
+      "Whether HTTP/1 answers on ports with a filter say which way they came: Mirrord-Agent: forwarded-to-client, or " +
+      "passed-through. Requests that nobody wants are slower then",
+    default: "false",
     group: "Agent",
   },
 ];

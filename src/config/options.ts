@@ -25,6 +25,7 @@ export type ValueKind =
   | "patterns"
   | "addresses"
   | "bufferBytes"
+  | "milliseconds"
   | "image"
   | "pullPolicy"
   | "object"

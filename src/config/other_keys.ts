@@ -25,18 +25,13 @@ const AGENT = [
   // All of these are about incoming traffic.
   harmless("agent.external_ip_fix"),
   harmless("agent.nftables"), // always nftables
-  later("agent.inject_headers", false),
-  later("agent.override_cache_control"),
-  later("agent.max_body_buffer_size"),
-  later("agent.max_body_buffer_timeout"),
-  later("agent.http_detection_timeout"),
+  later("agent.override_cache_control", false), // answers stay as they are
   harmless("agent.clean_iptables_on_start"), // there is nothing to clean: a guard does it
   harmless("agent.jaq_time_limit"),
 ];
 
 const FEATURES = [
   later("feature.network.incoming.http_filter.header_filter_jq"),
-  later("feature.network.incoming.http_filter.body_filter"),
   operator("feature.network.incoming.on_concurrent_steal"),
   operator("feature.network.incoming.tls_delivery"),
   operator("feature.network.incoming.https_delivery"),

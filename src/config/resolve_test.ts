@@ -107,6 +107,9 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
       privileged: false,
       disable_mesh_sidecar_injection: true,
       flush_connections: true,
+      max_body_buffer_size: 65535,
+      max_body_buffer_timeout: 1000,
+      http_detection_timeout: 2,
     },
     feature: {
       fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [], mapping: {} },

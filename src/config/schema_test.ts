@@ -41,6 +41,7 @@ Deno.test("the file with every key has every key that is not refused in any valu
     "feature.network.incoming.http_filter.header_filter",
     "feature.network.incoming.http_filter.path_filter",
     "feature.network.incoming.http_filter.method_filter",
+    "feature.network.incoming.http_filter.body_filter",
     "feature.network.incoming.http_filter.any_of",
   ];
   assert.deepEqual(wanted.filter((it) => !said.has(it) && !others.includes(it)), []);

@@ -23,6 +23,7 @@ export interface Values {
   patterns: readonly string[];
   addresses: readonly string[];
   bufferBytes: number;
+  milliseconds: number;
   image: { readonly name?: string; readonly registry?: string; readonly tag?: string };
   pullPolicy: PullPolicy;
   object: Readonly<Record<string, unknown>>;
@@ -83,13 +84,14 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   patterns: "an array of regular expressions, or one",
   addresses: "an array of [tcp://|udp://]HOST[/BITS][:PORT], or one",
   bufferBytes: "a whole number of bytes up to 15728640",
+  milliseconds: "a whole number of milliseconds up to 3600000",
   image: "a string, or an object with registry and tag",
   pullPolicy: `one of ${PULL_POLICIES.map((it) => `"${it}"`).join(", ")}`,
   object: "an object",
   objects: "an array of objects",
   incomingMode: `one of ${INCOMING_MODES.map((it) => `"${it}"`).join(", ")}`,
   pattern: "a regular expression",
-  httpFilters: "an array of objects with one of header, path, method",
+  httpFilters: "an array of objects with one of header, path, method, or of a body",
   ports: "an array of ports",
   portPairs: "an array of pairs of ports",
   logLevel: `one of ${LOG_LEVELS.join(", ")}`,
@@ -116,6 +118,7 @@ const JSON_TYPES: Readonly<Record<ValueKind, string>> = {
   patterns: "string",
   addresses: "string",
   bufferBytes: "number",
+  milliseconds: "number",
   image: "string",
   pullPolicy: "string",
   object: "none",
@@ -154,6 +157,10 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
     if (/^[0-9]{1,8}$/.test(text) && Number(text) <= MAX_BUFFER_BYTES) return Number(text);
     throw refuse(said, `"${text}" is not ${ALLOWED.bufferBytes}`);
   },
+  milliseconds(text, said) {
+    if (/^[0-9]{1,7}$/.test(text) && Number(text) <= MAX_MILLISECONDS) return Number(text);
+    throw refuse(said, `"${text}" is not ${ALLOWED.milliseconds}`);
+  },
   image(text, said) {
     return { name: READERS.text(text, said) };
   },
@@ -173,6 +180,7 @@ const READERS: { [K in ValueKind]: (text: string, said: Said) => Values[K] } = {
 };
 
 const MAX_BUFFER_BYTES = 15 << 20;
+const MAX_MILLISECONDS = 3_600_000;
 
 function readText(text: string, said: Said): string {
   if (text === "") throw refuse(said, "it is empty");

@@ -2,10 +2,26 @@
  * Which HTTP requests a subscription is about, as Subscribe carries it: regular expressions come as tables of states made by
  * the client (src/config/regex/dfa.ts says how), so that the agent spends one look-up a byte whatever the expression is.
  */
+import { utf8 } from "../base/bytes.ts";
+import { parseJsonPath, selectJson } from "../base/json_path.ts";
 
 export type HttpFilter =
   | { readonly kind: "header" | "path" | "method"; /** Base64. */ readonly table: string }
+  | { readonly kind: "body"; /** JSONPath. */ readonly query: string; readonly table: string }
   | { readonly kind: "all" | "any"; readonly of: readonly HttpFilter[] };
+
+/** What goes with the filter of a subscription. */
+export interface FilterSettings {
+  /** How much of a body is waited for, and how long, before it is said not to match. */
+  readonly bodyBytes: number;
+  readonly bodyMs: number;
+  /** How long a connection may take to say whether it is HTTP. */
+  readonly detectionMs: number;
+  /** Answers say in a header of their own which way they came. */
+  readonly marksAnswers: boolean;
+}
+
+export type FilterText = { readonly filter: HttpFilter } & FilterSettings;
 
 /** What a filter looks at. */
 export interface RequestFacts {
@@ -14,6 +30,8 @@ export interface RequestFacts {
   readonly target: Uint8Array;
   /** "Name: value" each. */
   readonly headers: readonly Uint8Array[];
+  /** What it says in JSON; without, no filter of bodies matches. "any": all of them do. */
+  readonly body?: { readonly json: unknown } | "any" | undefined;
 }
 
 export type RequestTest = (request: RequestFacts) => boolean;
@@ -23,9 +41,31 @@ const RESTING = 5;
 const MOST_NESTED = 8;
 const QUESTION_MARK = 0x3f;
 
+export interface ReadFilter extends FilterSettings {
+  readonly filter: HttpFilter;
+  readonly test: RequestTest;
+  readonly hasBody: boolean;
+}
+
+const MOST_BODY_BYTES = 16 << 20;
+const MOST_MS = 86_400_000;
+/** Of all that a query leads to, as text. */
+const MOST_FOUND_CHARACTERS = 1 << 20;
+
 /** Reads what Subscribe carries. Throws `TypeError` or `SyntaxError` when it is no filter. */
-export function readHttpFilter(text: string): RequestTest {
-  return testOf(JSON.parse(text) as HttpFilter, 0);
+export function readHttpFilter(text: string): ReadFilter {
+  const { filter, bodyBytes, bodyMs, detectionMs, marksAnswers } = JSON.parse(text) as FilterText;
+  const limits = [[bodyBytes, MOST_BODY_BYTES], [bodyMs, MOST_MS], [detectionMs, MOST_MS]] as const;
+  if (!limits.every(([value, most]) => Number.isInteger(value) && value >= 0 && value <= most)) {
+    throw new TypeError("A limit is out of range");
+  }
+  const isMarking = marksAnswers === true;
+  const test = testOf(filter, 0);
+  return { filter, test, hasBody: hasBody(filter), bodyBytes, bodyMs, detectionMs, marksAnswers: isMarking };
+}
+
+function hasBody(filter: HttpFilter): boolean {
+  return filter.kind === "body" || ((filter.kind === "all" || filter.kind === "any") && filter.of.some(hasBody));
 }
 
 function testOf(filter: HttpFilter, depth: number): RequestTest {
@@ -43,6 +83,10 @@ function testOf(filter: HttpFilter, depth: number): RequestTest {
       const matches = matcherOf(filter.table);
       return ({ method }) => matches(method);
     }
+    case "body": {
+      const [path, matches] = [parseJsonPath(filter.query), matcherOf(filter.table)];
+      return ({ body }) => body !== undefined && (body === "any" || hasMatch(selectJson(path, body.json), matches));
+    }
     case "all": {
       const tests = filter.of.map((it) => testOf(it, depth + 1));
       return (request) => tests.every((test) => test(request));
@@ -54,6 +98,18 @@ function testOf(filter: HttpFilter, depth: number): RequestTest {
     default:
       throw new TypeError("There is no such kind of filter");
   }
+}
+
+/** Does any of these values match, as text? */
+function hasMatch(values: readonly unknown[], matches: (text: Uint8Array) => boolean): boolean {
+  let left = MOST_FOUND_CHARACTERS;
+  for (const value of values) {
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    left -= text.length;
+    if (left < 0) return false;
+    if (matches(utf8(text))) return true;
+  }
+  return false;
 }
 
 function pathOf(target: Uint8Array): Uint8Array {

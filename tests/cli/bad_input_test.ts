@@ -47,6 +47,7 @@ const WRONG: Readonly<Record<ValueKind, string | undefined>> = {
   patterns: "(",
   addresses: "a:99999",
   bufferBytes: "big",
+  milliseconds: "soon",
   image: " ",
   pullPolicy: "Sometimes",
   object: "x",

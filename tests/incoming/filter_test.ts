@@ -69,7 +69,6 @@ test("paths, methods, all_of and any_of", async (sandbox) => {
   }
 });
 
-// Row E45
 test("a filter of the environment is one of the file's, and a method that matches goes by its header too", async (sandbox) => {
   const env = { MIRRORD_HTTP_HEADER_FILTER: "^x-user: ann$" };
   await using _server = await startServer(sandbox, { flags: ["--steal"], env });

@@ -17,8 +17,6 @@ import { type FdEnd, Sockets } from "../../sys/sockets.ts";
 import { HttpConnection } from "./http/exchange.ts";
 import { FilteredRoutes, type RoutedSubscription } from "./http/routes.ts";
 
-/** Who speaks first in a protocol that may be HTTP: the client, within this time. */
-const DETECTION_MS = 2000;
 /** The target's own program may take this long to accept. */
 const DIAL_MS = 10_000;
 
@@ -26,6 +24,8 @@ const DIAL_MS = 10_000;
 export interface Wanted {
   /** The older ones first. */
   subscriptions(): readonly RoutedSubscription[];
+  /** Who speaks first in a protocol that may be HTTP: the client, within this time. */
+  readonly detectionMs: number;
   /** The same, for native code. */
   filters(): PassageFilters;
 }
@@ -110,7 +110,7 @@ export class Connections {
   /** Request by request to who wants it, or to the target's own program. */
   filter(arrival: Arrival, mark: number, wanted: Wanted): void {
     const id = this.#newId({ arrival, mark, wanted });
-    this.#start(id, arrival.fd, -1, new Uint8Array(), DETECTION_MS);
+    this.#start(id, arrival.fd, -1, new Uint8Array(), Math.max(1, wanted.detectionMs));
   }
 
   /** Connections to these ports, and no others, are copied as they pass. 0 or -errno: that cannot be had. */
@@ -204,6 +204,6 @@ export class Connections {
         return fd < 0 ? undefined : this.adopt(fd);
       },
     });
-    return { connection: new HttpConnection(routes, DETECTION_MS), routes };
+    return { connection: new HttpConnection(routes, wanted!.detectionMs), routes };
   }
 }

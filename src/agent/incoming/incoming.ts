@@ -14,7 +14,7 @@
  */
 import { ERRNO } from "../../base/errors.ts";
 import type { StreamEnd } from "../../base/socket_end.ts";
-import { type HttpFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
+import { type ReadFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
 import { PassageFilters, type Tap, type Taps } from "../../sys/passage.ts";
 import {
@@ -58,6 +58,7 @@ interface Subscription extends Wish {
   readonly client: IncomingClient;
   /** What `filter` says; undefined: every connection. */
   readonly test: RequestTest | undefined;
+  readonly settings: ReadFilter | undefined;
   readonly since: Date;
 }
 
@@ -109,16 +110,16 @@ export class Incoming {
     if (this.#subscriptions.some((it) => it.client === client && it.port === port)) {
       return { errno: ERRNO.EADDRINUSE, error: `port ${port} is subscribed already, by this same run` };
     }
-    let test: RequestTest | undefined;
+    let settings: ReadFilter | undefined;
     try {
-      test = wish.filter === "" ? undefined : readHttpFilter(wish.filter);
-      if (test) PassageFilters.of(programOf([JSON.parse(wish.filter) as HttpFilter]))[Symbol.dispose]();
+      settings = wish.filter === "" ? undefined : readHttpFilter(wish.filter);
+      if (settings) PassageFilters.of(programOf([settings.filter]))[Symbol.dispose]();
     } catch (error) {
       return { errno: ERRNO.EINVAL, error: `port ${port} has a filter that cannot be read: ${error}` };
     }
     const opened = this.#open();
     if (typeof opened === "number") return noRedirect(port, opened);
-    const subscription = { ...wish, client, test, since: new Date() };
+    const subscription = { ...wish, client, settings, test: settings?.test, since: new Date() };
     const stealer = isWhole(subscription) ? this.#stealerOf(port) : undefined;
     if (stealer !== undefined) {
       this.#closeIfIdle();
@@ -321,12 +322,14 @@ export class Incoming {
   #wantedOf(port: number): Wanted {
     return {
       subscriptions: () => this.#subscriptions.filter((it) => it.port === port),
+      detectionMs: Math.max(...this.#subscriptions.map((it) => it.port === port ? it.settings?.detectionMs ?? 0 : 0)),
       filters: () => {
         let filters = this.#filters.get(port);
         if (filters) return filters;
         const all = this.#subscriptions.filter((it) => it.port === port);
+        // Answers that are marked are for TypeScript, all of them.
         filters = PassageFilters.of(
-          programOf(all.map(({ filter }) => filter === "" ? undefined : JSON.parse(filter) as HttpFilter)),
+          programOf(all.map(({ settings }) => settings?.marksAnswers ? undefined : settings?.filter)),
         );
         this.#filters.set(port, filters);
         return filters;

@@ -26,7 +26,7 @@ import type { OwnAddresses } from "./own_addresses.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 
 /** What the user wants of incoming connections. */
-export interface IncomingWishes extends Omit<IncomingConfig, "written"> {
+export interface IncomingWishes extends Omit<IncomingConfig, "written" | "settings"> {
   /** The run, for others to read: user@host. */
   readonly who: string;
 }
@@ -149,7 +149,7 @@ export class Incoming {
   }
 
   #bind({ inode, address, port, isV6Only }: MessageNamed<typeof LAYER, "Bind">): LayerMessage {
-    if (!this.#isWished(address, port)) {
+    if (!isWished(this.#wishes, address, port)) {
       return { type: "BindReply", isIncoming: false, port, isFixed: false, takenPort: 0 };
     }
     const bound = { inode: Number(inode), address: address.slice(), port, isV6Only };
@@ -165,14 +165,6 @@ export class Incoming {
       isFixed: fixed !== undefined,
       takenPort: taken?.realPort ?? 0,
     };
-  }
-
-  /** Whether what the program listens on there stands in for a port of the target. */
-  #isWished(address: Uint8Array, port: number): boolean {
-    const { ports, filterPorts, ignoredPorts, isLocalhostIgnored } = this.#wishes;
-    if (isLocalhostIgnored && isLoopback(address)) return false;
-    const isNamed = !ports || ports.includes(port) || Boolean(filterPorts?.includes(port));
-    return isNamed && !ignoredPorts.includes(port);
   }
 
   #targetPort(port: number): number {
@@ -202,8 +194,8 @@ export class Incoming {
   /** 0 or the errno of listen(2). What cannot be redirected is served locally, and said. */
   async #subscribe(port: number, pid: number): Promise<number> {
     const isSteal = this.#wishes.mode === "steal";
-    const { who, filterPorts } = this.#wishes;
-    const filter = !filterPorts || filterPorts.includes(port) ? this.#wishes.filter : "";
+    const { who } = this.#wishes;
+    const filter = filterAt(this.#wishes, port);
     const isFlush = isSteal && this.#wishes.isFlush;
     const wish = { type: "Subscribe", port, isSteal, isFlush, who, filter } as const;
     const verdict = await this.#agent.ask(wish, (it) => it ? { errno: it.errno, error: it.error } : undefined);
@@ -300,6 +292,19 @@ export class Incoming {
     task.catch((error) => this.#log(`incoming: ${error instanceof Error ? error.stack : error}`))
       .finally(() => this.#tasks.delete(task));
   }
+}
+
+/** Whether what the program listens on there stands in for a port of the target. */
+export function isWished(wishes: IncomingWishes, address: Uint8Array, port: number): boolean {
+  const { ports, filterPorts, ignoredPorts, isLocalhostIgnored } = wishes;
+  if (isLocalhostIgnored && isLoopback(address)) return false;
+  const isNamed = !ports || ports.includes(port) || Boolean(filterPorts?.includes(port));
+  return isNamed && !ignoredPorts.includes(port);
+}
+
+/** The filter for connections to this port of the target; empty: none. */
+export function filterAt({ filter, filterPorts }: IncomingWishes, port: number): string {
+  return !filterPorts || filterPorts.includes(port) ? filter : "";
 }
 
 function isListening({ inode, realPort }: Listener): boolean {

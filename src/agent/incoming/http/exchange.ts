@@ -14,11 +14,20 @@
  * BUSY        who was to answer breaks off before answering   502, close all
  * TUNNEL      both directions ended                           close all
  */
-import { concatBytes, utf8 } from "../../../base/bytes.ts";
+import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { looksLikeHttp2 } from "../http2/frames.ts";
 import { pass, type Tap } from "../passage.ts";
-import { looksLikeHttp, parseRequest, parseResponse, passBody, readHead, type RequestHead } from "./message.ts";
+import {
+  looksLikeHttp,
+  parseRequest,
+  parseResponse,
+  passBody,
+  peekBody,
+  readHead,
+  type RequestHead,
+  withHeader,
+} from "./message.ts";
 import { ByteReader } from "./reader.ts";
 
 /** Where requests go. */
@@ -27,6 +36,10 @@ export interface Routes {
   choose(request: RequestHead): object | undefined;
   /** A connection to whom `choose` named. Undefined when it cannot be had. */
   open(key: object | undefined): Promise<StreamEnd | undefined>;
+  /** How much of its body decides who wants it, and how long that may take; undefined: its head does. */
+  bodyLimits(request: RequestHead): { bodyBytes: number; bodyMs: number } | undefined;
+  /** A line for the head of every answer, and no connection is given back; undefined: none. */
+  mark(key: object | undefined): string | undefined;
   /** Who gets a copy of this request. */
   taps(request: RequestHead): readonly Tap[];
   /** Takes over a connection that begins with the preface of HTTP/2; resolves when it is over. Never rejects. */
@@ -38,6 +51,7 @@ type Protocol = "HTTP/1" | "HTTP/2" | "another";
 interface Upstream {
   readonly end: StreamEnd;
   readonly reader: ByteReader;
+  hasAnswered: boolean;
 }
 
 /** A connection whose next requests are for the target. */
@@ -79,7 +93,7 @@ export class HttpConnection {
     this.#upstreams.delete(undefined);
     this.#last = undefined;
     this.#exchanges = 0;
-    if (target) this.#upstreams.set(undefined, { end: target, reader: new ByteReader(target) });
+    if (target) this.#upstreams.set(undefined, { end: target, reader: new ByteReader(target), hasAnswered: true });
     await this.#serve();
     const back = this.#back;
     this.#back = undefined;
@@ -135,8 +149,10 @@ export class HttpConnection {
       await this.#refuse("400 Bad Request", "mirrord: this is no HTTP request that can be passed on safely\n");
       return false;
     }
-    const key = this.#routes.choose(request);
-    const taps = this.#routes.taps(request);
+    const body = await this.#body(request);
+    const facts = body === undefined ? request : { ...request, body };
+    const key = this.#routes.choose(facts);
+    const taps = this.#routes.taps(facts);
     if (key === undefined && taps.length === 0 && this.#giveBack(request.bytes)) return false;
     this.#exchanges++;
     const upstream = await this.#upstream(key);
@@ -145,13 +161,25 @@ export class HttpConnection {
       return false;
     }
     this.#last = upstream;
-    return await this.#passOn(request, upstream, taps);
+    return await this.#passOn(request, key, upstream, taps);
+  }
+
+  /** What the body says, if that decides who gets the request. */
+  async #body(request: RequestHead): Promise<{ json: unknown } | undefined> {
+    const limits = this.#routes.bodyLimits(request);
+    if (!limits) return undefined;
+    const bytes = await peekBody(this.#reader, request.framing, limits.bodyBytes, limits.bodyMs);
+    try {
+      return bytes && { json: JSON.parse(fromUtf8(bytes)) };
+    } catch {
+      return undefined;
+    }
   }
 
   /** Nobody wants this request. False when it has to be passed on here. */
   #giveBack(head: Uint8Array): boolean {
     const target = this.#upstreams.get(undefined);
-    if (this.#exchanges === 0) return false;
+    if (this.#exchanges === 0 || this.#routes.mark(undefined) !== undefined) return false;
     if (target && (target.reader.isEnded || target.reader.held.length > 0)) return false;
     this.#upstreams.delete(undefined);
     this.#back = { bytes: concatBytes([head, this.#reader.take()]), target: target?.end };
@@ -171,7 +199,13 @@ export class HttpConnection {
     return first !== "upstream" && first.is;
   }
 
-  async #passOn(request: RequestHead, { end, reader }: Upstream, taps: readonly Tap[]): Promise<boolean> {
+  async #passOn(
+    request: RequestHead,
+    key: object | undefined,
+    upstream: Upstream,
+    taps: readonly Tap[],
+  ): Promise<boolean> {
+    const { end, reader, hasAnswered } = upstream;
     const write = async (bytes: Uint8Array) => {
       for (const tap of taps) tap.feed(bytes);
       await end.writeAll(bytes);
@@ -182,15 +216,19 @@ export class HttpConnection {
       if (!isUpgraded) await passBody(this.#reader, request.framing, write);
     })();
     sending.catch(() => {});
-    const answer = await this.#answer(request, reader);
+    const answer = await this.#answer(request, reader, this.#routes.mark(key));
     if (answer === "nothing") {
+      // It was closed while we thought that it stands open: nobody has seen the request.
+      const again = hasAnswered && isRepeatable(request) ? await this.#reopen(key) : undefined;
+      if (again) return await this.#passOn(request, key, again, []);
       await this.#refuse("502 Bad Gateway", "mirrord: the program ended the connection without an answer\n");
       return false;
     }
+    upstream.hasAnswered = true;
     if (answer === "upgrade") {
       isUpgraded = true;
       await sending;
-      await this.#tunnel({ end, reader }, taps);
+      await this.#tunnel(upstream, taps);
       return false;
     }
     if (answer === "last" || request.isLast) return false;
@@ -199,7 +237,11 @@ export class HttpConnection {
   }
 
   /** Passes on what the upstream answers. */
-  async #answer(request: RequestHead, reader: ByteReader): Promise<"complete" | "last" | "upgrade" | "nothing"> {
+  async #answer(
+    request: RequestHead,
+    reader: ByteReader,
+    mark: string | undefined,
+  ): Promise<"complete" | "last" | "upgrade" | "nothing"> {
     while (true) {
       const bytes = await readHead(reader).catch(() => "end" as const);
       if (bytes === "end") return "nothing";
@@ -210,7 +252,7 @@ export class HttpConnection {
         await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
         return "last";
       }
-      await this.#peer.writeAll(head.bytes);
+      await this.#peer.writeAll(mark === undefined ? head.bytes : withHeader(head.bytes, mark));
       if (head.status === 101 || (request.isConnect && head.status >= 200 && head.status < 300)) return "upgrade";
       if (head.status < 200) continue;
       const isWhole = await passBody(reader, head.framing, (it) => this.#peer.writeAll(it));
@@ -231,9 +273,15 @@ export class HttpConnection {
     known?.end.close();
     const end = await this.#routes.open(key);
     if (!end) return undefined;
-    const upstream = { end, reader: new ByteReader(end) };
+    const upstream = { end, reader: new ByteReader(end), hasAnswered: false };
     this.#upstreams.set(key, upstream);
     return upstream;
+  }
+
+  async #reopen(key: object | undefined): Promise<Upstream | undefined> {
+    this.#upstreams.get(key)?.end.close();
+    this.#upstreams.delete(key);
+    return this.#last = await this.#upstream(key);
   }
 
   async #refuse(status: string, text: string): Promise<void> {
@@ -241,6 +289,11 @@ export class HttpConnection {
       `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n`;
     await this.#peer.writeAll(utf8(head + text));
   }
+}
+
+/** RFC 9110 9.2.2: asked twice it does what it does asked once; and we still have all of it. */
+function isRepeatable({ method, framing }: RequestHead): boolean {
+  return framing === 0 && /^(?:GET|HEAD|OPTIONS|PUT|DELETE|TRACE)$/.test(fromUtf8(method));
 }
 
 /** Undefined: too early to tell. */

@@ -2,7 +2,7 @@
  * As much of HTTP/1 (RFC 9112) as it takes to find where a message ends: its head, and the framing of its body. Nothing is
  * changed and nothing is judged that does not matter for that; what is no HTTP is said so.
  */
-import { fromUtf8 } from "../../../base/bytes.ts";
+import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
 import type { RequestFacts } from "../../../proto/http_filter.ts";
 import type { ByteReader } from "./reader.ts";
 
@@ -29,6 +29,8 @@ export interface ResponseHead {
 
 const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \r\n]+) HTTP\/1\.([01])$/;
 const STATUS_LINE = /^HTTP\/1\.([01]) ([0-9]{3})(?: .*)?$/;
+/** RFC 9112 5.1, 5.2: a blank before the colon, or a folded line, and some read it as a framing header. */
+const UNSURE_HEADER = /^\s|^(?:content-length|transfer-encoding)\s+:/i;
 const latin1 = new TextDecoder("latin1");
 
 /** The next head, "end" when there is none, "no HTTP". `taken` leave the reader. */
@@ -105,6 +107,12 @@ export function parseResponse(bytes: Uint8Array, request: RequestHead): Response
   return { bytes, status, framing, isLast };
 }
 
+/** The head with another line. */
+export function withHeader(head: Uint8Array, line: string): Uint8Array {
+  const end = head.at(-2) === 13 ? 2 : 1;
+  return concatBytes([head.subarray(0, head.length - end), utf8(`${line}\r\n`), head.subarray(head.length - end)]);
+}
+
 function linesOf(bytes: Uint8Array): Uint8Array[] {
   const lines: Uint8Array[] = [];
   let from = 0;
@@ -131,6 +139,7 @@ function fromLatin1(bytes: Uint8Array): string {
 
 /** "broken": two readers of this message could disagree about where it ends (RFC 9112 6.3). */
 function framingOf(headers: readonly Uint8Array[]): Framing | "broken" | undefined {
+  if (headers.some((line) => UNSURE_HEADER.test(fromLatin1(line)))) return "broken";
   const codings = valuesOf(headers, "transfer-encoding");
   const lengths = new Set(valuesOf(headers, "content-length"));
   if (codings.length > 0) {
@@ -163,16 +172,71 @@ export async function passBody(
   return true;
 }
 
+/**
+ * What a body is, left in the reader. Undefined when it is longer than `mostBytes`, does not come whole within `ms`, or is
+ * broken.
+ */
+export async function peekBody(
+  reader: ByteReader,
+  framing: Framing,
+  mostBytes: number,
+  ms: number,
+): Promise<Uint8Array | undefined> {
+  const late = Promise.withResolvers<false>();
+  const timer = setTimeout(() => late.resolve(false), ms);
+  try {
+    while (true) {
+      const body = bodyIn(reader.held, framing, mostBytes);
+      if (body !== "not yet") return body;
+      const filling = reader.fill();
+      filling.catch(() => {});
+      if (!await Promise.race([filling, late.promise])) return undefined;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A chunk's size and the ends of its lines, and trailers, come on top of a body. */
+const CHUNKED_OVERHEAD = 8;
+
+function bodyIn(bytes: Uint8Array, framing: Framing, mostBytes: number): Uint8Array | undefined | "not yet" {
+  if (framing === "to the end") return undefined;
+  if (framing === "chunked") return chunksIn(bytes, mostBytes);
+  if (framing > mostBytes) return undefined;
+  return bytes.length < framing ? "not yet" : bytes.subarray(0, framing);
+}
+
+function chunksIn(bytes: Uint8Array, mostBytes: number): Uint8Array | undefined | "not yet" {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for (let at = 0;;) {
+    const end = bytes.indexOf(10, at);
+    if (end < 0) return bytes.length > (mostBytes + MOST_HEAD_BYTES) * CHUNKED_OVERHEAD ? undefined : "not yet";
+    const length = chunkSize(bytes.subarray(at, end + 1));
+    if (length === undefined || (size += length) > mostBytes) return undefined;
+    if (length === 0) return concatBytes(parts);
+    if (bytes.length < end + 1 + length + 2) return "not yet";
+    parts.push(bytes.subarray(end + 1, end + 1 + length));
+    at = end + 1 + length + 2;
+  }
+}
+
+function chunkSize(line: Uint8Array): number | undefined {
+  const size = /^([0-9A-Fa-f]{1,12})(?=[;\s])/.exec(fromUtf8(line))?.[1];
+  return size === undefined ? undefined : Number.parseInt(size, 16);
+}
+
 /** RFC 9112 7.1: chunks until the one of size 0, then trailers until an empty line. */
 async function passChunks(reader: ByteReader, write: (bytes: Uint8Array) => Promise<void>): Promise<boolean> {
   while (true) {
     const line = await takeLine(reader);
     if (!line) return false;
     await write(line);
-    const size = /^([0-9A-Fa-f]{1,12})(?=[;\s])/.exec(fromUtf8(line))?.[1];
+    const size = chunkSize(line);
     if (size === undefined) throw new TypeError("A chunk has no size");
-    if (Number.parseInt(size, 16) === 0) break;
-    if (!await passBody(reader, Number.parseInt(size, 16) + 2, write)) return false;
+    if (size === 0) break;
+    if (!await passBody(reader, size + 2, write)) return false;
   }
   while (true) {
     const line = await takeLine(reader);

@@ -2,6 +2,7 @@
 import { concatBytes } from "../../../base/bytes.ts";
 import type { HttpFilter } from "../../../proto/http_filter.ts";
 
+/** Nodes of native/sys/http_filter.c. */
 const KINDS = { header: 1, path: 2, method: 3, all: 4, any: 5 } as const;
 /** For TypeScript to decide. */
 const LATER = 6;
@@ -13,6 +14,8 @@ export function programOf(filters: readonly (HttpFilter | undefined)[]): Uint8Ar
 
 function nodeOf(filter: HttpFilter): Uint8Array<ArrayBuffer> {
   switch (filter.kind) {
+    case "body":
+      return node(LATER, new Uint8Array());
     case "all":
     case "any":
       return node(KINDS[filter.kind], concatBytes(filter.of.map(nodeOf)));

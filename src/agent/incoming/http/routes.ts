@@ -1,6 +1,6 @@
 /** The routes of one HTTP connection: by the filters of those who have subscribed its port, the oldest first. */
 import type { StreamEnd } from "../../../base/socket_end.ts";
-import type { RequestTest } from "../../../proto/http_filter.ts";
+import type { ReadFilter, RequestTest } from "../../../proto/http_filter.ts";
 import type { Delivery, IncomingClient } from "../incoming.ts";
 import { Http2Connection } from "../http2/connection.ts";
 import { LiveRoutes } from "../http2/routes.ts";
@@ -15,6 +15,7 @@ export interface RoutedSubscription {
   readonly isSteal: boolean;
   /** Undefined: every request. */
   readonly test: RequestTest | undefined;
+  readonly settings?: ReadFilter | undefined;
 }
 
 export interface RoutesOptions {
@@ -42,6 +43,20 @@ export class FilteredRoutes implements Routes {
     if (subscription === undefined) return await this.#options.dialTarget();
     const [theirs, ours] = streamPair();
     return subscription.client.deliver({ ...this.#options.delivery, isMirror: false }, theirs) ? ours : undefined;
+  }
+
+  bodyLimits(request: RequestHead): { bodyBytes: number; bodyMs: number } | undefined {
+    const asking = this.#options.subscriptions().flatMap(({ settings }) =>
+      settings?.hasBody && settings.test({ ...request, body: "any" }) ? [settings] : []
+    );
+    if (asking.length === 0) return undefined;
+    const most = (limits: readonly number[]) => Math.max(...limits);
+    return { bodyBytes: most(asking.map((it) => it.bodyBytes)), bodyMs: most(asking.map((it) => it.bodyMs)) };
+  }
+
+  mark(subscription: RoutedSubscription | undefined): string | undefined {
+    if (!this.#options.subscriptions().some(({ settings }) => settings?.marksAnswers)) return undefined;
+    return `Mirrord-Agent: ${subscription ? "forwarded-to-client" : "passed-through"}`;
   }
 
   taps(request: RequestHead): readonly Tap[] {

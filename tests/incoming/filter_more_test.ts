@@ -1,0 +1,195 @@
+/** Filters of bodies, marked answers, upgrades, slow and odd clients; and connections that change hands again and again. */
+import assert from "node:assert/strict";
+import { LocalServer, type RunOptions, startServer, whoAnswers } from "../support/incoming.ts";
+import { testUnless, whyNotBuilt } from "../support/mirrord.ts";
+import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
+
+const REASON = whyNotBuilt() ?? whyNoSandbox();
+const URL_80 = "http://127.0.0.1/";
+
+function test(name: string, body: (sandbox: Sandbox) => Promise<void>): void {
+  testUnless(REASON, name, async () => {
+    await using sandbox = await startSandbox();
+    await body(sandbox);
+  });
+}
+
+function filtered(http_filter: Record<string, unknown>, mode = "steal", agent = {}): RunOptions {
+  return { configuration: { agent, feature: { network: { incoming: { mode, http_filter } } } } };
+}
+
+/** Runs Python in the sandbox's network; `ask` sends bytes on one connection to port 80 and reads an answer with a length. */
+function python(sandbox: Sandbox, script: string): Promise<string> {
+  const tools = `
+import socket, sys, time
+peer = socket.create_connection(("127.0.0.1", 80))
+peer.settimeout(10)
+def answer():
+    got = b""
+    while b"\\r\\n\\r\\n" not in got:
+        more = peer.recv(65536)
+        if not more: return got.decode()
+        got += more
+    head, body = got.split(b"\\r\\n\\r\\n", 1)
+    length = next((int(it.split(b":")[1]) for it in head.lower().split(b"\\r\\n") if it.startswith(b"content-length:")), 0)
+    while len(body) < length: body += peer.recv(65536)
+    return (head + b"\\r\\n\\r\\n" + body).decode()
+def who(text):
+    return "local" if '"by": "local"' in text else "target" if '"sandbox' in text else text
+def ask(*pieces):
+    for piece in pieces: peer.sendall(piece.encode())
+    return who(answer())
+`;
+  return sandbox.inNetwork(["python3", "-c", tools + script]);
+}
+
+test("a filter of bodies takes what its path leads to, whole or in chunks, and nothing too long or too late", async (sandbox) => {
+  const body_filter = { body: "json", query: "$.user.name", matches: "^ann$" };
+  const agent = { max_body_buffer_size: 100, max_body_buffer_timeout: 100 };
+  await using _server = await startServer(sandbox, filtered({ body_filter }, "steal", agent));
+  const post = (body: string, ...more: string[]) => whoAnswers(sandbox, ...more, "-d", body, URL_80);
+  const ann = JSON.stringify({ user: { name: "Ann" } });
+  assert.deepEqual(
+    [
+      await post(ann),
+      await post(ann, "-X", "PUT"),
+      await post(JSON.stringify({ user: { name: "bob" } })),
+      await post("no JSON"),
+      await post(JSON.stringify({ user: { name: "ann" }, more: "x".repeat(100) })),
+      await whoAnswers(sandbox, URL_80),
+    ],
+    ["local", "local", "target", "target", "target", "target"],
+  );
+  const late = await python(
+    sandbox,
+    `
+peer.sendall(b'POST / HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 24\\r\\n\\r\\n{"user": ')
+time.sleep(0.3)
+print(ask('{"name": "ann"}'), end="")`,
+  );
+  assert.equal(late, "target");
+});
+
+test("a filter of bodies in all_of looks at the body only when the rest holds", async (sandbox) => {
+  const all_of = [{ path: "^/users" }, { body: "json", query: "$..id", matches: "^7$" }];
+  await using _server = await startServer(sandbox, filtered({ all_of }));
+  const put = (path: string, body: string) => whoAnswers(sandbox, "-d", body, `${URL_80}${path}`);
+  assert.deepEqual(
+    [await put("users", '{"a": {"id": 7}}'), await put("users", '{"id": 8}'), await put("other", '{"id": 7}')],
+    ["local", "target", "target"],
+  );
+});
+
+test("answers say which way they came when they shall, and else are as they were", async (sandbox) => {
+  const headers = (...args: string[]) =>
+    sandbox.inNetwork(["curl", "-sS", "-o", "/dev/null", "-D", "-", ...args, URL_80]);
+  {
+    await using _server = await startServer(
+      sandbox,
+      filtered({ header_filter: "^x: 1" }, "steal", { inject_headers: true }),
+    );
+    assert.match(await headers("-H", "X: 1"), /^Mirrord-Agent: forwarded-to-client\r$/m);
+    assert.match(await headers(), /^Mirrord-Agent: passed-through\r$/m);
+  }
+  await using _server = await startServer(sandbox, filtered({ header_filter: "^x: 1" }));
+  assert.doesNotMatch(await headers("-H", "X: 1") + await headers(), /mirrord/i);
+});
+
+// Row E51
+test("an upgrade that nobody wants passes to the target, and the next connection's request is stolen", async (sandbox) => {
+  const server = `
+import socket
+listener = socket.create_server(("0.0.0.0", 7002))
+print("up", flush=True)
+while True:
+    connection, _ = listener.accept()
+    got = b""
+    while not got.endswith(b"\\r\\n\\r\\n"): got += connection.recv(1)
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: echo\\r\\nConnection: upgrade\\r\\n\\r\\n")
+    while (data := connection.recv(65536)): connection.sendall(b"<" + data + b">")`;
+  const args = ["--target", String(sandbox.pid), "--net", "--", "python3", "-c", server];
+  const target = new Deno.Command("nsenter", { args, stdout: "piped" }).spawn();
+  const output = target.stdout.getReader();
+  await output.read();
+  try {
+    const options = filtered({ method_filter: "^delete$" });
+    await using _server = await startServer(sandbox, { ...options, port: 7002 });
+    const talk = `
+import socket
+peer = socket.create_connection(("127.0.0.1", 7002))
+peer.sendall(b"GET /ws HTTP/1.1\\r\\nHost: x\\r\\nUpgrade: echo\\r\\nConnection: upgrade\\r\\n\\r\\n")
+got = b""
+while not got.endswith(b"\\r\\n\\r\\n"): got += peer.recv(1)
+peer.sendall(b"DELETE / HTTP/1.1\\r\\n\\r\\n")
+print(peer.recv(100).decode(), end="")`;
+    assert.equal(await sandbox.inNetwork(["python3", "-c", talk]), "<DELETE / HTTP/1.1\r\n\r\n>");
+    assert.equal(await whoAnswers(sandbox, "-X", "DELETE", "http://127.0.0.1:7002/"), "local");
+  } finally {
+    await output.cancel();
+    target.kill("SIGKILL");
+    await target.status;
+  }
+});
+
+// Row E48
+test("a connection changes hands with every request, a byte at a time, pipelined or not", async (sandbox) => {
+  await using _server = await startServer(sandbox, filtered({ path_filter: "^/mine" }));
+  const text = await python(
+    sandbox,
+    `
+request = lambda path: "GET %s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" % path
+print(*[ask(request("/mine" if turn % 2 else "/other")) for turn in range(6)])
+print(*[ask(*request(path)) for path in ("/other", "/mine", "/other")])
+peer.sendall((request("/mine") + request("/other")).encode())
+print(who(answer()), who(answer()))`,
+  );
+  assert.equal(text, "target local target local target local\ntarget local target\nlocal target\n");
+});
+
+test("an answer without an end to its head, garbage and a request that two could read differently are refused or passed on", async (sandbox) => {
+  await using _server = await startServer(sandbox, filtered({ path_filter: "^/mine" }));
+  const talk = (bytes: string) =>
+    python(sandbox, `peer.sendall(${JSON.stringify(bytes)}.encode("latin1"))\nprint(answer()[:12], end="")`);
+  // Both lengths: ours to refuse, whoever would have got it.
+  const smuggled = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+  assert.equal(await talk(smuggled), "HTTP/1.1 400");
+  // The sandbox's server ends what it cannot read.
+  for (const garbage of ["\x00\x01\x02\xff\r\n\r\n", "GET\t/ HTTP/1.1\r\n\r\n"]) await talk(garbage);
+  assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/mine"), "local");
+});
+
+// Row E39
+test("of requests with and without a header just those that match are mirrored, and the target answers all", async (sandbox) => {
+  await using server = await startServer(sandbox, filtered({ header_filter: "^x-mirror: yes$" }, "mirror"));
+  const asked = [["/1"], ["/2", "-H", "X-Mirror: yes"], ["/3", "-H", "X-Mirror: no"], ["/4", "-H", "X-Mirror: yes"]];
+  for (const [path, ...flags] of asked) {
+    assert.equal(await whoAnswers(sandbox, ...flags, `http://127.0.0.1${path}`), "target");
+  }
+  assert.deepEqual([await server.line(), await server.line()], ["served GET /2", "served GET /4"]);
+});
+
+test("a program that has closed its connection while others were asked gets its next request on another", async (sandbox) => {
+  const script = `
+import socket, time
+listener = socket.create_server(("0.0.0.0", 80))
+print("listening", flush=True)
+while True:
+    connection, _ = listener.accept()
+    got = b""
+    while b"\\r\\n\\r\\n" not in got: got += connection.recv(65536)
+    connection.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 15\\r\\n\\r\\n{"by": "local"}')
+    time.sleep(0.3)
+    connection.close()
+    print("closed", flush=True)`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", script], filtered({ path_filter: "^/mine" }));
+  assert.equal(await server.line(), "listening");
+  const text = await python(
+    sandbox,
+    `
+turn = lambda path: ask("GET %s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" % path)
+print(turn("/mine"), turn("/other"), end=" ", flush=True)
+time.sleep(0.6)
+print(turn("/mine"), turn("/other"), end="")`,
+  );
+  assert.equal(text, "local target local target");
+});
