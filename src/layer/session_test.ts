@@ -36,6 +36,7 @@ Deno.test("a run starts with one round trip and leaves settings and a private so
   assert.equal((await Deno.stat(run.directory)).mode! & 0o777, Deno.uid() === 0 ? 0o711 : 0o700);
   assert.deepEqual([...Deno.readDirSync(run.directory)].map(({ name }) => name).sort(), [
     "cwd",
+    "lock",
     "settings",
     "shelf",
     "socket",
