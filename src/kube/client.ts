@@ -184,19 +184,26 @@ export class KubeClient implements Disposable {
     signal: AbortSignal,
   ): AsyncGenerator<WatchEvent<T>, void, void> {
     let pauseMs = MIN_PAUSE_MS;
+    let failures = 0;
     while (true) {
       const { items, version } = await this.list<T>(kind, namespace, selection, signal);
       for (const object of items) yield { type: "ADDED", object };
       for (let from: string | undefined = version; from !== undefined;) {
         const began = performance.now();
         let last: string | undefined = from;
-        for await (const event of this.#watch<T>(kind, namespace, selection, from, signal)) {
-          if (event === "expired") {
-            last = undefined;
-            break;
+        try {
+          for await (const event of this.#watch<T>(kind, namespace, selection, from, signal)) {
+            failures = 0;
+            if (event === "expired") {
+              last = undefined;
+              break;
+            }
+            last = event.object.metadata.resourceVersion ?? last;
+            yield event;
           }
-          last = event.object.metadata.resourceVersion ?? last;
-          yield event;
+        } catch (error) {
+          if (signal.aborted) throw signal.reason;
+          if (++failures >= TRIES || !mayPass(error)) throw connectionFailure(this.server, error);
         }
         from = last;
         // One that ends at once, again and again, is not asked for as often as it answers.
@@ -234,7 +241,7 @@ export class KubeClient implements Disposable {
       else if (error instanceof RefusedError && error.status === 429) {
         await delay(pauseAfter(error, TRIES), signal);
         yield "expired";
-      } else throw signal.aborted ? signal.reason : connectionFailure(this.server, error);
+      } else throw error;
     } finally {
       stop.abort();
     }
@@ -313,11 +320,15 @@ function pauseAfter(error: unknown, tried: number): number {
 }
 
 function mayTryAgain(request: Request, error: unknown): boolean {
-  const isReading = request.verb === "get" || request.verb === "list";
-  if (!(error instanceof RefusedError)) return isReading && isDropped(error);
-  if ((error.retryAfterMs ?? 0) > MAX_PAUSE_MS) return false;
-  if (error.status === 429) return true;
-  return isReading && [500, 502, 503, 504].includes(error.status);
+  if (error instanceof RefusedError && (error.retryAfterMs ?? 0) > MAX_PAUSE_MS) return false;
+  if (error instanceof RefusedError && error.status === 429) return true;
+  // What is done twice by them is as if it had been done once.
+  return ["get", "list", "delete"].includes(request.verb) && mayPass(error);
+}
+
+/** The server has failed, or the way to it: perhaps not the next time. */
+function mayPass(error: unknown): boolean {
+  return error instanceof RefusedError ? [500, 502, 503, 504].includes(error.status) : isDropped(error);
 }
 
 function pathOf({ kind, namespace, name, subresource, query }: Request): string {

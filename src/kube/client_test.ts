@@ -198,6 +198,47 @@ Deno.test("observe() goes on after a watch has ended, and begins anew when it is
   assert.deepEqual(froms, ["1", "2", "1", "1"]);
 });
 
+Deno.test("observe() goes on where the server failed, or hung up in the middle, and gives up in the end", async () => {
+  const broken = () => {
+    const line = `${JSON.stringify({ type: "ADDED", object: podOf("b", "2") })}\n`;
+    let hasBegun = false;
+    const pull = (it: ReadableStreamDefaultController<Uint8Array>) => {
+      if (hasBegun) it.error(new Error("gone"));
+      else it.enqueue(new TextEncoder().encode(line));
+      hasBegun = true;
+    };
+    return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }));
+  };
+  const watches = [() => refuse(503, "later"), broken];
+  await using api = startApiServer(({ query }) => {
+    if (query.get("watch") !== "true") return listOf([podOf("a", "1")]);
+    return watches.shift()?.() ?? refuse(500, "for good");
+  });
+  using client = new KubeClient(api.server);
+  const stop = new AbortController();
+  const seen: string[] = [];
+  await assertRefused(
+    (async () => {
+      for await (const { object } of client.observe(KINDS.pods, "shop", {}, stop.signal)) {
+        seen.push(object.metadata.name);
+      }
+    })(),
+    "KUBE_SERVER_ERROR",
+    /watch pods .*for good/,
+  );
+  assert.deepEqual(seen, ["a", "b"]);
+  const froms = api.requests.filter((it) => it.query.has("watch")).map((it) => it.query.get("resourceVersion"));
+  assert.deepEqual(froms.slice(0, 3), ["1", "1", "2"]);
+});
+
+Deno.test("KubeClient deletes again when the server has failed", async () => {
+  const answers = [refuse(500, "etcd"), Response.json({})];
+  await using api = startApiServer(() => answers.shift()!);
+  using client = new KubeClient(api.server);
+  await client.delete(KINDS.jobs, "shop", "a");
+  assert.equal(api.requests.length, 2);
+});
+
 Deno.test("observe() ends with the signal's reason", async () => {
   await using api = startApiServer(({ query }) => query.has("watch") ? watchOf([], true) : listOf([]));
   using client = new KubeClient(api.server);

@@ -9,7 +9,7 @@ const MOST_BYTES = 64 << 10;
 /** The server answered something else than "101 Switching Protocols". */
 export class HandshakeError extends Error {
   override readonly name = "HandshakeError";
-  constructor(readonly status: number, readonly body: string) {
+  constructor(readonly status: number, readonly body: string, readonly retryAfter: string | null = null) {
     super(`The server answered ${status} instead of switching protocols`);
   }
 }
@@ -31,7 +31,9 @@ export async function upgradeConnection(
     `Connection: Upgrade\r\n${fields.join("")}\r\n`;
   await duplex.writeAll(utf8(request));
   const { status, headers, rest } = await readResponse(duplex);
-  if (status !== 101) throw new HandshakeError(status, await readBody(duplex, headers, rest));
+  if (status !== 101) {
+    throw new HandshakeError(status, await readBody(duplex, headers, rest), headers.get("retry-after"));
+  }
   return { headers, rest };
 }
 

@@ -11,7 +11,7 @@ import { UserError, WireError } from "../base/errors.ts";
 import type { ApiServer } from "./api_server.ts";
 import { delay, withDeadline } from "./deadline.ts";
 import { dialApiServer } from "./dial.ts";
-import { connectionFailure, refusalOf } from "./refusals.ts";
+import { connectionFailure, refusalOf, RefusedError } from "./refusals.ts";
 import { HandshakeError } from "./http_upgrade.ts";
 import { openSpdyForward } from "./spdy.ts";
 import { openWebSocketForward } from "./websocket_forward.ts";
@@ -30,6 +30,9 @@ const FINAL_STATUSES: ReadonlySet<number> = new Set([401, 403, 404, 429]);
 /** How long an agent that was started may take until it listens: Deno needs 0.1 s, a busy node more. */
 const PATIENCE_MS = 10_000;
 const RETRY_MS = 100;
+/** Where the API server says that it is busy, or has failed. */
+const TRIES = 4;
+const MAX_PAUSE_MS = 5_000;
 /** What is kept for another try at most: a handshake. Who writes more without an answer has no other try. */
 const KEPT_BYTES = 4096;
 
@@ -42,8 +45,28 @@ export async function openPortForward(
   options: { signal?: AbortSignal; patienceMs?: number } = {},
 ): Promise<Duplex> {
   const patienceMs = options.patienceMs ?? PATIENCE_MS;
-  const first = await dialPortForward(address, options.signal);
+  const first = await dialAgain(address, options.signal);
   return new PatientDuplex(first, () => dialPortForward(address), patienceMs);
+}
+
+/** The API server may be too busy for a moment, or fail. */
+async function dialAgain(address: AgentAddress, signal: AbortSignal | undefined): Promise<Duplex> {
+  for (let tried = 1;; tried++) {
+    try {
+      return await dialPortForward(address, signal);
+    } catch (error) {
+      const pauseMs = tried < TRIES ? pauseBeforeNext(error, tried) : undefined;
+      if (pauseMs === undefined) throw error;
+      await delay(pauseMs, signal);
+    }
+  }
+}
+
+/** Undefined: the next try would end as this one did, or somebody would wait for long. */
+function pauseBeforeNext(error: unknown, tried: number): number | undefined {
+  if (!(error instanceof RefusedError) || error.status < 500 && error.status !== 429) return undefined;
+  const pauseMs = error.retryAfterMs ?? RETRY_MS * 2 ** tried;
+  return pauseMs > MAX_PAUSE_MS ? undefined : pauseMs;
 }
 
 /** One try: resolves when the way stands, which does not say that something listens at its end. */
@@ -54,7 +77,7 @@ export async function dialPortForward(address: AgentAddress, signal?: AbortSigna
   } catch (error) {
     if (error instanceof HandshakeError) {
       const asked = { verb: "create", resource: "pods/portforward", namespace, name: pod } as const;
-      throw refusalOf(server, asked, error.status, error.body);
+      throw refusalOf(server, asked, error.status, error.body, error.retryAfter);
     }
     throw error instanceof WireError ? unreachable(address, error.message) : connectionFailure(server, error);
   }
