@@ -207,9 +207,11 @@ walkTest("what the run itself changes is seen by its next question", async (aske
     ["os.truncate('/data/here/c', 2)", "read('/data/here/c')", "ol"],
     ["os.chmod('/data/here/e', 0o600)", "oct(os.stat('/data/here/e').st_mode)", "0o100600"],
     ["os.utime('/data/here/e', (1, 1))", "os.stat('/data/here/e').st_mtime", "1.0"],
+    ["os.link('/data/here/e', '/data/second')", "os.stat('/data/here/e').st_nlink", "2"],
+    ["write('/data/second', 'by the other name')", "read('/data/here/e')", "by the other name"],
     ["os.mkdir('/data/here/f')", "os.path.isdir('/data/here/f')", "True"],
     ["os.rename('/data/here', '/data/there')", "read('/data/here/e')", "errno 2"],
-    ["None", "read('/data/there/e')", "old e"],
+    ["None", "read('/data/there/e')", "by the other name"],
   ];
   for (const [change, question, answer] of changes) {
     // Known again before each change.

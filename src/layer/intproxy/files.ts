@@ -262,6 +262,7 @@ export class Files implements Disposable {
       else this.#statAlone(alone, id, shim);
     });
     if (!isAsked) this.#statAlone(alone, id, shim);
+    else if (this.#snapshots.hasLostWatch(alone.path)) this.#directories.missed(alone.path);
   }
 
   #statAlone(message: MessageNamed<typeof LAYER, "Stat">, id: number, shim: ShimConnection): void {

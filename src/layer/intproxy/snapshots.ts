@@ -107,6 +107,16 @@ export class Snapshots {
     this.#changes++;
   }
 
+  /** The directory was watched until something changed: listed again it would be. */
+  hasLostWatch(path: Uint8Array): boolean {
+    return this.find(path)?.listing.watch?.isAlive === false;
+  }
+
+  /** The program gives a file another name: of changes by that there would be no news. */
+  distrust(): void {
+    this.#watching?.distrust();
+  }
+
   get #era(): number {
     return this.#agent.heardFromStreams + this.#changes;
   }

@@ -49,8 +49,10 @@ export class Tree {
       message = { ...message, ino: handle };
     }
     const cut = message.type === "Truncate" ? { path: message.path.slice(), size: Number(message.size) } : undefined;
+    const isLink = message.type === "Link";
     this.#agent.request(message, (answer) => {
       this.#snapshots.outdate();
+      if (isLink) this.#snapshots.distrust();
       this.#writing?.doubtStats();
       const errno = answer?.errno ?? ERRNO.EIO;
       if (renamed && errno === 0) this.#paths.renamed(renamed.from, renamed.to, isExchange);

@@ -40,6 +40,11 @@ export class Watching {
     return watch;
   }
 
+  /** Something is changed of which no news will come: nothing that is known is believed any more. */
+  distrust(): void {
+    for (const watch of [...this.#watches.values()]) this.end(watch);
+  }
+
   /** Nobody wants to know any more, or the agent does not watch it. */
   end(watch: Watch, isWatched = true): void {
     watch.isAlive = false;
