@@ -42,8 +42,8 @@ export interface Routes {
   mark(key: object | undefined): string | undefined;
   /** Who gets a copy of this request. */
   taps(request: RequestHead): readonly Tap[];
-  /** Takes over a connection that begins with the preface of HTTP/2; resolves when it is over. Never rejects. */
-  serveHttp2(peer: StreamEnd): Promise<void>;
+  /** Takes over a connection that begins with the preface of HTTP/2, and whose first `bytes` were read; resolves when it is over. */
+  serveHttp2(peer: StreamEnd, bytes: Uint8Array): Promise<void>;
 }
 
 type Protocol = "HTTP/1" | "HTTP/2" | "another";
@@ -103,7 +103,7 @@ export class HttpConnection {
   async #serve(): Promise<void> {
     try {
       const protocol = await this.#detect();
-      if (protocol === "HTTP/2") await this.#routes.serveHttp2(ahead(this.#peer, this.#reader));
+      if (protocol === "HTTP/2") await this.#routes.serveHttp2(this.#peer, this.#reader.take());
       else if (protocol === "another") await this.#tunnel(await this.#upstream(undefined));
       else {
         while (await this.#exchange());

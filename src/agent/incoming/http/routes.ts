@@ -64,8 +64,8 @@ export class FilteredRoutes implements Routes {
     return mirrors.map((it) => this.#copyFor(it)).filter((it) => it !== undefined);
   }
 
-  async serveHttp2(peer: StreamEnd): Promise<void> {
-    await new Http2Connection(peer, new LiveRoutes(this.#options)).serve();
+  async serveHttp2(peer: StreamEnd, bytes: Uint8Array): Promise<void> {
+    await new Http2Connection(peer, new LiveRoutes(this.#options), bytes).serve();
   }
 
   /** The connection is over: so are the copies. */

@@ -37,7 +37,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   readonly #peer: StreamEnd;
   readonly #routes: StreamRoutes;
   readonly #client: Link;
-  readonly #reader = new FrameReader();
+  readonly #reader: FrameReader;
   readonly #exchanges = new Map<number, Exchange>();
   readonly #upstreams = new Map<Route, Upstream>();
   /** Those that take no new calls too. */
@@ -52,9 +52,10 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   #leaving: Promise<void> | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `peer` is owned; its first bytes are the preface of HTTP/2. */
-  constructor(peer: StreamEnd, routes: StreamRoutes) {
+  /** `peer` is owned; it begins with the preface of HTTP/2, of which `bytes` were read already. */
+  constructor(peer: StreamEnd, routes: StreamRoutes, bytes?: Uint8Array) {
     this.#peer = peer;
+    this.#reader = new FrameReader(bytes);
     this.#routes = routes;
     this.#client = new Link(this, this.#reader);
   }

@@ -6,8 +6,8 @@ import { FrameBuffer } from "./frames.ts";
 const BODY_BYTES = 256 << 10;
 /** Who makes us answer that much and does not read is not heard until it does. */
 const MOST_BYTES = 1 << 20;
-/** Memory beyond that is given back when it is empty. */
-const KEPT_BYTES = 64 << 10;
+/** Memory beyond that is given back once little of it is used. */
+const KEPT_BYTES = 16 << 10;
 
 export class FrameOutput {
   /** Frames may be written here; `flush` sends them. */
@@ -76,8 +76,9 @@ export class FrameOutput {
         this.frames = this.#spare;
         this.#writingBytes = full.length;
         await end.writeAll(full.bytes.subarray(0, full.length));
+        const isRoomy = full.bytes.length > KEPT_BYTES && full.length < full.bytes.length / 16;
         full.length = this.#writingBytes = 0;
-        this.#spare = full.bytes.length > KEPT_BYTES ? new FrameBuffer() : full;
+        this.#spare = isRoomy ? new FrameBuffer() : full;
         this.#awaken();
         this.#onRoom();
       }

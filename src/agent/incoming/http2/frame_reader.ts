@@ -5,11 +5,21 @@ import { type Frame, FRAME_BYTES, FRAME_HEAD_BYTES, readUint24, readUint32 } fro
 
 const LEAST_ROOM = 4 << 10;
 const MOST_ROOM = 64 << 10;
+/** After so many short reads in a row the memory shrinks again. */
+const MOST_SHORT = 8;
 
 export class FrameReader {
   #bytes = new Uint8Array(LEAST_ROOM);
   #from = 0;
   #to = 0;
+  #shortReads = 0;
+
+  /** `bytes` were read before. */
+  constructor(bytes: Uint8Array = new Uint8Array(0)) {
+    if (bytes.length > LEAST_ROOM) this.#bytes = new Uint8Array(Math.max(MOST_ROOM, bytes.length));
+    this.#bytes.set(bytes);
+    this.#to = bytes.length;
+  }
 
   /** What lies here and was not taken yet. */
   get held(): Uint8Array {
@@ -19,16 +29,25 @@ export class FrameReader {
   /** Waits for more; false at the end. Frames that were read are gone then. Rejects when the end is broken. */
   async fill(end: StreamEnd): Promise<boolean> {
     const held = this.#to - this.#from;
+    this.#resize(held);
+    const count = await end.read(this.#bytes.subarray(held));
+    this.#to += count ?? 0;
+    this.#shortReads = (count ?? 0) < LEAST_ROOM / 4 ? this.#shortReads + 1 : 0;
+    return count !== null;
+  }
+
+  /** What is held moves to the front, of other memory when there is too little of it, or too much. */
+  #resize(held: number): void {
     const isFull = held + FRAME_HEAD_BYTES > this.#bytes.length / 2 || this.#to === this.#bytes.length;
-    const into = isFull && this.#bytes.length < MOST_ROOM ? new Uint8Array(MOST_ROOM) : this.#bytes;
-    if (into !== this.#bytes) into.set(this.held);
-    else if (this.#from > 0) into.copyWithin(0, this.#from, this.#to);
-    this.#bytes = into;
+    const isRoomy = this.#bytes.length > LEAST_ROOM && held === 0 && this.#shortReads >= MOST_SHORT;
+    if (isFull && this.#bytes.length < MOST_ROOM) {
+      const larger = new Uint8Array(MOST_ROOM);
+      larger.set(this.held);
+      this.#bytes = larger;
+    } else if (isRoomy) this.#bytes = new Uint8Array(LEAST_ROOM);
+    else if (this.#from > 0) this.#bytes.copyWithin(0, this.#from, this.#to);
     this.#from = 0;
     this.#to = held;
-    const count = await end.read(into.subarray(held));
-    this.#to += count ?? 0;
-    return count !== null;
   }
 
   take(count: number): Uint8Array {
