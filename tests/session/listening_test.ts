@@ -318,3 +318,38 @@ wait()`,
     assert.equal(count("Unsubscribe"), 1);
   },
 );
+
+// Row L22
+Deno.test("ports, filter ports and filter say which port is local, taken whole, or filtered", {
+  ignore: !hasPython,
+}, async () => {
+  const [named, filtered, both, neither] = Array.from({ length: 4 }, freePort) as [number, number, number, number];
+  const script = `${PROGRAM}
+all = [listener(int(port)) for port in sys.argv[1:]]
+say("listens")
+wait()`;
+  const prefix = "feature.network.incoming";
+  for (let which = 0; which < 8; which++) {
+    const [hasPorts, hasFilterPorts, hasFilter] = [1, 2, 4].map((bit) => (which & bit) !== 0);
+    const incoming = wishes({
+      ...hasPorts && { [`${prefix}.ports`]: [named, both] },
+      ...hasFilterPorts && { [`${prefix}.http_filter.ports`]: [filtered, both] },
+      ...hasFilter && { [`${prefix}.http_filter.header_filter`]: "x-user: me" },
+    });
+    await using whole = await Whole.start({}, undefined, {}, { incoming });
+    await using talk = whole.start([PYTHON, "-c", script, ...[named, filtered, both, neither].map(String)]);
+    assert.equal((await talk.lines.next()).value, "listens");
+    const kindOf = (port: number) => {
+      const wish = whole.subscriptions.wishes.find((it) => it.port === port);
+      return !wish ? "local" : wish.filter === "" ? "whole" : "filtered";
+    };
+    const taken = hasFilter && !hasFilterPorts ? "filtered" : "whole";
+    const inFilterPorts = hasFilter ? "filtered" : "whole";
+    assert.deepEqual([named, filtered, both, neither].map(kindOf), [
+      taken,
+      hasFilterPorts ? inFilterPorts : hasPorts ? "local" : taken,
+      hasFilterPorts ? inFilterPorts : taken,
+      hasPorts ? "local" : taken,
+    ], JSON.stringify({ hasPorts, hasFilterPorts, hasFilter }));
+  }
+});
