@@ -97,3 +97,16 @@ Deno.test("res_query() is this machine's when names are", async () => {
   assert.match(await app.output(), /^res_query -?\d+ /);
   assert.equal(app.count(), 0);
 });
+
+for (const how of ["wait", "go on"]) {
+  Deno.test(`getaddrinfo_a() asks for both names before either is answered, and gai_suspend() and gai_cancel() know (${how})`, async () => {
+    await using app = await startUnderShim("resolver", ["getaddrinfo_a", how]);
+    const [first, second] = [await app.expect("Resolve"), await app.expect("Resolve")];
+    for (const question of [second, first]) {
+      const addresses = Uint8Array.from([4, 10, 0, 0, question.name === "one" ? 1 : 2, ...new Array(12).fill(0)]);
+      const eai = question.name === "two" ? -2 : 0;
+      await app.reply(question, { type: "ResolveReply", eai, isLocal: false, canonicalName: "", addresses });
+    }
+    assert.equal(await app.output(), "getaddrinfo_a 0\none 0 10.0.0.1\ntwo -2 -\nsuspend 1 cancel 1\n");
+  });
+}

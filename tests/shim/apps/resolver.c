@@ -67,6 +67,24 @@ static int tells_state(const char *symbol, char **arguments)
 	return 0;
 }
 
+/* Two names at once, waited for as `arguments` says; then what is known of them. */
+static int at_once(const char *symbol, char **arguments)
+{
+	struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM };
+	struct gaicb one = { .ar_name = "one", .ar_request = &hints }, two = { .ar_name = "two", .ar_request = &hints };
+	struct gaicb *list[] = { &one, &two };
+	int is_waiting = !strcmp(arguments[0], "wait");
+	printf("%s %d\n", symbol, getaddrinfo_a(is_waiting ? GAI_WAIT : GAI_NOWAIT, list, 2, NULL));
+	while (gai_error(&one) == EAI_INPROGRESS || gai_error(&two) == EAI_INPROGRESS)
+		gai_suspend((const struct gaicb *const *)list, 2, NULL);
+	for (int at = 0; at < 2; at++)
+		printf("%s %d %s\n", list[at]->ar_name, gai_error(list[at]),
+		       gai_error(list[at]) ? "-" : inet_ntoa(((struct sockaddr_in *)list[at]->ar_result->ai_addr)->sin_addr));
+	printf("suspend %d cancel %d\n", gai_suspend((const struct gaicb *const *)list, 2, NULL) == EAI_ALLDONE,
+	       gai_cancel(&one) == EAI_ALLDONE);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct command commands[] = {
@@ -87,6 +105,7 @@ int main(int argc, char **argv)
 		{ "__res_nsend", sends },
 		{ "res_nsend", sends },
 		{ "__res_init", tells_state },
+		{ "getaddrinfo_a", at_once },
 		{ 0 },
 	};
 	return run(commands, argc, argv);
