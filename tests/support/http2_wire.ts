@@ -31,6 +31,7 @@ export class ScriptedPeer {
   #seen = 0;
   #isEnded = false;
   #wake: (() => void)[] = [];
+  #pause: Promise<void> | undefined;
 
   constructor(end: StreamEnd, { expectsPreface = false } = {}) {
     this.#end = end;
@@ -121,6 +122,13 @@ export class ScriptedPeer {
     }
   }
 
+  /** Reads no more, until what it answers is called. */
+  pause(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#pause = promise;
+    return resolve;
+  }
+
   /** Resolves when the other side has ended. */
   async ended(): Promise<void> {
     await this.#reading;
@@ -142,6 +150,7 @@ export class ScriptedPeer {
         this.heard.push(this.#wordsOf(frame.type, frame.flags, frame.stream, frame.payload));
       }
       this.#awaken();
+      await this.#pause;
     } while (await reader.fill(this.#end));
   }
 

@@ -156,6 +156,10 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     for (const upstream of this.#all) upstream.link.flush();
   }
 
+  onRoom(): boolean {
+    return false;
+  }
+
   onLeaving(upstream: Upstream): void {
     for (const [route, it] of this.#upstreams) {
       if (it !== upstream) continue;

@@ -26,8 +26,10 @@ export interface LinkOwner {
   onSettings(): void;
   onGoAway(lastStream: number, code: number): void;
   onStreamFault(fault: StreamFault): void;
-  /** All that came at once was told. */
+  /** All that came at once was told, or something was sent that nobody had asked for just then. */
   onTurn(): void;
+  /** There is room to write again. True: something was written. */
+  onRoom(): boolean;
 }
 
 /** What the peer has said of itself. */
@@ -173,7 +175,8 @@ export class Link {
   }
 
   #onRoom(): void {
-    if (this.#blocked.size === 0) return;
+    const hasWritten = this.#owner.onRoom();
+    if (!hasWritten && this.#blocked.size === 0) return;
     this.#pump();
     // Credit and resets that this has caused elsewhere leave too.
     this.#owner.onTurn();

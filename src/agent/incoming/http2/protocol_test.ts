@@ -57,6 +57,25 @@ test("a stream whose reader is slow is given credit no more, and the others go o
   await target.find(/^windowUpdate 3 /);
 });
 
+test("a program that reads nothing for a while gets all that was asked of it later, and the target does not wait", async (wire) => {
+  const { client, target } = await begun(wire);
+  await client.headers(1, MINE, { isEnd: true });
+  const mine = await wire.program("mine");
+  await mine.begin();
+  await mine.find(/^headers 1/);
+  const resume = mine.pause();
+  const big = Array.from({ length: 30 }, (_, at) => [...MINE, `big: ${at}${"x".repeat(60_000)}`]);
+  let stream = 3;
+  for (const lines of big) {
+    await client.headers(stream, lines, { isEnd: true });
+    stream += 2;
+  }
+  await client.headers(stream, GET, { isEnd: true });
+  await target.find(/^headers 1 end/);
+  resume();
+  await mine.until(() => mine.heard.filter((it) => /^(headers|continuation) .*big: /.test(it)).length === big.length);
+});
+
 test("who sends more than a stream's window has that stream reset", async (wire) => {
   const { client, target } = await begun(wire);
   await client.headers(1, GET);

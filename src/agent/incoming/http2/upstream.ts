@@ -157,6 +157,12 @@ export class Upstream implements LinkOwner {
     this.#owner.onTurn();
   }
 
+  onRoom(): boolean {
+    if (this.#waiting.size === 0 || !this.#hasRoom) return false;
+    this.#next();
+    return true;
+  }
+
   get #hasRoom(): boolean {
     return this.#calls.size < this.link.peer.maxStreams && !this.link.isTooFull;
   }
