@@ -158,6 +158,28 @@ static long raw_network(long number, const long *a, bool *is_known)
 	switch (number) {
 	case SYS_connect:
 		return hook_connect(N(a[0]), P(a[1]), (socklen_t)a[2]);
+	case SYS_socket:
+		return hook_socket(N(a[0]), N(a[1]), N(a[2]));
+	case SYS_bind:
+		return hook_bind(N(a[0]), P(a[1]), (socklen_t)a[2]);
+	case SYS_listen:
+		return hook_listen(N(a[0]), N(a[1]));
+	case SYS_accept:
+		return hook_accept(N(a[0]), P(a[1]), P(a[2]));
+	case SYS_accept4:
+		return hook_accept4(N(a[0]), P(a[1]), P(a[2]), N(a[3]));
+	case SYS_sendto:
+		return hook_sendto(N(a[0]), P(a[1]), (size_t)a[2], N(a[3]), P(a[4]), (socklen_t)a[5]);
+	case SYS_sendmsg:
+		return hook_sendmsg(N(a[0]), P(a[1]), N(a[2]));
+	case SYS_sendmmsg:
+		return hook_sendmmsg(N(a[0]), P(a[1]), (unsigned)a[2], N(a[3]));
+	case SYS_recvfrom:
+		return hook_recvfrom(N(a[0]), P(a[1]), (size_t)a[2], N(a[3]), P(a[4]), P(a[5]));
+	case SYS_recvmsg:
+		return hook_recvmsg(N(a[0]), P(a[1]), N(a[2]));
+	case SYS_recvmmsg:
+		return hook_recvmmsg(N(a[0]), P(a[1]), (unsigned)a[2], N(a[3]), P(a[4]));
 	case SYS_getsockopt:
 		return hook_getsockopt(N(a[0]), N(a[1]), N(a[2]), P(a[3]), P(a[4]));
 	case SYS_getpeername:

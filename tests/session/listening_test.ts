@@ -319,6 +319,28 @@ wait()`,
   },
 );
 
+python(
+  "bind(2), listen(2), accept4(2) and sendto(2) by their numbers are the same calls",
+  `import ctypes, struct
+call = ctypes.CDLL(None).syscall
+SENDTO, BIND, LISTEN, ACCEPT4 = 44, 49, 50, 288 # of x86-64
+s = socket.socket()
+address = struct.pack("!HH4s8x", socket.htons(socket.AF_INET), PORT, socket.inet_aton("0.0.0.0"))
+say(call(BIND, s.fileno(), address, 16), call(LISTEN, s.fileno(), 5))
+name, length = ctypes.create_string_buffer(16), ctypes.c_int(16)
+c = socket.socket(fileno=call(ACCEPT4, s.fileno(), name, ctypes.byref(length), 0))
+say(socket.inet_ntoa(name.raw[4:8]), call(SENDTO, c.fileno(), b"hello", 5, 0, None, 0))
+c.close()`,
+  async ({ whole, port, line }) => {
+    assert.equal(await line(), "0 0");
+    assert.deepEqual(whole.subscriptions.wishes.map((it) => it.port), [port]);
+    const peer = await comes(whole, port);
+    assert.equal(await line(), `${PEER} 5`);
+    assert.equal(await hear(peer), "hello");
+    peer.destroy();
+  },
+);
+
 // Row L22
 Deno.test("ports, filter ports and filter say which port is local, taken whole, or filtered", {
   ignore: !hasPython,
