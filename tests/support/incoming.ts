@@ -106,10 +106,12 @@ export class LocalServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isGone) return;
     this.#isGone = true;
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended by itself.
+    for (const pid of this.#descendants()) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended by itself.
+      }
     }
     await this.#child.status;
     await this.#errors;
@@ -127,6 +129,18 @@ export class LocalServer implements AsyncDisposable {
       this.#onError(text);
     }
     return all;
+  }
+
+  /** Its workers and the like, which would keep its streams open. */
+  #descendants(): number[] {
+    const all = [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(Number.isInteger);
+    const parentOf = (pid: number) => Number(readText(`/proc/${pid}/stat`).split(") ").at(-1)?.split(" ")[1]);
+    const family = new Set([this.pid]);
+    for (let size = 0; size !== family.size;) {
+      size = family.size;
+      for (const pid of all) if (family.has(parentOf(pid))) family.add(pid);
+    }
+    return [...family];
   }
 
   /** The intproxy of its run, and the agent that it started: of the only run with this target. */
