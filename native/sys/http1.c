@@ -157,6 +157,7 @@ static bool take_element(struct http1_span *list, struct http1_span *element)
 struct framing_facts {
 	bool has_coding, is_chunked, has_length;
 	uint64_t length;
+	bool offers_http2;
 };
 
 /* RFC 9112 6.3: lengths that differ, or are no numbers, are errors. */
@@ -197,6 +198,8 @@ static bool read_framing(struct http1_span headers, struct framing_facts *facts)
 			return false;
 		if (is_word(name, "content-length") && !read_length(value, facts))
 			return false;
+		if (is_word(name, "http2-settings"))
+			facts->offers_http2 = true;
 		if (!is_word(name, "transfer-encoding"))
 			continue;
 		facts->has_coding = true;
@@ -229,6 +232,7 @@ bool http1_request(const uint8_t *bytes, size_t length, struct http1_head *head)
 		return false;
 	head->framing = facts.has_coding ? BODY_CHUNKED : facts.length > 0 ? BODY_LENGTH : BODY_NONE;
 	head->length = facts.length;
+	head->offers_http2 = facts.offers_http2;
 	return true;
 }
 

@@ -30,6 +30,7 @@ struct http1_head {
 	unsigned status;		  /* of responses */
 	enum http1_framing framing;
 	uint64_t length; /* of a body of BODY_LENGTH */
+	bool offers_http2;
 };
 
 /* Could these be the first bytes of a request? */

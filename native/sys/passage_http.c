@@ -97,7 +97,8 @@ static ssize_t take_request(struct hub *hub, struct connection *it, const uint8_
 		return 0;
 	}
 	it->there.looked = 0;
-	if (end == 0 || !http1_request(bytes, end, &head) || http_filters_run(it->filters, &head) != FILTER_NO) {
+	if (end == 0 || !http1_request(bytes, end, &head) || head.offers_http2 ||
+	    http_filters_run(it->filters, &head) != FILTER_NO) {
 		hand_over(hub, it, bytes, length);
 		return (ssize_t)length;
 	}

@@ -16,6 +16,7 @@
  */
 import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
+import { withoutHttp2Offer } from "./http2_offer.ts";
 import { looksLikeHttp2 } from "../http2/frames.ts";
 import { pass, type Tap } from "../passage.ts";
 import {
@@ -144,7 +145,7 @@ export class HttpConnection {
     if (!await this.#nextRequest()) return false;
     const bytes = await readHead(this.#reader);
     if (bytes === "end") return false;
-    const request = bytes === "no HTTP" ? undefined : parseRequest(bytes);
+    const request = bytes === "no HTTP" ? undefined : parseRequest(withoutHttp2Offer(bytes));
     if (!request) {
       await this.#refuse("400 Bad Request", "mirrord: this is no HTTP request that can be passed on safely\n");
       return false;
