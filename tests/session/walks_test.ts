@@ -119,6 +119,25 @@ Deno.test("who lists one of many directories has few others listed", async () =>
   assert.ok(messages.filter((it) => it === "Walk").length <= 2 + 4 + 1, `${messages}`);
 });
 
+Deno.test("what comes in vain has an end", async () => {
+  const text = "x".repeat(20_000);
+  const names = Array.from({ length: 100 * 10 }, (_, at) => `/data/d${Math.floor(at / 10)}/f${at % 10}`);
+  await using whole = await Whole.start(Object.fromEntries(names.map((name) => [name, text])), STILL);
+  const script = "for d in /data/*; do ls -l $d; cat $d/f1 $d/f2; done | wc -c";
+  const { messages } = await whole.run(["sh", "-c", script]);
+  const count = messages.filter((it) => it === "ReadEntries").length;
+  assert.ok(count > 20 && count < 80, `${count}`);
+});
+
+Deno.test("stat of all files of a tree, and their contents, cost some messages a directory", async () => {
+  const files = Object.fromEntries(Array.from({ length: 160 }, (_, at) => [`/data/d${at % 20}/f${at}`, `${at}`]));
+  await using whole = await Whole.start(files, STILL);
+  const paths = Object.keys(files).sort().join(" ");
+  const { stdout, stderr, messages } = await whole.run(["cat", ...paths.split(" ")]);
+  assert.deepEqual([stdout, stderr], [paths.split(" ").map((path) => files[path]).join(""), ""]);
+  assert.ok(messages.length <= 70, `${messages.length}: ${messages}`);
+});
+
 walkTest("what has come before it is opened costs nothing, nor does opening it again, nor its stat", async (asked) => {
   for (const what of ["read('/data/here/d')", "read('/data/here/e')", "read('/data/here/a')"]) {
     const [, messages] = await asked.counted(what);
@@ -233,6 +252,32 @@ walkTest("what a link leads to is asked for each time, and not taken for what th
     assert.equal(await asked.ask("os.open('/data/here/link', os.O_NOFOLLOW)"), "errno 40");
   }
 });
+
+walkTest(
+  "what a service at the target has written before it answers is there when the answer comes",
+  async (asked, tree) => {
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const served = (async () => {
+      using conn = await listener.accept();
+      const request = new Uint8Array(16);
+      for (let at = 0; await conn.read(request) !== null; at++) {
+        await Deno.writeTextFile(`${tree}/data/here/d`, `${at}`);
+        if (at % 5 === 0) await Deno.rename(`${tree}/data/here/d`, `${tree}/data/here/e`);
+        await conn.write(request.subarray(0, 1));
+      }
+    })();
+    const connect = `globals().update(s=__import__('socket').create_connection(('127.0.0.1', ${listener.addr.port})))`;
+    const [connected, messages] = await asked.counted(connect);
+  assert.deepEqual([connected, messages.includes("Connect")], ["None", true]);
+    for (let at = 0; at < 50; at++) {
+      const name = at % 5 === 0 ? "e" : "d";
+      assert.equal(await asked.ask(`[s.sendall(b'x'), s.recv(1)] and read('/data/here/${name}')`), `${at}`);
+      await asked.ask("[read('/data/here/' + it) for it in os.listdir('/data/here')] and None");
+    }
+    assert.equal(await asked.ask("s.close()"), "None");
+    await served;
+  },
+);
 
 walkTest("FIFOs, links and directories beside what is read are left alone", async (asked, tree) => {
   const { success } = await new Deno.Command("mkfifo", { args: [`${tree}/data/here/fifo`] }).output();

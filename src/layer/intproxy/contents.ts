@@ -26,13 +26,17 @@ const WINDOW_BYTES = 896 << 10;
 /** What is kept of all directories, and how much may have come in vain (beside half of what was of use). */
 const MOST_BYTES = 16 << 20;
 const IN_VAIN_BYTES = 8 << 20;
+const HALVED_MS = 60_000;
+/** Of a directory with so much in it everything comes at the first open, if that was of use in the last one. */
+const EAGER_BYTES = 64 << 10;
+const EAGER_VAIN_BYTES = 2 << 20;
 /** Contents may change through a shared mapping, of which nobody tells: shorter than facts. */
 const CONTENTS_MS = 1000;
 /** Record and length. */
 const HEAD_BYTES = RECORD_BYTES + 4;
 /** Of one message; and what a file is taken to have whose stat is not known. */
 const MOST_NAMES = 1024;
-const UNKNOWN_BYTES = 4096;
+const UNKNOWN_BYTES = 8192;
 const SLASH = 0x2f;
 const NUL = Uint8Array.of(0);
 
@@ -81,11 +85,15 @@ export class Contents {
   #bytes = 0;
   /** What came and was not asked for, less half of what was of use. */
   #inVain = 0;
+  #halvedAt: number;
+  /** When what was foreseen was last of use. */
+  #usedAt = -Infinity;
 
   constructor(agent: AgentClient, snapshots: Snapshots, now: () => number) {
     this.#agent = agent;
     this.#snapshots = snapshots;
     this.#now = now;
+    this.#halvedAt = now();
   }
 
   /** For tests. */
@@ -98,7 +106,7 @@ export class Contents {
     const found = this.#snapshots.find(path);
     if (found?.ordinal === undefined || !found.listing.watch?.isAlive) return onFound(undefined);
     const key = keyOf(path);
-    this.#walked(found.listing, found.ordinal, path, this.#coming.has(key) || this.#take(key) !== undefined);
+    this.#walked(found.listing, found.ordinal, path, this.#coming.has(key) || this.#known(key) !== undefined);
     const waiting = this.#coming.get(key);
     if (waiting) waiting.push(() => onFound(this.#take(key)));
     else onFound(this.#take(key));
@@ -129,24 +137,40 @@ export class Contents {
     this.#keep(keyOf(path), content);
   }
 
-  #take(key: string): Kept | undefined {
+  #known(key: string): Content | undefined {
     const content = this.#contents.get(key);
     if (!content) return undefined;
     const { watch, name, until } = content;
-    if (!watch.isAlive || watch.changing.has(name) || this.#now() >= until) {
-      this.#drop(key, content);
-      return undefined;
+    if (watch.isAlive && !watch.changing.has(name) && this.#now() < until) return content;
+    this.#drop(key, content);
+    return undefined;
+  }
+
+  #take(key: string): Kept | undefined {
+    const content = this.#known(key);
+    if (!content?.isUsed && content) {
+      this.#inVain -= content.data.length * 1.5;
+      this.#usedAt = this.#now();
+      content.isUsed = true;
     }
-    if (!content.isUsed) this.#inVain -= content.data.length * 1.5;
-    content.isUsed = true;
     return content;
+  }
+
+  /** May more come in vain? What did long ago is forgotten. */
+  #isWorth(limit: number): boolean {
+    const now = this.#now();
+    for (; now - this.#halvedAt > HALVED_MS; this.#halvedAt += HALVED_MS) this.#inVain /= 2;
+    return this.#inVain < limit;
   }
 
   /** `isHere`: it was foreseen. */
   #walked(listing: Listing, ordinal: number, path: Uint8Array, isHere: boolean): void {
     const walk = this.#walks.get(listing) ?? this.#begin(listing);
     const position = walk.order.follow(ordinal);
-    if (++walk.opens < 2 || this.#inVain > IN_VAIN_BYTES) return;
+    // Who has just read what was foreseen in one directory will do so in the next.
+    const isEager = this.#now() - this.#usedAt < CONTENTS_MS && walk.bytes <= EAGER_BYTES &&
+      this.#isWorth(EAGER_VAIN_BYTES);
+    if ((++walk.opens < 2 && !isEager) || !this.#isWorth(IN_VAIN_BYTES)) return;
     // Foreseen, but too old by now, or read a second time: all anew.
     if (!isHere && !walk.refused.has(ordinal)) {
       walk.isAllAsked = false;
@@ -210,7 +234,7 @@ export class Contents {
       const size = sizeOf(listing, ordinal);
       const name = listing.nameOf(ordinal);
       const key = keyOf(directory) + keyOf(name);
-      if (size === undefined || walk.refused.has(ordinal) || this.#coming.has(key) || this.#take(key)) continue;
+      if (size === undefined || walk.refused.has(ordinal) || this.#coming.has(key) || this.#known(key)) continue;
       if (listing.watch!.changing.has(keyOf(name))) continue;
       bytes += size + HEAD_BYTES;
       if (bytes > mostBytes && wanted.length > 0) break;
@@ -224,7 +248,7 @@ export class Contents {
     if (wanted.length === 0 || !watch) return;
     for (const { key } of wanted) this.#coming.set(key, []);
     const until = this.#now() + CONTENTS_MS;
-    const eachBytes = wanted.reduce((most, { size }) => Math.max(most, size), 0);
+    const eachBytes = wanted.reduce((most, { size }) => Math.max(most, size === UNKNOWN_BYTES ? EACH_BYTES : size), 0);
     const mostBytes = wanted.reduce((sum, { size }) => sum + size + HEAD_BYTES, eachBytes + HEAD_BYTES + 1);
     this.#agent.request({
       type: "ReadEntries",

@@ -9,6 +9,7 @@ import type { MessageNamed } from "../../proto/schema.ts";
 import { Adoption } from "./adoption.ts";
 import type { AgentClient } from "./agent_client.ts";
 import type { Listing } from "./listing.ts";
+import { Order } from "./order.ts";
 import { directoryKey, type Snapshots } from "./snapshots.ts";
 import type { Watching } from "./watching.ts";
 
@@ -43,6 +44,7 @@ export class Directories {
   readonly #ahead = new Map<string, number>();
   readonly #now: () => number;
   #mostAhead = FIRST_AHEAD;
+  readonly #orders = new WeakMap<Listing, Order>();
   #canWalk = true;
 
   constructor(agent: AgentClient, snapshots: Snapshots, watching: Watching, now: () => number) {
@@ -63,9 +65,7 @@ export class Directories {
     const isForeseen = this.#ahead.delete(key);
     if (isForeseen) this.#mostAhead = Math.min(2 * this.#mostAhead, MOST_AHEAD);
     const among = this.#snapshots.find(path);
-    if (among?.ordinal !== undefined && among.listing.uses > 0) {
-      this.#lookAhead(path.subarray(0, path.lastIndexOf(SLASH)), among.listing, among.ordinal + 1);
-    }
+    if (among?.ordinal !== undefined && among.listing.uses > 0) this.#walked(path, among.listing, among.ordinal);
     const known = () => {
       const listing = this.#snapshots.watched(key);
       if (!listing?.isWhole) return undefined;
@@ -82,15 +82,26 @@ export class Directories {
     return this.#snapshots.watched(directoryKey(path)) !== undefined;
   }
 
+  /** The directory at `path`, an entry of this listing, is looked into: those beside it will be. */
+  #walked(path: Uint8Array, listing: Listing, ordinal: number): void {
+    const order = this.#orders.get(listing) ?? new Order(listing);
+    this.#orders.set(listing, order);
+    const position = order.follow(ordinal) ?? ordinal;
+    listing.walked++;
+    this.#lookAhead(path.subarray(0, path.lastIndexOf(SLASH)), listing, position + 1, order);
+  }
+
   /** Lists directories that are in this one, from this entry on. */
-  #lookAhead(path: Uint8Array, listing: Listing, from: number): void {
+  #lookAhead(path: Uint8Array, listing: Listing, from: number, order?: Order): void {
     for (const [key, until] of this.#ahead) {
-      if (until > this.#now()) break;
+      const isOfUse = (this.#snapshots.listingOf(key)?.uses ?? 0) > 0;
+      if (!isOfUse && until > this.#now()) continue;
       this.#ahead.delete(key);
-      this.#mostAhead = FIRST_AHEAD;
+      this.#mostAhead = isOfUse ? Math.min(2 * this.#mostAhead, MOST_AHEAD) : FIRST_AHEAD;
     }
     if (!listing.watch?.isAlive || path.at(-1) === SLASH) return;
-    for (let ordinal = from; ordinal < listing.count && this.#ahead.size < this.#mostAhead; ordinal++) {
+    for (let position = from; position < listing.count && this.#ahead.size < this.#mostAhead; position++) {
+      const ordinal = order?.at(position) ?? position;
       if (!listing.isDirectory(ordinal)) continue;
       const below = concatBytes([path, SLASHES, listing.nameOf(ordinal)]);
       const key = directoryKey(below);
@@ -141,7 +152,13 @@ export class Directories {
     const known = this.#snapshots.listingOf(key);
     if (this.#coming.has(key) || known?.isWhole === false) return;
     if (known && this.#snapshots.isValid(known.validity)) return;
-    if (!this.#adoption.isWanted(key, known?.uses ?? 0, questions)) return;
+    // One after the other of the directories in one is looked into.
+    const among = this.#snapshots.find(path);
+    const isInTree = among?.ordinal !== undefined && among.listing.walked > 0;
+    if (!this.#adoption.isWanted(key, known?.uses ?? 0, isInTree ? 2 : questions)) return;
+    if (isInTree) this.#walked(path, among!.listing, among!.ordinal!);
+    else if (among) among.listing.walked++;
+    else this.missed(path);
     this.#listUnasked(key, path.slice(), (isOfUse) => {
       if (!isOfUse) this.#adoption.inVain(key);
     });

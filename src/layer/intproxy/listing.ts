@@ -83,6 +83,8 @@ export class Listing {
   readonly isWhole: boolean;
   /** How many questions it has answered. */
   uses = 0;
+  /** How many directories in it were listed or adopted after it. */
+  walked = 0;
   /** Those who wait for records on their way, by the number of their block. */
   readonly waiting = new Map<number, (() => void)[]>();
   #entries: Uint8Array;
