@@ -54,7 +54,13 @@ class OldPeer implements AsyncDisposable {
     const writer = this.#child.stdin.getWriter();
     await writer.write(new TextEncoder().encode("\n"));
     writer.releaseLock();
-    return (await this.#lines.read()).value?.trim() ?? "";
+    // Python may write a line and its end apart.
+    let line = "";
+    for (let part = await this.#lines.read(); !part.done; part = await this.#lines.read()) {
+      line += part.value;
+      if (line.endsWith("\n")) break;
+    }
+    return line.trim();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
