@@ -56,6 +56,8 @@ struct tellings *hub_tellings(struct hub *hub)
 
 bool hold(struct held *held, const uint8_t *bytes, size_t length)
 {
+	if (length == 0)
+		return true;
 	if (held->room - held->end < length) {
 		uint32_t count = held_count(held);
 		uint64_t room = count + length;
@@ -549,7 +551,6 @@ SYS int32_t passage_start(struct hub *hub, const struct start *start, const uint
 			close(start->target);
 		return -ENOMEM;
 	}
-	let_go(&it->there.unread, 0);
 	it->id = start->id;
 	it->phase = !filters ? PLAIN : start->detection_ms ? DETECT : IDLE;
 	it->deadline_ms = it->phase == DETECT ? now_ms() + start->detection_ms : 0;

@@ -6,6 +6,9 @@
  */
 #include "sys.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -80,4 +83,31 @@ SYS int32_t readiness_close(int32_t fd, uint32_t is_reset)
 	if (is_reset)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 	return close(fd) == 0 ? 0 : -errno;
+}
+
+/* Our own end of a TCP socket: its port, and 4 or 16 bytes of address, whose number is the result; or -errno. */
+SYS int32_t readiness_own_end(int32_t fd, uint16_t *port, uint8_t address[16])
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} own;
+	socklen_t size = sizeof own;
+	if (getsockname(fd, &own.any, &size) != 0)
+		return -errno;
+	if (own.any.sa_family == AF_INET) {
+		*port = ntohs(own.v4.sin_port);
+		memcpy(address, &own.v4.sin_addr, 4);
+		return 4;
+	}
+	*port = ntohs(own.v6.sin6_port);
+	memcpy(address, &own.v6.sin6_addr, 16);
+	return 16;
+}
+
+/* The socket tells of bytes to read only when there are so many, or its end. */
+SYS int32_t readiness_low_water(int32_t fd, int32_t bytes)
+{
+	return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0 ? 0 : -errno;
 }

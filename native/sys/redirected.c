@@ -151,7 +151,7 @@ SYS int32_t redirected_wake(int32_t waker)
 	return write(waker, &one, sizeof one) < 0 ? -errno : 0;
 }
 
-/* Begins a connection that carries `mark`. Descriptor (see redirected_await) or -errno. */
+/* Begins a connection that carries `mark` (0: none). Descriptor (see redirected_await) or -errno. */
 SYS int32_t redirected_dial(uint32_t family, const uint8_t *host, uint32_t port, uint32_t mark)
 {
 	union address address = { 0 };
@@ -170,7 +170,7 @@ SYS int32_t redirected_dial(uint32_t family, const uint8_t *host, uint32_t port,
 		return -errno;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	/* Without the mark it would come back to us, for ever. */
-	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0)
+	if (mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0)
 		return closed(fd, errno);
 	if (connect(fd, &address.any, size) != 0 && errno != EINPROGRESS)
 		return closed(fd, errno);

@@ -16,6 +16,8 @@ const sys = loadSys({
   readiness_send: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   readiness_end: { parameters: ["i32"], result: "i32" },
   readiness_close: { parameters: ["i32", "u32"], result: "i32" },
+  readiness_own_end: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  readiness_low_water: { parameters: ["i32", "i32"], result: "i32" },
   redirected_waker: { parameters: [], result: "i32" },
   redirected_wake: { parameters: ["i32"], result: "i32" },
 });
@@ -58,7 +60,7 @@ export class Sockets {
   /** Takes a connected socket over. `onGone` is called when it is closed. */
   adopt(fd: number, onGone: () => void = () => {}): FdEnd {
     const end = new FdEnd(fd, () => {
-      sys.readiness_forget(this.#poll, fd);
+      if (!this.#isClosed) sys.readiness_forget(this.#poll, fd);
       this.#watched.delete(fd);
     }, onGone);
     this.watch(fd, end);
@@ -72,7 +74,7 @@ export class Sockets {
     this.#running ??= this.#run();
   }
 
-  /** What was adopted must be closed by now. */
+  /** Nothing is told any more; what was adopted stays to be closed. */
   async close(): Promise<void> {
     this.#isClosed = true;
     sys.redirected_wake(this.#waker);
@@ -90,6 +92,19 @@ export class Sockets {
       }
     }
   }
+}
+
+/** Our own end of a socket. */
+export function ownEndOf(fd: number): { address: Uint8Array<ArrayBuffer>; port: number } {
+  const port = new Uint16Array(1);
+  const address = new Uint8Array(16);
+  const length = sys.readiness_own_end(fd, port, address);
+  return { address: address.slice(0, Math.max(0, length)), port: port[0]! };
+}
+
+/** A socket whose bytes nobody is in a hurry for is read when there are so many, or when it has ended. */
+export function setLowWater(fd: number, bytes: number): void {
+  sys.readiness_low_water(fd, bytes);
 }
 
 export class FdEnd implements StreamEnd, Watched {

@@ -6,16 +6,16 @@
  * however they are shared: dup, fork, exec, SCM_RIGHTS. It is asked at once when a shim has closed one or a process has
  * ended, and else every LOOK_MS.
  */
-import { connect } from "node:net";
 import { isLoopback } from "../../base/addresses.ts";
 import { utf8 } from "../../base/bytes.ts";
 import { ERRNO } from "../../base/errors.ts";
-import { SocketEnd } from "../../base/socket_end.ts";
 import type { IncomingConfig } from "../../config/incoming.ts";
 import type { AGENT } from "../../proto/agent.ts";
 import type { LAYER, LayerMessage } from "../../proto/layer.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
+import { dialMarked } from "../../sys/redirected.ts";
 import { listenersOn, writeToStderrOf } from "../../sys/relay.ts";
+import { ownEndOf, setLowWater, Sockets } from "../../sys/sockets.ts";
 import { hostOf, keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
@@ -71,6 +71,11 @@ interface Names {
 }
 
 const LOOK_MS = 50;
+/** The program is on this machine, but its queue of connections may be full. */
+const CONNECT_MS = 10_000;
+const UNMARKED = 0;
+/** What a mirror answers is thrown away, by so much at once. */
+const MIRROR_ANSWER_BYTES = 32 << 10;
 /** How long the names of an ended connection are remembered, and for how many. */
 const RECORD_MS = 60_000;
 const MOST_RECORDS = 4096;
@@ -93,6 +98,8 @@ export class Incoming {
   /** Subscriptions that the agent is just ending. */
   readonly #leaving = new Set<Promise<void>>();
   readonly #tasks = new Set<Promise<void>>();
+  /** Of connections to the program; since the first one. */
+  #sockets: Sockets | number | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #isClosed = false;
 
@@ -146,6 +153,7 @@ export class Incoming {
     clearInterval(this.#timer);
     this.#subscriptions.clear();
     await Promise.all(this.#tasks);
+    if (this.#sockets instanceof Sockets) await this.#sockets.close();
   }
 
   #bind({ inode, address, port, isV6Only }: MessageNamed<typeof LAYER, "Bind">): LayerMessage {
@@ -247,24 +255,18 @@ export class Incoming {
   }
 
   async #connect(listener: Listener, stream: number, isMirror: boolean, end: LateEnd, names: Names): Promise<void> {
-    const socket = connect({
-      host: reachableHost(listener.realAddress),
-      port: listener.realPort,
-      noDelay: true,
-      allowHalfOpen: true,
-      autoSelectFamily: false,
-    });
-    const { promise, resolve } = Promise.withResolvers<Error | undefined>();
-    socket.once("connect", () => resolve(undefined));
-    socket.on("error", resolve);
-    const error = await promise;
-    if (error) {
-      this.#log(`cannot connect to the program's port ${listener.realPort}: ${error.message}`);
+    const sockets = this.#sockets ??= Sockets.open();
+    const to = { address: reachableAddress(listener.realAddress), port: listener.realPort };
+    const fd = typeof sockets === "number" ? sockets : await dialMarked(to, UNMARKED, CONNECT_MS);
+    if (fd < 0 || typeof sockets === "number") {
+      this.#log(`cannot connect to the program's port ${listener.realPort}: error ${-fd}`);
       return this.#agent.streams.reset(stream);
     }
-    names.key = `${socket.localAddress}:${socket.localPort}`;
+    const own = ownEndOf(fd);
+    names.key = keyOf(own.address, own.port);
     this.#names.set(names.key, names);
-    const local = new SocketEnd(socket);
+    if (isMirror) setLowWater(fd, MIRROR_ANSWER_BYTES);
+    const local = sockets.adopt(fd);
     end.arrive(isMirror ? new MirrorListenerEnd(local) : local);
   }
 
@@ -313,9 +315,9 @@ function isListening({ inode, realPort }: Listener): boolean {
 }
 
 /** Where to connect to reach a socket bound to this address. */
-function reachableHost(address: Uint8Array): string {
-  if (!address.every((byte) => byte === 0)) return hostOf(address);
-  return address.length === 4 ? "127.0.0.1" : "::1";
+function reachableAddress(address: Address): Address {
+  if (!address.every((byte) => byte === 0)) return address;
+  return address.length === 4 ? Uint8Array.of(127, 0, 0, 1) : Uint8Array.of(...new Array(15).fill(0), 1);
 }
 
 function namesReply(own: { address: Address; port: number } | undefined, peer = NO_NAME): LayerMessage {
