@@ -16,7 +16,7 @@ import type { MessageNamed } from "../../proto/schema.ts";
 import { dialMarked } from "../../sys/redirected.ts";
 import { listenersOn, writeToStderrOf } from "../../sys/relay.ts";
 import { ownEndOf, setLowWater, Sockets } from "../../sys/sockets.ts";
-import { type hostOf, keyOf } from "./addresses.ts";
+import { keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
 import { chosenFor, isConflict } from "./listener_choice.ts";
