@@ -7,6 +7,7 @@
  * What inotify does not tell: changes through shared mappings, through another name of a file (st_nlink), and mounts.
  */
 #include "sys.h"
+#include "files.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -116,10 +117,12 @@ static int step(int directory, const char *name)
 }
 
 /*
- * Watches the directory `path` below `root`. `numbers[0]` says how many watches there are then, of the root first and the
+ * Watches the directory `path` below `root`, which has to be readable with these rights: its news has names of entries.
+ * `numbers[0]` says how many watches there are then, of the root first and the
  * directory itself last, and they follow, even when it fails: they may be those of others, too. 0 or -errno.
  */
-SYS int32_t watch_add(int32_t inotify, int32_t root, const char *path, int32_t *numbers, uint32_t most)
+SYS int32_t watch_add(int32_t inotify, int32_t root, const char *path, const uint32_t *rights, int32_t *numbers,
+		      uint32_t most)
 {
 	char name[NAME_ROOM];
 	int directory = step(root, ".");
@@ -128,7 +131,9 @@ SYS int32_t watch_add(int32_t inotify, int32_t root, const char *path, int32_t *
 	while (directory >= 0) {
 		bool is_last = *path == '\0';
 		bool has_room = (uint32_t)numbers[0] + 1 < most;
+		rights_take(is_last ? rights : NULL);
 		int number = has_room ? watch(inotify, directory, is_last ? OWN_EVENTS : WAY_EVENTS) : -ENAMETOOLONG;
+		rights_lay_down(is_last ? rights : NULL);
 		if (number >= 0)
 			numbers[++numbers[0]] = number;
 		path = number < 0 || is_last ? NULL : component(path, name);

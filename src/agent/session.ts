@@ -72,7 +72,7 @@ export class Session {
     this.#datagrams = new Datagrams(this.#link);
     this.#incoming = new IncomingStreams(this.#link);
     const tell = (watch: number, name: Uint8Array) => this.#link.sendAhead({ type: "Changed", id: 0, watch, name });
-    this.#watches = new ClientWatches(watches, root, tell);
+    this.#watches = new ClientWatches(watches, { root, rights }, tell);
     this.#link.beforeSending = () => this.#watches.tell();
   }
 

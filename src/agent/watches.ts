@@ -6,6 +6,7 @@
  * does whatever may lead the path elsewhere. News is read before anything is sent to a client (`tell`), so that no answer
  * and no byte of a connection overtakes what was changed before it.
  */
+import type { PackedRights } from "../sys/files.ts";
 import { IN_ATTRIB, IN_MODIFY, Inotify, WatchError, type WatchEvent } from "../sys/watch.ts";
 
 const IN_Q_OVERFLOW = 0x4000;
@@ -29,6 +30,12 @@ interface Watch {
   readonly onNews: (name: Uint8Array) => void;
 }
 
+/** Below which root, and with whose rights. */
+export interface Place {
+  readonly root: number;
+  readonly rights: PackedRights;
+}
+
 const latin1 = new TextDecoder("latin1");
 
 export class Watches {
@@ -42,7 +49,11 @@ export class Watches {
   #watches = 0;
 
   /** Watches the directory at `path` (NUL-terminated). Undefined: it cannot be watched. */
-  async add(root: number, path: Uint8Array<ArrayBuffer>, onNews: Watch["onNews"]): Promise<Watch | undefined> {
+  async add(
+    { root, rights }: Place,
+    path: Uint8Array<ArrayBuffer>,
+    onNews: Watch["onNews"],
+  ): Promise<Watch | undefined> {
     const inotify = this.#open();
     if (!inotify) return undefined;
     const steps = latin1.decode(path.subarray(0, -1)).split("/").filter((step) => step !== "");
@@ -50,7 +61,7 @@ export class Watches {
     this.#adding++;
     this.#watches++;
     const from = this.#heard.length;
-    const { numbers, isWhole } = await inotify.add(root, path);
+    const { numbers, isWhole } = await inotify.add(root, path, rights);
     watch.numbers = numbers;
     for (const number of numbers) this.#whoWatches(number).add(watch);
     this.tell();
@@ -152,21 +163,21 @@ export class Watches {
 /** Those of one client, by the numbers that it chose. */
 export class ClientWatches {
   readonly #watches: Watches;
-  readonly #root: number;
+  readonly #place: Place;
   readonly #onNews: (watch: number, name: Uint8Array) => void;
   readonly #byNumber = new Map<number, Watch>();
   #isClosed = false;
 
-  constructor(watches: Watches, root: number, onNews: (watch: number, name: Uint8Array) => void) {
+  constructor(watches: Watches, place: Place, onNews: (watch: number, name: Uint8Array) => void) {
     this.#watches = watches;
-    this.#root = root;
+    this.#place = place;
     this.#onNews = onNews;
   }
 
   /** False: there will be no news, or has been already. */
   async begin(number: number, path: Uint8Array<ArrayBuffer>): Promise<boolean> {
     if (this.#isClosed || this.#byNumber.has(number)) return false;
-    const watch = await this.#watches.add(this.#root, path, (name) => {
+    const watch = await this.#watches.add(this.#place, path, (name) => {
       if (name.length === 0) this.#byNumber.delete(number);
       this.#onNews(number, name);
     });

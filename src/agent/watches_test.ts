@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
-import { closeFile, openRoot } from "../sys/files.ts";
+import { closeFile, openRoot, packRights } from "../sys/files.ts";
 import { cString } from "../sys/load.ts";
 import { eventually } from "../../tests/support/eventually.ts";
 import { ClientWatches, Watches } from "./watches.ts";
@@ -14,7 +14,7 @@ class Scene implements AsyncDisposable {
 
   constructor(readonly tree: string) {
     this.#root = openRoot(cString(tree));
-    this.client = new ClientWatches(this.watches, this.#root, (watch, name) => {
+    this.client = new ClientWatches(this.watches, { root: this.#root, rights: null }, (watch, name) => {
       this.news.push(`${watch} ${fromUtf8(name)}`.trim());
     });
   }
@@ -120,10 +120,28 @@ Deno.test("links, dots, files, what is not there and what has no changes to tell
     assert.equal(await scene.begin(1, path), false, path);
   }
   const root = openRoot(cString("/"));
-  const others = new ClientWatches(scene.watches, root, () => {});
+  const others = new ClientWatches(scene.watches, { root, rights: null }, () => {});
   assert.equal(await others.begin(1, cString("/proc/self")), false);
   await others.close();
   await closeFile(root);
+});
+
+Deno.test({
+  name: "a directory that the target's user may not read is not watched, one that is above it may be so (needs root)",
+  ignore: Deno.uid() !== 0,
+  async fn() {
+    await using scene = await Scene.start("/a/b/c");
+    Deno.chmodSync(scene.tree, 0o711);
+    Deno.chmodSync(`${scene.tree}/a`, 0o711);
+    Deno.chmodSync(`${scene.tree}/a/b/c`, 0o711);
+    const root = openRoot(cString(scene.tree));
+    const nobody = { uid: 65534, gid: 65534, groups: [] };
+    const rights = packRights(nobody, { uid: 0, gid: 0, groups: [0] });
+    const client = new ClientWatches(scene.watches, { root, rights }, () => {});
+    assert.deepEqual([await client.begin(1, cString("/a/b")), await client.begin(2, cString("/a/b/c"))], [true, false]);
+    await client.close();
+    await closeFile(root);
+  },
 });
 
 Deno.test("of a client's watches the oldest ends when there are too many, and is told so", async () => {

@@ -2,6 +2,7 @@
  * News of directories: native/sys/watch.c for TypeScript. Waiting and adding happen on threads of Deno's pool; reading is done
  * at once, so that what is news is known before anything else is said. What fails is a negative errno.
  */
+import type { PackedRights } from "./files.ts";
 import { loadSys } from "./load.ts";
 
 const sys = loadSys({
@@ -11,7 +12,7 @@ const sys = loadSys({
   watch_close: { parameters: ["i32"], result: "i32" },
   watch_wait: { parameters: ["i32", "i32"], result: "i32", nonblocking: true },
   watch_read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  watch_add: { parameters: ["i32", "i32", "buffer", "buffer", "u32"], result: "i32", nonblocking: true },
+  watch_add: { parameters: ["i32", "i32", "buffer", "buffer", "buffer", "u32"], result: "i32", nonblocking: true },
   watch_remove: { parameters: ["i32", "i32"], result: "i32" },
 });
 
@@ -46,9 +47,13 @@ export class Inotify implements Disposable {
   }
 
   /** The numbers of the root, the directories on the way and `path` (NUL-terminated), and whether these are all. */
-  async add(root: number, path: Uint8Array<ArrayBuffer>): Promise<{ numbers: number[]; isWhole: boolean }> {
+  async add(
+    root: number,
+    path: Uint8Array<ArrayBuffer>,
+    rights: PackedRights,
+  ): Promise<{ numbers: number[]; isWhole: boolean }> {
     const numbers = new Int32Array(1 + MOST_NUMBERS);
-    const status = await sys.watch_add(this.#fd, root, path, numbers, numbers.length);
+    const status = await sys.watch_add(this.#fd, root, path, rights, numbers, numbers.length);
     return { numbers: [...numbers.subarray(1, 1 + numbers[0]!)], isWhole: status === 0 };
   }
 

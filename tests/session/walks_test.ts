@@ -268,7 +268,7 @@ walkTest(
     })();
     const connect = `globals().update(s=__import__('socket').create_connection(('127.0.0.1', ${listener.addr.port})))`;
     const [connected, messages] = await asked.counted(connect);
-  assert.deepEqual([connected, messages.includes("Connect")], ["None", true]);
+    assert.deepEqual([connected, messages.includes("Connect")], ["None", true]);
     for (let at = 0; at < 50; at++) {
       const name = at % 5 === 0 ? "e" : "d";
       assert.equal(await asked.ask(`[s.sendall(b'x'), s.recv(1)] and read('/data/here/${name}')`), `${at}`);
