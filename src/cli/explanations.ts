@@ -20,6 +20,7 @@ import { unpackShim } from "../layer/inject.ts";
 import type { LoadedConfig } from "./configuration.ts";
 import { type Environment, latin1, mappedBy, type TargetRule, targetRules, unsetBy } from "./environment.ts";
 import { settingsOf } from "./intproxy_process.ts";
+import { AWS_VARIABLES, withMagic } from "./magic.ts";
 import { buildId, runSettings } from "./run.ts";
 import { userEnvironment } from "./self.ts";
 import shim from "../../native/out/shim.so" with { type: "bytes" };
@@ -31,7 +32,8 @@ export interface Explanation {
   readonly json: unknown;
 }
 
-export async function explain({ config }: LoadedConfig, asked: Subject): Promise<Explanation> {
+export async function explain(said: LoadedConfig, asked: Subject): Promise<Explanation> {
+  const config = withMagic(said.config, userEnvironment(), []);
   if ("variable" in asked) return await explainVariable(config, asked.variable);
   const address = addressOf(asked.subject);
   return address ? explainAddress(config, address) : await explainPath(config, asked.subject);
@@ -196,7 +198,7 @@ async function explainVariable(config: Config, name: string): Promise<Explanatio
     ? mapping ? "mapping" : "target"
     : "own";
   const OWN = {
-    unset: "it is unset: feature.env.unset names it",
+    unset: `it is unset: ${AWS_VARIABLES.includes(name) ? "feature.magic.aws" : "feature.env.unset"} names it`,
     kept: "it is this machine's",
     none: "there is none: this machine has no such variable",
   };

@@ -8,7 +8,8 @@
 import type { Config } from "../config/resolve.ts";
 import { type Environment, textOf } from "./environment.ts";
 
-const AWS_VARIABLES = [
+/** Of the user's AWS logins. */
+export const AWS_VARIABLES: readonly string[] = [
   "AWS_PROFILE",
   "AWS_DEFAULT_PROFILE",
   "AWS_ACCESS_KEY_ID",
@@ -29,7 +30,7 @@ export function withMagic(config: Config, environment: Environment, words: reado
 
 function withoutAwsLogins(config: Config, environment: Environment): Config {
   const { env, paths } = config;
-  const unset = [...env.unset, ...AWS_VARIABLES];
+  const unset = [...env.unset, ...AWS_VARIABLES.filter((it) => environment.has(it))];
   const home = textOf(environment, "HOME");
   const files = home ? AWS_FILES.map((it) => `${home.replace(/\/+$/, "")}/${it}`).filter(isThere) : [];
   const notFound = [...paths.notFound, ...files.map((it) => `^${it.replace(/[^A-Za-z0-9/_]/gu, "\\$&")}$`)];
