@@ -15,7 +15,7 @@ const PROMPT = "ready$ ";
 
 /** One window with an interactive bash in it, whose prompt is "ready$ ". */
 export class Terminal implements AsyncDisposable {
-  readonly #socket = `mirrord-test-${crypto.randomUUID()}`;
+  readonly #folder = Deno.makeTempDirSync({ prefix: "mirrord-tmux-" });
 
   private constructor() {}
 
@@ -68,11 +68,15 @@ export class Terminal implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#tmux("kill-server");
+    await Deno.remove(this.#folder, { recursive: true });
   }
 
   async #tmux(...args: string[]): Promise<string> {
     const options = { clearEnv: true, env: { PATH: "/usr/bin:/bin", LC_ALL: "C.UTF-8", TERM: "screen", HOME: "/" } };
-    const command = new Deno.Command("tmux", { args: ["-L", this.#socket, "-f", "/dev/null", ...args], ...options });
+    const command = new Deno.Command("tmux", {
+      args: ["-S", `${this.#folder}/socket`, "-f", "/dev/null", ...args],
+      ...options,
+    });
     const { success, stdout, stderr } = await command.output();
     if (!success) throw new Error(`tmux ${args[0]}: ${new TextDecoder().decode(stderr)}`);
     return new TextDecoder().decode(stdout);
