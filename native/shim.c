@@ -30,6 +30,14 @@ struct real real;
 /* The symbol as it was before libdl became part of libc (2.34): runs on glibc 2.28 too. */
 __asm__(".symver dlsym, dlsym@GLIBC_2.2.5");
 
+/* Names that libc has only since 2.34, and then not by these: looked for when they are called. A dlsym() that fails
+ * allocates, and who called us may be an allocator that is just starting, behind its own lock (jemalloc opens a file). */
+static bool is_of_resolver(const char *name)
+{
+	bool is_start = strcmp(name, "__res_init") == 0 || strcmp(name, "__res_ninit") == 0;
+	return !is_start && strncmp(name, "__res_", 6) == 0;
+}
+
 static void find_real(void)
 {
 	static const char names[] =
@@ -46,7 +54,7 @@ static void find_real(void)
 	/* All members are pointers to functions, in the order of the table. */
 	void **member = (void **)&real;
 	for (const char *name = names; *name; name += strlen(name) + 1)
-		*member++ = dlsym(RTLD_NEXT, name);
+		*member++ = is_of_resolver(name) ? NULL : dlsym(RTLD_NEXT, name);
 }
 
 void *real_named(const char *name)
