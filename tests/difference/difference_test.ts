@@ -35,7 +35,7 @@ const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
     why: "a non-blocking connect learns by its answer, a round trip later, what the kernel knows at once",
   },
   { topic: "network", line: /^(getaddrinfo|gethostbyname_ex) localhost/, why: "RFC 6761" },
-  { topic: "network", line: /^gethostbyname_ex  herror/, why: "which of two codes for a name that is none" },
+  { topic: "network", line: /^gethostbyname_ex {2}herror/, why: "which of two codes for a name that is none" },
   { topic: "sockets", line: /^send to closed/, why: "the reset of a peer that had ended shows one write later" },
 ];
 

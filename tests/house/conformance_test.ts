@@ -5,7 +5,7 @@ import { ROWS } from "../conformance/rows.ts";
 import { sourceText } from "./source_files.ts";
 
 /** Issues that are done: none of their rows may be open. */
-const DONE: readonly number[] = [3];
+const DONE: readonly number[] = [3, 4, 5];
 
 Deno.test("rows have ids of their own, and tests name rows that exist, above a sentence", () => {
   const ids = ROWS.map((it) => it.id);
