@@ -4,11 +4,14 @@
  */
 import type { Config } from "./resolve.ts";
 
-/** The reference tool's list, and the compilers and linkers behind clang. */
+/**
+ * The reference tool's list without jspawnhelper, and the compilers and linkers behind clang. (Java starts each of its children
+ * through jspawnhelper, which goes to the child's working directory itself: that may be one of the target.)
+ */
 export const BUILD_TOOLS: readonly string[] = [
   ..."as cc cc1 cc1plus collect2 ld gcc g++ c++ link lld ld.lld ld.gold clang clang++".split(" "),
   ..."go air asm cgo compile dlv math cargo cargo-watch rustc hpack".split(" "),
-  ..."git bazel-real debugserver jspawnhelper JetBrains.Debugger.Worker".split(" "),
+  ..."git bazel-real debugserver JetBrains.Debugger.Worker".split(" "),
 ];
 
 export interface Skipped {

@@ -21,7 +21,7 @@ for (
     { name: "git", skip: {}, expected: true },
     { name: "cargo", skip: {}, expected: true },
     { name: "go", skip: {}, expected: true },
-    { name: "jspawnhelper", skip: {}, expected: true },
+    { name: "jspawnhelper", skip: {}, expected: false },
     { name: "git", skip: { isSkippingBuildTools: false }, expected: false },
     { name: "git", skip: { isSkippingBuildTools: false, processes: ["git"] }, expected: true },
     { name: "make", skip: {}, expected: false },

@@ -249,6 +249,24 @@ say(*peer, *c.getsockname())`,
 );
 
 python(
+  "a program that tries both addresses of localhost comes to its own server, whichever of the two it listens on",
+  `s = listener()
+say(refused(socket.create_connection, ("::1", PORT)))
+c = socket.create_connection(("localhost", PORT))
+a = s.accept()[0]
+a.sendall(b"own")
+say(c.recv(9).decode())
+a.close(); s.close()
+s = socket.create_server(("::1", PORT), family=socket.AF_INET6)
+say(refused(socket.create_connection, ("127.0.0.1", PORT)))
+wait()`,
+  async ({ line, count }) => {
+    assert.deepEqual([await line(), await line(), await line()], ["ECONNREFUSED", "own", "ECONNREFUSED"]);
+    assert.equal(count("Connect"), 0);
+  },
+);
+
+python(
   "a listener that is inherited over fork and exec keeps its port until the last process has closed it",
   `s = listener()
 os.set_inheritable(s.fileno(), True)

@@ -6,6 +6,7 @@
  */
 import { lookup } from "node:dns/promises";
 import { isLoopback } from "../../base/addresses.ts";
+import { equalBytes } from "../../base/bytes.ts";
 import {
   type AddressFilter,
   type AddressRule,
@@ -84,10 +85,7 @@ export class Destinations {
   async isLocal(protocol: Protocol, address: Uint8Array, port: number): Promise<boolean> {
     if (isLoopback(address)) {
       if (this.#rules.keepsLoopback) return true;
-      const isOwn = protocol === "tcp"
-        ? this.#own.listensOn(address, port)
-        : this.#own.hasDatagramSocket(address, port);
-      if (isOwn) return true;
+      if (localhostsOf(address).some((it) => this.#isOwn(protocol, it, port))) return true;
     }
     const filter = this.#outgoing;
     return filter !== undefined && await this.#isMatched(filter, protocol, address, port) !== filter.isRemote;
@@ -110,6 +108,10 @@ export class Destinations {
       this.#namesOf.set(host, known);
       if (this.#namesOf.size > MOST_ADDRESSES) this.#namesOf.delete(this.#namesOf.keys().next().value!);
     }
+  }
+
+  #isOwn(protocol: Protocol, address: Uint8Array, port: number): boolean {
+    return protocol === "tcp" ? this.#own.listensOn(address, port) : this.#own.hasDatagramSocket(address, port);
   }
 
   async #isMatched(filter: Filter, protocol: Protocol, address: Uint8Array, port: number): Promise<boolean> {
@@ -144,6 +146,17 @@ export class Destinations {
       (answer) => new Set(answer ? addressesIn(answer.addresses).map(hostOf) : []),
     );
   }
+}
+
+const LOCALHOST = Uint8Array.of(127, 0, 0, 1);
+const LOCALHOST6 = Uint8Array.of(...new Uint8Array(15), 1);
+
+/**
+ * "localhost" is two addresses, and programs try both. A port on which the run listens at one of them is not the target's at the
+ * other either: there, where the port is taken, somebody would accept, and the program would not come to its own server.
+ */
+function localhostsOf(address: Uint8Array): readonly Uint8Array[] {
+  return [LOCALHOST, LOCALHOST6].some((it) => equalBytes(it, address)) ? [LOCALHOST, LOCALHOST6] : [address];
 }
 
 function filterOf(filter: AddressFilter | undefined): Filter | undefined {
