@@ -2,12 +2,14 @@
  *
  * Between vfork and exec there is no allocating: a new environment is an array on the stack. The program's own
  * LD_PRELOAD stays, behind ours. What the shim cannot enter (static, musl, setuid, of another architecture) is noted by
- * name.
+ * name. What only the target has is only_there.c's.
  */
 #include "big.h"
 #include "cwd.h"
+#include "only_there.h"
 #include "real.h"
 #include "spawn.h"
+#include "remote.h"
 #include "wire.h"
 
 #include <elf.h>
@@ -22,6 +24,8 @@ struct launch {
 	enum { EXECVE, EXECVPE, FEXECVE, EXECVEAT, SPAWN, SPAWNP } how;
 	int fd, flags;
 	const char *path;
+	/* So many scripts' interpreters have led here. */
+	int depth;
 	char *const *argv;
 	pid_t *pid;
 	const posix_spawn_file_actions_t *actions;
@@ -151,8 +155,13 @@ static struct obstacle obstacle_of(const char *path, int depth)
 	return interpreter ? obstacle_of(interpreter, depth - 1) : found;
 }
 
+static bool is_executable_here(const char *path)
+{
+	return kernel(SYS_faccessat, AT_FDCWD, path, X_OK) == 0;
+}
+
 /* The file that execvp(3) will find for a name without a slash; NULL when there is none, or no room. */
-static const char *search_path(const char *name, char *into, size_t room)
+static const char *search_path(const char *name, char *into, size_t room, bool (*is_it)(const char *path))
 {
 	const char *list = getenv("PATH");
 	size_t length = strlen(name);
@@ -162,7 +171,7 @@ static const char *search_path(const char *name, char *into, size_t room)
 			memcpy(into, list, span);
 			into[span] = '/';
 			memcpy(into + span + 1, name, length + 1);
-			if (span > 0 && kernel(SYS_faccessat, AT_FDCWD, into, X_OK) == 0)
+			if (span > 0 && is_it(into))
 				return into;
 		}
 		list += span + (list[span] == ':');
@@ -185,7 +194,7 @@ static struct obstacle note_obstacle(const struct launch *it)
 	const char *path = it->path;
 	bool is_searched = path && !strchr(path, '/') && (it->how == EXECVPE || it->how == SPAWNP);
 	if (is_searched)
-		path = search_path(path, room, sizeof room);
+		path = search_path(path, room, sizeof room, is_executable_here);
 	if (!path || it->how == EXECVEAT)
 		return (struct obstacle){ 0 };
 	struct obstacle found = obstacle_of(path, MAX_SCRIPTS);
@@ -244,10 +253,8 @@ static int launch_without_shim(const struct launch *it, char *const envp[], cons
 	return really(it, room);
 }
 
-static int launch_in_place(const struct launch *it, char *const envp[])
+static int launch_here(const struct launch *it, char *const envp[])
 {
-	if (!shim.has_session)
-		return really(it, envp);
 	int saved = errno;
 	struct obstacle obstacle = note_obstacle(it);
 	bool is_without_shim = obstacle.is_without_shim;
@@ -269,6 +276,113 @@ static int launch_in_place(const struct launch *it, char *const envp[])
 	int result = launched(it, envp, &found, room);
 	kernel(SYS_munmap, room, bytes);
 	return result;
+}
+
+/* ---- what only the target has ---- */
+
+static int refuse(const struct launch *it, int error)
+{
+	if (it->how == SPAWN || it->how == SPAWNP)
+		return error;
+	errno = error;
+	return -1;
+}
+
+static int launch_in_place(const struct launch *it, char *const envp[]);
+
+/* A relative path has been made absolute on its way here; argv[0] mostly tells what it was, and what $0 is to be. */
+static const char *path_as_given(const struct launch *it, char room[WIRE_PATH_BYTES])
+{
+	const char *first = it->argv ? it->argv[0] : NULL;
+	return first && strchr(first, '/') && strcmp(cwd_absolute(AT_FDCWD, first, room), it->path) == 0 ? first : it->path;
+}
+
+/* Starts the interpreter of a script with the script's path, as the kernel does. */
+static int launch_interpreter(const struct launch *it, const struct only_there *found, char *const envp[])
+{
+	char room[WIRE_PATH_BYTES];
+	size_t count = 0, at = 0;
+	while (it->argv && it->argv[count])
+		count++;
+	if (count > STACK_ENTRIES)
+		return refuse(it, E2BIG);
+	if (it->depth >= MAX_SCRIPTS)
+		return refuse(it, ELOOP);
+	char *argv[count + 4];
+	argv[at++] = (char *)found->interpreter;
+	if (found->argument)
+		argv[at++] = (char *)found->argument;
+	argv[at++] = (char *)path_as_given(it, room);
+	for (size_t from = 1; from < count; from++)
+		argv[at++] = it->argv[from];
+	argv[at] = NULL;
+	struct launch instead = *it;
+	instead.argv = argv;
+	instead.path = found->interpreter;
+	instead.depth++;
+	return launch_in_place(&instead, envp);
+}
+
+/* BYPASS: it is not only there. */
+__attribute__((noinline)) static long launch_only_there(const struct launch *it, char *const envp[])
+{
+	struct only_there found;
+	struct launch instead = *it;
+	int saved = errno;
+	bool is_it = only_there(&found, it->path);
+	errno = saved;
+	if (!is_it)
+		return BYPASS;
+	bool is_for_shell = found.what == UNKNOWN_FORM && (it->how == EXECVPE || it->how == SPAWNP);
+	if (is_for_shell)
+		found.interpreter = "/bin/sh";
+	if (found.what == SCRIPT || is_for_shell)
+		return launch_interpreter(it, &found, envp);
+	if (found.what == REFUSED || found.what == UNKNOWN_FORM)
+		return refuse(it, found.error);
+	instead.path = found.path;
+	instead.how = it->how == EXECVPE ? EXECVE : it->how == SPAWNP ? SPAWN : it->how;
+	int result = launch_here(&instead, envp);
+	saved = errno;
+	if (found.what == FETCHED)
+		kernel(SYS_close, found.fd);
+	errno = saved;
+	return result;
+}
+
+/* execve(2) and its kin by a path, not by a search. */
+static bool is_by_path(const struct launch *it)
+{
+	if (it->how == FEXECVE || it->how == EXECVEAT || !it->path)
+		return false;
+	return it->how == EXECVE || it->how == SPAWN || strchr(it->path, '/');
+}
+
+static bool is_executable_there(const char *path)
+{
+	return *path == '/' && hook_faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
+}
+
+/* A name for which PATH has nothing on this machine may be found in a directory of the target. */
+__attribute__((noinline)) static long launch_searched(const struct launch *it, char *const envp[])
+{
+	char room[WIRE_PATH_BYTES];
+	struct launch instead = *it;
+	if (it->how == FEXECVE || it->how == EXECVEAT || !it->path || !*it->path || shim.fs_mode == FS_LOCAL ||
+	    search_path(it->path, room, sizeof room, is_executable_here))
+		return BYPASS;
+	int saved = errno;
+	instead.path = search_path(it->path, room, sizeof room, is_executable_there);
+	errno = saved;
+	return instead.path ? launch_only_there(&instead, envp) : BYPASS;
+}
+
+static int launch_in_place(const struct launch *it, char *const envp[])
+{
+	if (!shim.has_session)
+		return really(it, envp);
+	long result = is_by_path(it) ? launch_only_there(it, envp) : launch_searched(it, envp);
+	return result == BYPASS ? launch_here(it, envp) : (int)result;
 }
 
 /* From a directory of the target a relative name is that of a file of this machine: an absolute one (cwd.h). */

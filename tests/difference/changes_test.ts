@@ -19,6 +19,7 @@ const TOPICS: readonly [topic: string, command: readonly string[]][] = [
   ["changes", [PYTHON, "changes.py"]],
   ["editing", ["bash", "editing.sh"]],
   ["projects", ["bash", "projects.sh"]],
+  ["executing", ["bash", "executing.sh"]],
 ];
 
 for (const isNobody of [false, true]) {
