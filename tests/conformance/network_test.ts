@@ -1,5 +1,7 @@
 /** The conformance list's rows about connections and names, by the built program and real programs in a sandbox. */
 import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
+import { mirrord } from "../support/mirrord.ts";
 import { builtProgram, type Case, sandboxTest } from "../support/sandbox_case.ts";
 
 const PYTHON = "/usr/bin/python3";
@@ -253,4 +255,50 @@ while len(told) < 67:
 print({errno.errorcode.get(it, it): told.count(it) for it in sorted(set(told))}, poll.poll(0))`,
   );
   assert.deepEqual(said, ["{0: 34, 'ECONNREFUSED': 33} []"]);
+});
+
+sandboxTest("who serves at a Unix socket sees the target's user, and its path's rights hold", {
+  needs: [PYTHON],
+}, async (it) => {
+  const there = ["--target", String(it.sandbox.pid), "--net", "--uts", "--mount", "--root", "--"];
+  const nobody = new Deno.Command("nsenter", {
+    args: [...there, "setpriv", "--reuid", "4241", "--regid", "4242", "--clear-groups", "cat"],
+    stdin: "piped",
+  }).spawn();
+  try {
+    await using _server = await serveInside(
+      it,
+      `import os, socket, struct, threading
+def serve(it):
+    while True:
+        peer = it.accept()[0]
+        told = struct.unpack("iII", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        peer.send(b"%d %d" % told[1:])
+        peer.close()
+for name, mode in (("/app/open", 0o777), ("/app/closed", 0o700)):
+    it = socket.socket(socket.AF_UNIX)
+    it.bind(name)
+    os.chmod(name, mode)
+    it.listen()
+    threading.Thread(target=serve, args=(it,), daemon=True).start()
+print("ready", flush=True)
+threading.Event().wait()`,
+    );
+    const script = `import socket
+for name in ("/app/open", "/app/closed"):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(5)
+    try:
+        s.connect(name)
+        print(s.recv(100))
+    except OSError as error: print(error)`;
+    const env = { MIRRORD_OUTGOING_REMOTE_UNIX_STREAMS: "^/app/", MIRRORD_PROGRESS_MODE: "off" };
+    await eventually(async () => /Uid:\s4241/.test(await Deno.readTextFile(`/proc/${nobody.pid}/status`)));
+    const ended = await mirrord(["exec", "-t", `process/${nobody.pid}`, "--", PYTHON, "-c", script], { env });
+    assert.equal(ended.stdout + ended.stderr, "b'4241 4242'\n[Errno 13] Permission denied\n");
+  } finally {
+    nobody.kill("SIGKILL");
+    await nobody.stdin.close().catch(() => {});
+    await nobody.status;
+  }
 });
