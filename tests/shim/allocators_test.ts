@@ -1,0 +1,27 @@
+/** Programs with an allocator of their own: it may call us while it starts, behind its own lock. */
+import assert from "node:assert/strict";
+import { builtShim } from "../support/under_shim.ts";
+
+const JEMALLOC = ["x86_64", "aarch64"].map((it) => `/usr/lib/${it}-linux-gnu/libjemalloc.so.2`).find(isThere);
+
+Deno.test({
+  name: `a program with jemalloc starts${JEMALLOC ? "" : " (skipped: needs libjemalloc2)"}`,
+  ignore: JEMALLOC === undefined,
+  fn: async () => {
+    const shim = await builtShim();
+    const args = ["10", "env", `LD_PRELOAD=${shim}:${JEMALLOC}`, "ls", "/"];
+    const { code } = await new Deno.Command("timeout", { args, stdout: "null" }).output();
+    const TIMED_OUT = 124;
+    assert.notEqual(code, TIMED_OUT);
+    assert.equal(code, 0);
+  },
+});
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
