@@ -27,7 +27,7 @@ async function compare(it: Case, command: readonly string[], least: number): Pro
 }
 
 sandboxTest("sockets do under mirrord what they do in the target", { needs: [PYTHON] }, async (it) => {
-  const program = await Deno.readTextFile(new URL("network.py", PROGRAMS));
+  const program = await Deno.readTextFile(new URL("socket_calls.py", PROGRAMS));
   await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 80);
 });
 
