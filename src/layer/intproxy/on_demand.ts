@@ -7,7 +7,7 @@
 import { ERRNO } from "../../base/errors.ts";
 import { type AGENT, AGENT_LIMITS } from "../../proto/agent.ts";
 import type { LAYER } from "../../proto/layer.ts";
-import { type MessageNamed, NO_STAT } from "../../proto/schema.ts";
+import { type MessageNamed, NO_STAT, type Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
 import type { Handles, Kept } from "./handles.ts";
 import { AheadBudget, type Part, ReadAhead } from "./read_ahead.ts";
@@ -24,6 +24,8 @@ export class OnDemand {
   readonly #now: () => number;
   readonly #budget = new AheadBudget();
   readonly #readers = new WeakMap<Kept, ReadAhead>();
+  /** When each was changed, as last told: what was read before a change is not to be given to who reads after it. */
+  readonly #told = new WeakMap<Kept, string>();
   readonly #opening = new Map<bigint, Promise<bigint | undefined>>();
   readonly #answering = new Set<Promise<void>>();
 
@@ -51,11 +53,19 @@ export class OnDemand {
     const onAnswer = (answer: MessageNamed<typeof AGENT, "StatReply"> | undefined) => {
       if (!answer) return failure(ERRNO.EIO);
       const isOther = answer.errno !== 0 || answer.stat.dev !== dev || answer.stat.ino !== ino;
-      if (isOther) failure(ERRNO.ESTALE);
-      else shim.send(answer, id);
+      if (isOther) return failure(ERRNO.ESTALE);
+      this.#heard(kept, answer.stat);
+      shim.send(answer, id);
     };
     if (kept.atAgent !== undefined) this.#agent.request({ type: "StatHandle", handle: kept.atAgent }, onAnswer);
     else this.#agent.request({ type: "Stat", path, flags: flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0 }, onAnswer);
+  }
+
+  #heard(kept: Kept, stat: Stat): void {
+    const told = [stat.size, stat.mtimeSec, stat.mtimeNsec, stat.ctimeSec, stat.ctimeNsec].join();
+    if (this.#told.get(kept) === told) return;
+    this.#told.set(kept, told);
+    this.#readers.get(kept)?.drop();
   }
 
   /** Resolves when every read is answered; they end with the agent. */

@@ -21,13 +21,21 @@ const contents = (offset: number, length: number) => BYTES.subarray(offset, offs
 interface AgentFile {
   size: number;
   ino: bigint;
+  mtimeSec?: bigint;
 }
 
 /** An agent with one file, each open of which has a number of its own. */
 function agentWith(file: AgentFile): (frame: AgentFrame) => AgentMessage | undefined {
   let last = 0n;
   return (frame) => {
-    const stat = { ...NO_STAT, mode: 0o100644, dev: 3n, ino: file.ino, size: BigInt(file.size) };
+    const stat = {
+      ...NO_STAT,
+      mode: 0o100644,
+      dev: 3n,
+      ino: file.ino,
+      size: BigInt(file.size),
+      mtimeSec: file.mtimeSec ?? 0n,
+    };
     switch (frame.type) {
       case "Open":
         return {
@@ -66,6 +74,22 @@ Deno.test("a read at random brings a neighbourhood, and nothing is read ahead", 
     assert.equal(Buffer.compare(data, contents(offset, data.length)), 0);
   }
   assert.deepEqual(reads(run).map((it) => it.length), [1, 2, 3, 4].map(() => 64 << 10));
+});
+
+Deno.test("what was read before a change is not given to who has been told of the change", async () => {
+  const file = { size: SIZE, ino: 5n, mtimeSec: 1n };
+  await using run = await Run.start({ answer: agentWith(file) });
+  await using shim = await run.shim();
+  const { handle } = await shim.ask(open, "OpenReply");
+  const told = () => shim.ask({ type: "Refresh", handle }, "StatReply");
+  const asked: number[] = [];
+  for (const mtimeSec of [1n, 1n, 2n, 2n, 3n]) {
+    file.mtimeSec = mtimeSec;
+    await told();
+    for (const offset of [0, 0]) assert.equal((await read(shim, handle, offset, 100)).data.length, 100);
+    asked.push(reads(run).filter((it) => it.offset === 0n).length);
+  }
+  assert.deepEqual(asked, [1, 1, 2, 2, 3]);
 });
 
 Deno.test("a read in order is read ahead of, more and more, within a bound; each byte is asked for once", async () => {
