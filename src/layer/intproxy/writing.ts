@@ -13,8 +13,9 @@ import { Shelf } from "../../sys/shelf.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { Departed } from "./departed.ts";
 import type { ShimConnection } from "./shim_connection.ts";
+import { Untold } from "./untold.ts";
 import { Rings } from "./writes.ts";
-import { keyOf, nameOf, WrittenFile, type WrittenFileParts } from "./written_file.ts";
+import { type Contents, keyOf, nameOf, WrittenFile, type WrittenFileParts } from "./written_file.ts";
 
 type WritingRequest = Extract<
   LayerMessage,
@@ -37,15 +38,8 @@ const AHEAD_READS = (8 << 20) / AGENT_LIMITS.chunkBytes;
 const ON_SHELF = -1;
 const NOTHING = new Uint8Array(0);
 
-/** What came with the answer to an open: the beginning of the contents, and the handle that reads the rest. */
-interface Contents {
-  stat: Stat;
-  data: Uint8Array<ArrayBuffer>;
-  /** 0n when `data` is all. */
-  restHandle: bigint;
-}
-
 export class Writing {
+  readonly #untold = new Untold();
   readonly #agent: AgentClient;
   readonly #shelf: Shelf;
   readonly #parts: WrittenFileParts;
@@ -333,6 +327,7 @@ export class Writing {
     const file = this.#byNumber.get(number);
     const files = number === 0n ? [...this.#byNumber.values()] : file ? [file] : [];
     const errors = await Promise.all(files.map((it) => this.#sweep(it, then, true)));
+    errors.push(this.#untold.take(number));
     shim.send({ type: "Done", errno: errors.find((errno) => errno !== 0) ?? 0 }, id);
   }
 
@@ -376,7 +371,9 @@ export class Writing {
     this.#byInode.delete(keyOf(file.stat));
     this.#departed.add(keyOf(file.stat));
     this.#shelf.drop(file.number);
-    if (file.error !== 0) this.#log(`a file is not written whole at the target: errno ${file.error}`);
+    if (file.error === 0) return;
+    this.#log(`a file is not written whole at the target: errno ${file.error}`);
+    this.#untold.add(file.number, file.error);
   }
 
   #tickSoon(): void {

@@ -5,7 +5,8 @@
  * somebody waits for the result, and looks at the end of the file alone when it runs ahead of a program that is still
  * writing. A file that was only ever opened to append sends what was appended, and needs nothing of its contents here.
  *
- * An error of the target is told to the next one who waits, once; then all that is not surely there is sent again.
+ * After an error of the target all that is not surely there is sent again when somebody waits, and at the end: who waits is told how
+ * that went.
  */
 import { WRITE } from "../../proto/agent.ts";
 import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
@@ -22,6 +23,14 @@ const BLOCK_BYTES = 4096;
 const SMALL_BYTES = 4 << 20;
 /** Who was promised a descriptor and has not come for it by then does not live any more. */
 const PROMISE_MS = 10_000;
+
+/** What came with the answer to an open: the beginning of the contents, and the handle that reads the rest. */
+export interface Contents {
+  stat: Stat;
+  data: Uint8Array<ArrayBuffer>;
+  /** 0n when `data` is all. */
+  restHandle: bigint;
+}
 
 export interface SweepWish {
   /** Bits of Write's `then` beside what the sweep itself needs. */
@@ -129,8 +138,8 @@ export class WrittenFile {
     if (this.isGone) return 0;
     const look = this.#shelf.look(this.number, true);
     const isLast = this.#isLast(look);
-    // The last chance is taken: there may be room by now.
-    if (this.error !== 0 && !isLast) return isAwaited ? this.#tellError() : this.error;
+    // Who waits, and the last chance, try again: there may be room by now.
+    if (this.error !== 0 && !isLast && !isAwaited) return this.error;
     const { errno, stat, count } = await this.#sendChanges(look, isLast, then, isAwaited);
     if (count > 0) this.#onChange();
     if (stat) this.#knowStat(stat);
@@ -157,13 +166,6 @@ export class WrittenFile {
       if (isThorough) this.#clean = isSettled(look) ? look : undefined;
     }
     return { errno, stat, count: writes.count };
-  }
-
-  #tellError(): number {
-    const errno = this.error;
-    this.error = 0;
-    this.#doubt();
-    return errno;
   }
 
   #doubt(): void {
