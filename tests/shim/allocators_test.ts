@@ -4,9 +4,13 @@ import { builtShim } from "../support/under_shim.ts";
 
 const JEMALLOC = ["x86_64", "aarch64"].map((it) => `/usr/lib/${it}-linux-gnu/libjemalloc.so.2`).find(isThere);
 
+/** Sanitizers are allocators, too. */
+const isSanitized = Deno.env.has("SHIM_SANITIZE");
+const whyNot = JEMALLOC === undefined ? "needs libjemalloc2" : isSanitized ? "not with sanitizers" : undefined;
+
 Deno.test({
-  name: `a program with jemalloc starts${JEMALLOC ? "" : " (skipped: needs libjemalloc2)"}`,
-  ignore: JEMALLOC === undefined,
+  name: `a program with jemalloc starts${whyNot ? ` (skipped: ${whyNot})` : ""}`,
+  ignore: whyNot !== undefined,
   fn: async () => {
     const shim = await builtShim();
     const args = ["10", "env", `LD_PRELOAD=${shim}:${JEMALLOC}`, "ls", "/"];
