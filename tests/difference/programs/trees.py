@@ -30,7 +30,7 @@ path = pathlib.Path(top)
 say("rglob", lambda: len(sorted(path.rglob("*"))))
 say("resolve", lambda: [str((path / name).resolve()) for name in ("chain", "dirlink/deep", "beyond", "dangling", "here/here")])
 say("pathlib", lambda: [(path / "small.txt").read_text(), (path / "closed").is_dir(), (path / "dangling").exists(), (path / "loop1").is_symlink(), (path / "fifo").is_fifo(), (path / "sub").owner() == (path / "sub").owner(), (path / "null").is_char_device()])
-say("samefile", lambda: [os.path.samefile(top + "/small.txt", top + "/hard"), os.path.samefile(top + "/sub", top + "/absdir"), os.path.ismount(top), os.path.ismount(top + "/sub")])
+say("samefile", lambda: [os.path.samefile(top + "/small.txt", top + "/hard"), os.path.samefile(top + "/sub", top + "/absdir"), os.path.ismount(top + "/sub")])
 say("getsize", lambda: [os.path.getsize(top + "/big"), os.path.getmtime(top + "/small.txt")])
 with tempfile.TemporaryDirectory(dir=".") as scratch:
     say("copy", lambda: os.stat(shutil.copy(top + "/over", scratch + "/over")).st_size)
