@@ -23,7 +23,7 @@ const MODES: readonly { what: string; incoming: Record<string, unknown>; bound: 
   { what: "requests that are stolen", incoming: { mode: "steal" }, bound: "" },
 ];
 
-interface Load {
+export interface Load {
   readonly rate: number;
   readonly p50: string;
   readonly p99: string;
@@ -89,9 +89,17 @@ async function measureServer(name: string, command: readonly string[]): Promise<
   }
 }
 
-async function measureLoad(inside: (args: readonly string[]) => string[]): Promise<Load> {
-  const wrk = ["wrk", "-t1", "-c32", `-d${SECONDS}s`, "--latency", `http://127.0.0.1:${PORT}/`];
-  const text = await outputOf(["nsenter", ...inside(wrk)]);
+function measureLoad(inside: (args: readonly string[]) => string[]): Promise<Load> {
+  return loadOf(`127.0.0.1:${PORT}`, (command) => ["nsenter", ...inside(command)]);
+}
+
+/** `place` makes a command one that runs where wrk shall be. */
+export async function loadOf(
+  address: string,
+  place: (command: readonly string[]) => readonly string[],
+): Promise<Load> {
+  const wrk = ["wrk", "-t1", "-c32", `-d${SECONDS}s`, "--latency", `http://${address}/`];
+  const text = await outputOf([...place(wrk)]);
   const found = (pattern: RegExp) => pattern.exec(text)?.[1] ?? "";
   return {
     rate: Number(found(/Requests\/sec:\s+(\S+)/)),

@@ -7,9 +7,13 @@
 import { measureDelay } from "./delay.ts";
 import { measureFiles } from "./files.ts";
 import { measureHooks } from "./hooks.ts";
+import { measureIncoming } from "./incoming.ts";
+import { measureListing } from "./ls.ts";
 import { measureMemory } from "./memory.ts";
 import { markdownTable, type Row } from "./measure.ts";
 import { measureNetwork } from "./network.ts";
+import { tryToPrepare } from "../tasks/prepare.ts";
+import { measureStolen } from "./stolen.ts";
 import { measureClusterStart, measureStart } from "./start.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -32,6 +36,7 @@ async function main(): Promise<number> {
       PATH: `${Deno.env.get("HOME")}/.cache/mirrord-cluster/bin:${Deno.env.get("PATH")}`,
     },
   };
+  await tryToPrepare(["wrk", "node", "nginx"]);
   const rows: Row[] = [];
   const skipped: string[] = [];
   const add = (more: Row[]) => {
@@ -41,10 +46,13 @@ async function main(): Promise<number> {
   add(await measureStart(bench));
   add(await measureHooks(bench));
   add(await measureDelay());
+  add(await measureIncoming());
   if (await hasCluster(bench)) {
     add(await measureClusterStart(bench));
     add(await measureNetwork(bench));
     add(await measureFiles(bench));
+    add(await measureStolen(bench));
+    add(await measureListing(bench));
   } else skipped.push("everything that needs Kubernetes: no API server answers");
   add(await measureMemory(bench));
   await Deno.writeTextFile(PAGE, await page(rows, skipped));

@@ -11,7 +11,7 @@ const MEGABYTES = 500;
 
 export async function measureNetwork(bench: Bench): Promise<Row[]> {
   const peer = await preparePod(bench);
-  const forwarded = await portForward(bench);
+  const forwarded = await portForward(bench, POD, PORT);
   try {
     await using shell = new Conversation(
       [bench.mirrord, "exec", "--target", `pod/${POD}`, "--", "sh"],
@@ -62,28 +62,31 @@ const TESTS: readonly Test[] = [
 
 /** Builds peer.c twice: statically for the pod's image, dynamically (so that the shim can enter) for this side. */
 async function preparePod(bench: Bench): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "mirrord-bench-" });
-  const client = `${folder}/peer`;
-  await Deno.mkdir(`${folder}/root`);
-  await outputOf(["gcc", "-O2", "-o", client, `${bench.root}bench/peer.c`]);
-  await outputOf(["gcc", "-O2", "-static", "-o", `${folder}/root/peer`, `${bench.root}bench/peer.c`]);
-  await outputOf([
-    `${bench.root}tests/cluster/load-image`,
-    IMAGE,
-    `${folder}/root`,
-    "/peer",
-    "server",
-    String(PORT),
-  ]);
+  const client = await loadPeerImage(bench, IMAGE, ["server", String(PORT)]);
   await outputOf(["kubectl", "delete", "pod", POD, "--now", "--ignore-not-found"], bench.clusterEnv);
   await outputOf(["kubectl", "run", POD, `--image=${IMAGE}`, "--restart=Never"], bench.clusterEnv);
   await outputOf(["kubectl", "wait", "--for=condition=Ready", `pod/${POD}`, "--timeout=60s"], bench.clusterEnv);
   return client;
 }
 
-async function portForward(bench: Bench): Promise<{ port: number; stop(): void }> {
+/** Resolves with the path of the peer for this side. */
+export async function loadPeerImage(bench: Bench, image: string, args: readonly string[]): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "mirrord-bench-" });
+  const client = `${folder}/peer`;
+  await Deno.mkdir(`${folder}/root`);
+  await outputOf(["gcc", "-O2", "-o", client, `${bench.root}bench/peer.c`]);
+  await outputOf(["gcc", "-O2", "-static", "-o", `${folder}/root/peer`, `${bench.root}bench/peer.c`]);
+  await outputOf([`${bench.root}tests/cluster/load-image`, image, `${folder}/root`, "/peer", ...args]);
+  return client;
+}
+
+export async function portForward(
+  bench: Bench,
+  pod: string,
+  podPort: number,
+): Promise<{ port: number; stop(): void }> {
   const child = new Deno.Command("kubectl", {
-    args: ["port-forward", `pod/${POD}`, `:${PORT}`],
+    args: ["port-forward", `pod/${pod}`, `:${podPort}`],
     env: bench.clusterEnv,
     stdout: "piped",
     stderr: "null",

@@ -4,6 +4,7 @@
  *                                 'e' echo; with a count in 8 bytes behind it: 'd' send so many, 'u' swallow so many and answer one
  *                                 (an end of stream says nothing here: kubectl port-forward does not carry half-closes)
  *                                 datagrams to the same port come back
+ *   peer http PORT                answers HTTP/1.1 requests without bodies
  *   peer latency HOST PORT N      N echoes of 64 bytes; prints the median and the 99th percentile in microseconds
  *   peer udp HOST PORT N          the same with datagrams
  *   peer connects HOST PORT N     N non-blocking connects at once; prints the milliseconds until the last is there
@@ -110,7 +111,24 @@ static void serve_datagrams(const struct sockaddr_in6 *address)
 	}
 }
 
-static void serve(int port)
+static void serve_http(int fd)
+{
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello\n";
+	size_t have = 0;
+	ssize_t got;
+
+	while ((got = read(fd, block + have, sizeof block - 1 - have)) > 0) {
+		char *from = block, *end;
+
+		block[have += got] = 0;
+		for (; (end = strstr(from, "\r\n\r\n")); from = end + 4)
+			write_all(fd, answer, sizeof answer - 1);
+		have -= from - block;
+		memmove(block, from, have);
+	}
+}
+
+static void serve(int port, void (*serve_connection)(int fd))
 {
 	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	int listener = socket(AF_INET6, SOCK_STREAM, 0), one = 1;
@@ -129,7 +147,7 @@ static void serve(int port)
 			continue;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 		if (fork() == 0) {
-			serve_one(fd);
+			serve_connection(fd);
 			_exit(0);
 		}
 		close(fd);
@@ -244,7 +262,9 @@ static void hold(const struct addrinfo *to, int count)
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "server"))
-		serve(atoi(argv[2]));
+		serve(atoi(argv[2]), serve_one);
+	if (argc == 3 && !strcmp(argv[1], "http"))
+		serve(atoi(argv[2]), serve_http);
 	if (argc != 5)
 		return 2;
 	const char *mode = argv[1];

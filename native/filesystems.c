@@ -3,6 +3,7 @@
 #include "tree.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 
 /* BYPASS, or 0 and the words, or -errno. */
 static long try_stat_fs(const char *path, uint64_t words[FS_WORDS])
@@ -105,7 +106,31 @@ int hook_fstatvfs(int fd, struct statvfs *fs)
 	return edge(result);
 }
 
-/* Of the target's file systems the length of names is told; the other limits are those of this machine's root. */
+/* By the numbers of linux/magic.h, as libc knows them (fpathconf(3)); what it does not know is 127 to it. */
+static long most_links(uint64_t type)
+{
+	switch (type) {
+	case EXT4_SUPER_MAGIC:
+		return 65000;
+	case F2FS_SUPER_MAGIC:
+		return 32000;
+	case XFS_SUPER_MAGIC:
+		return 2147483647;
+	case REISERFS_SUPER_MAGIC:
+		return 64535;
+	default:
+		return 127;
+	}
+}
+
+/* What the target's file system says; the other limits are those of this machine's root. */
+static long limit_there(const uint64_t words[FS_WORDS], int name)
+{
+	if (name == _PC_NAME_MAX)
+		return (long)words[FS_NAMELEN];
+	return name == _PC_LINK_MAX ? most_links(words[FS_TYPE]) : real.pathconf("/", name);
+}
+
 long hook_pathconf(const char *path, int name)
 {
 	uint64_t words[FS_WORDS];
@@ -114,7 +139,7 @@ long hook_pathconf(const char *path, int name)
 		return real.pathconf(path, name);
 	if (result < 0)
 		return edge(result);
-	return name == _PC_NAME_MAX ? (long)words[FS_NAMELEN] : real.pathconf("/", name);
+	return limit_there(words, name);
 }
 
 long hook_fpathconf(int fd, int name)
@@ -125,5 +150,5 @@ long hook_fpathconf(int fd, int name)
 		return real.fpathconf(fd, name);
 	if (result < 0)
 		return edge(result);
-	return name == _PC_NAME_MAX ? (long)words[FS_NAMELEN] : real.pathconf("/", name);
+	return limit_there(words, name);
 }
