@@ -34,6 +34,11 @@ const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
     line: /^(begin|wait|so_error|second) \w+ (unreachable|link|multicast|broadcast)/,
     why: "a non-blocking connect learns by its answer, a round trip later, what the kernel knows at once",
   },
+  {
+    topic: "descriptors",
+    line: /^(fstat|fd stat) sparse:/,
+    why: "in a tmpfs a hole that is read through a mapping has blocks from then on, as the program itself does",
+  },
   { topic: "network", line: /^(getaddrinfo|gethostbyname_ex) localhost/, why: "RFC 6761" },
   { topic: "network", line: /^gethostbyname_ex {2}herror/, why: "which of two codes for a name that is none" },
   { topic: "sockets", line: /^send to closed/, why: "the reset of a peer that had ended shows one write later" },

@@ -23,9 +23,7 @@ mkdir emptydir own && chown 4241:4241 own
 touch -h -d '2001-02-03 04:05:06.123456789 UTC' small.txt relative; touch -d '1969-12-31 23:59:58.5 UTC' empty
 touch -d '2100-01-01 00:00:00.000000001 UTC' sub
 mkdir made && /usr/bin/python3 - <<'PYTHON'
-import mmap, sqlite3, zipfile
-with open("sparse", "rb") as it:  # what is read through a mapping has blocks from then on where the file system is a tmpfs
-    mmap.mmap(it.fileno(), 0, prot=mmap.PROT_READ).read()
+import sqlite3, zipfile
 with sqlite3.connect("made/shop.sqlite") as shop:
     shop.execute("create table item(name text, price int)")
     shop.executemany("insert into item values(?, ?)", [("item %d" % n, n * n % 1009) for n in range(20000)])
