@@ -16,7 +16,7 @@ export const whyNoHandlebars = (): Promise<string | undefined> =>
   whyNotInstalled("handlebars", [...NPM, "handlebars@4"]);
 export const whyNoPythonWeb = (): Promise<string | undefined> => whyNotInstalled("python-web", [...PIP, ...WEB]);
 export const whyNoNodeWeb = (): Promise<string | undefined> =>
-  whyNotInstalled("node-web", [...NPM, "express", "undici@7", "ws", "@grpc/grpc-js", "axios"]);
+  whyNotInstalled("node-web", [...NPM, "express", "undici@6", "ws", "@grpc/grpc-js", "axios"]);
 
 export const whyNoPythonGrpc = (): Promise<string | undefined> => whyNotInstalled("python-grpc", [...PIP, "grpcio"]);
 
