@@ -178,6 +178,7 @@ clusterTest(
     });
     await test.step("one that was deleted is made anew", async () => {
       await namespace.kubectl("delete", "jobs", "--selector", "app=mirrord", "--wait=true");
+      await namespace.noAgents(); // their pods go a moment later
       const { stderr } = await run("-t", "pod/web");
       assert.match(stderr, /the agent that was kept is gone/);
       assert.match(stderr, /agent pod mirrord-agent-\S+ is running/);
