@@ -45,7 +45,7 @@ export async function measureStolen(bench: Bench): Promise<Row[]> {
 
 async function whileStolen(bench: Bench, peer: string, load: () => Promise<Load>): Promise<Load> {
   const flags = ["exec", "--steal", "--target", `pod/${POD}`, "--"];
-  const script = `${peer} http ${PORT} & server=$!; sleep 1; echo up; read -r end; kill $server`;
+  const script = `setsid ${peer} http ${PORT} & server=$!; sleep 1; echo up; read -r end; kill -9 -- -$server`;
   const child = new Deno.Command(bench.mirrord, {
     args: [...flags, "sh", "-c", script],
     env: { ...bench.clusterEnv, MIRRORD_PROGRESS_MODE: "off" },
