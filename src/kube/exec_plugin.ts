@@ -5,6 +5,7 @@
  */
 import { concatBytes, fromUtf8 } from "../base/bytes.ts";
 import { UserError } from "../base/errors.ts";
+import { delay } from "./deadline.ts";
 
 /** As the kubeconfig has it. */
 export interface ExecPlugin {
@@ -86,10 +87,6 @@ async function outputOf(plugin: ExecPlugin, context: PluginContext, isInteractiv
 /** For a signal that came to the plugin to come to us too. */
 const SIGNAL_MS = 500;
 
-function within(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
 /** Rejects when it is called off: whatever the plugin started may hold its pipes open, and is not waited for. */
 async function answerOf(child: Deno.ChildProcess, isInteractive: boolean, signal: AbortSignal | undefined) {
   const readers: ReadableStreamDefaultReader<Uint8Array>[] = [];
@@ -116,9 +113,7 @@ async function answerOf(child: Deno.ChildProcess, isInteractive: boolean, signal
   try {
     const [status, stdout, stderr] = await Promise.race([answered, stopped.promise]);
     // Ctrl-C is for both of us; that it has ended by it may be known first.
-    if (signal && (status.signal === "SIGINT" || status.code === 128 + 2)) {
-      await Promise.race([stopped.promise, within(SIGNAL_MS)]);
-    }
+    if (signal && (status.signal === "SIGINT" || status.code === 128 + 2)) await delay(SIGNAL_MS, signal);
     return { code: status.code, stdout, stderr };
   } finally {
     signal?.removeEventListener("abort", onAbort);

@@ -15,7 +15,8 @@ import { type Arrival, closeDescriptor, dialMarked } from "../../sys/redirected.
 import { Sniffer } from "../../sys/sniffer.ts";
 import { type FdEnd, Sockets } from "../../sys/sockets.ts";
 import { HttpConnection } from "./http/exchange.ts";
-import { FilteredRoutes, type RoutedSubscription } from "./http/routes.ts";
+import { FilteredRoutes } from "./http/routes.ts";
+import type { RoutedSubscription } from "./live_routes.ts";
 
 /** The target's own program may take this long to accept. */
 const DIAL_MS = 10_000;

@@ -1,48 +1,28 @@
 /** The routes of one HTTP connection: by the filters of those who have subscribed its port, the oldest first. */
 import type { StreamEnd } from "../../../base/socket_end.ts";
-import type { ReadFilter, RequestTest } from "../../../proto/http_filter.ts";
-import type { Delivery, IncomingClient } from "../incoming.ts";
 import { Http2Connection } from "../http2/connection.ts";
-import { LiveRoutes } from "../http2/routes.ts";
+import { LiveRoutes, type LiveRoutesOptions, type RoutedSubscription } from "../live_routes.ts";
 import { MirrorEnd } from "../mirror_end.ts";
 import type { Tap } from "../passage.ts";
 import type { Routes } from "./exchange.ts";
 import type { RequestHead } from "./message.ts";
-import { streamPair } from "./pair.ts";
-
-export interface RoutedSubscription {
-  readonly client: IncomingClient;
-  readonly isSteal: boolean;
-  /** Undefined: every request. */
-  readonly test: RequestTest | undefined;
-  readonly settings?: ReadFilter | undefined;
-}
-
-export interface RoutesOptions {
-  /** Those of the port by now: the older ones first. Who has left is not among them. */
-  subscriptions(): readonly RoutedSubscription[];
-  readonly delivery: Omit<Delivery, "isMirror">;
-  dialTarget(): Promise<StreamEnd | undefined>;
-}
 
 export class FilteredRoutes implements Routes {
-  readonly #options: RoutesOptions;
+  readonly #options: LiveRoutesOptions;
+  readonly #live: LiveRoutes;
   readonly #copies = new Map<RoutedSubscription, MirrorEnd | undefined>();
 
-  constructor(options: RoutesOptions) {
+  constructor(options: LiveRoutesOptions) {
     this.#options = options;
+    this.#live = new LiveRoutes(options);
   }
 
   choose(request: RequestHead): RoutedSubscription | undefined {
-    const subscriptions = this.#options.subscriptions();
-    return subscriptions.find((it) => it.isSteal && (it.test?.(request) ?? false)) ??
-      subscriptions.find((it) => it.isSteal && it.test === undefined);
+    return this.#live.choose(request);
   }
 
-  async open(subscription: RoutedSubscription | undefined): Promise<StreamEnd | undefined> {
-    if (subscription === undefined) return await this.#options.dialTarget();
-    const [theirs, ours] = streamPair();
-    return subscription.client.deliver({ ...this.#options.delivery, isMirror: false }, theirs) ? ours : undefined;
+  open(subscription: RoutedSubscription | undefined): Promise<StreamEnd | undefined> {
+    return this.#live.open(subscription);
   }
 
   bodyLimits(request: RequestHead): { bodyBytes: number; bodyMs: number } | undefined {
@@ -60,12 +40,11 @@ export class FilteredRoutes implements Routes {
   }
 
   taps(request: RequestHead): readonly Tap[] {
-    const mirrors = this.#options.subscriptions().filter((it) => !it.isSteal && (it.test?.(request) ?? true));
-    return mirrors.map((it) => this.#copyFor(it)).filter((it) => it !== undefined);
+    return this.#live.copies(request).map((it) => this.#copyFor(it)).filter((it) => it !== undefined);
   }
 
   async serveHttp2(peer: StreamEnd, bytes: Uint8Array): Promise<void> {
-    await new Http2Connection(peer, new LiveRoutes(this.#options), bytes).serve();
+    await new Http2Connection(peer, this.#live, bytes).serve();
   }
 
   /** The connection is over: so are the copies. */

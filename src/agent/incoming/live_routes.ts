@@ -1,0 +1,53 @@
+/**
+ * Where the requests of one HTTP connection go, of whatever version: by the filters of those who subscribe its port at that moment,
+ * the oldest first.
+ */
+import type { StreamEnd } from "../../base/socket_end.ts";
+import type { ReadFilter, RequestFacts, RequestTest } from "../../proto/http_filter.ts";
+import { streamPair } from "./http/pair.ts";
+import type { Route, StreamRoutes } from "./http2/routes.ts";
+import type { Delivery, IncomingClient } from "./incoming.ts";
+
+export interface RoutedSubscription {
+  readonly client: IncomingClient;
+  readonly isSteal: boolean;
+  /** Undefined: every request. */
+  readonly test: RequestTest | undefined;
+  readonly settings?: ReadFilter | undefined;
+}
+
+export interface LiveRoutesOptions {
+  /** Connections live long: who subscribes may have changed since the last stream. */
+  subscriptions(): readonly RoutedSubscription[];
+  readonly delivery: Omit<Delivery, "isMirror">;
+  dialTarget(): Promise<StreamEnd | undefined>;
+}
+
+export class LiveRoutes implements StreamRoutes {
+  readonly #options: LiveRoutesOptions;
+
+  constructor(options: LiveRoutesOptions) {
+    this.#options = options;
+  }
+
+  choose(request: RequestFacts): Route {
+    let rest: Route;
+    for (const it of this.#options.subscriptions()) {
+      if (!it.isSteal) continue;
+      if (it.test?.(request)) return it;
+      if (it.test === undefined) rest ??= it;
+    }
+    return rest;
+  }
+
+  copies(request: RequestFacts): readonly RoutedSubscription[] {
+    return this.#options.subscriptions().filter((it) => !it.isSteal && (it.test?.(request) ?? true));
+  }
+
+  async open(route: Route): Promise<StreamEnd | undefined> {
+    if (!route) return await this.#options.dialTarget();
+    const [theirs, ours] = streamPair();
+    // A copy too is a whole connection: its program has to be heard, for it says how much it can take.
+    return route.client.deliver({ ...this.#options.delivery, isMirror: false }, theirs) ? ours : undefined;
+  }
+}
