@@ -4,6 +4,7 @@ import { assertFits } from "../support/json_schema.ts";
 import { MIRRORD, mirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { builtProgram } from "../support/sandbox_case.ts";
 import { startSandbox, whyNoSandbox } from "../support/sandbox.ts";
+import { isThere } from "../support/is_there.ts";
 
 const REASON = whyNotBuilt();
 const AS_ROOT = REASON ?? (Deno.uid() === 0 ? undefined : "needs root");
@@ -113,15 +114,6 @@ testUnless(REASON, "what fails is in the answer, and on no other stream", async 
   const { code, all } = await diagnosed(["-t", "process/4194303"]);
   assert.deepEqual([code, all.error.code], [125, "NO_SUCH_PROCESS"]);
 });
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** The executable lies where everybody may go. */
 function isForOthers(): boolean {

@@ -4,6 +4,7 @@ import { eventually } from "../support/eventually.ts";
 import { assertFits } from "../support/json_schema.ts";
 import { MIRRORD, mirrord, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
+import { isThere } from "../support/is_there.ts";
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
 const TITLE = "mirrord preparing to launch";
@@ -168,12 +169,3 @@ testUnless(whyNotBuilt(), "extract writes the shim into a directory, or to a fil
     await Deno.remove(directory, { recursive: true });
   }
 });
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -5,6 +5,7 @@
 import type { Case } from "../support/sandbox_case.ts";
 import { eventually } from "../support/sandbox.ts";
 import { CACHE, WEB_ENVIRONMENT } from "./packages.ts";
+import { isThere } from "../support/is_there.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
 export const HOSTS = 10;
@@ -104,13 +105,4 @@ export async function shell(script: string): Promise<string> {
   const text = new TextDecoder();
   if (!success) throw new Error(`${script}: ${text.decode(stdout)}${text.decode(stderr)}`);
   return text.decode(stdout);
-}
-
-export function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
 import type { ProgramCase } from "./cases.ts";
 import { NETWORK_CASES } from "./network_cases.ts";
-import { HOSTS, isThere, shell, startServices } from "./network_fixture.ts";
+import { HOSTS, shell, startServices } from "./network_fixture.ts";
 import { WEB_ENVIRONMENT, whyNoNodeWeb, whyNoPythonWeb } from "./packages.ts";
+import { isThere } from "../support/is_there.ts";
 
 const PACKAGES: readonly [program: string, why: string | undefined][] = [
   ["python3", await whyNoPythonWeb()],

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
 import { CASES, type ProgramCase } from "./cases.ts";
+import { isThere } from "../support/is_there.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
 
@@ -20,15 +21,6 @@ sandboxTest("real programs say the same inside a target and under mirrord", {}, 
     });
   }
 });
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** What the target needs of /etc, the tree at its /data, our programs at both places under one name. */
 async function furnish({ sandbox, here }: Case): Promise<void> {

@@ -6,8 +6,9 @@ import assert from "node:assert/strict";
 import { askThere, LocalServer, nothingIsLeft, type RunOptions, whoAnswers } from "../support/incoming.ts";
 import { eventually } from "../support/sandbox.ts";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
-import { isThere, shell } from "./network_fixture.ts";
+import { shell } from "./network_fixture.ts";
 import { PYTHON, WEB_ENVIRONMENT, whyNoNodeWeb, whyNoPythonWeb } from "./packages.ts";
+import { isThere } from "../support/is_there.ts";
 
 const LOCAL = new URL("./local/", import.meta.url).pathname;
 const NO_PYTHON = await whyNoPythonWeb();

@@ -1,6 +1,7 @@
 /** Programs with an allocator of their own: it may call us while it starts, behind its own lock. */
 import assert from "node:assert/strict";
 import { builtShim } from "../support/under_shim.ts";
+import { isThere } from "../support/is_there.ts";
 
 const JEMALLOC = ["x86_64", "aarch64"].map((it) => `/usr/lib/${it}-linux-gnu/libjemalloc.so.2`).find(isThere);
 
@@ -20,12 +21,3 @@ Deno.test({
     assert.equal(code, 0);
   },
 });
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,5 +1,5 @@
 /** Servers of the user's under `mirrord exec`, standing in for a port of a sandbox; and who answers there. */
-import { type Ended, endOf, spawnMirrord } from "./mirrord.ts";
+import { spawnMirrord } from "./mirrord.ts";
 import { eventually } from "./eventually.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -219,14 +219,6 @@ function exists(path: string): boolean {
 export async function tablesOf(sandbox: Sandbox): Promise<string[]> {
   const text = await sandbox.inNetwork([Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, TABLES]);
   return text.split("\n").filter((line) => line !== "");
-}
-
-/** Runs a program under `mirrord exec` to its end. */
-export async function runThere(sandbox: Sandbox, command: readonly string[], options: RunOptions = {}): Promise<Ended> {
-  const args = ["exec", "--target", `process/${sandbox.pid}`, ...options.flags ?? [], "--", ...command];
-  const child = spawnMirrord(args, { env: { MIRRORD_PROGRESS_MODE: "off", ...options.env } });
-  await child.stdin.close();
-  return await endOf(child);
 }
 
 async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {

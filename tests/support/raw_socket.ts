@@ -25,7 +25,6 @@ const POLL_MS = 5000;
 export const POLLIN = 1;
 export const POLLOUT = 4;
 export const POLLERR = 8;
-export const POLLHUP = 16;
 
 /** An IPv6 socket may be connected to IPv4 by a mapped address ("mapped"). */
 export type Kind = 4 | 6 | "mapped";

@@ -1,6 +1,7 @@
 /** A test of the built program whose target is a sandbox: what tests/conformance and tests/programs are written with. */
 import { type Ended, exec, type RunOptions, testUnless, whyNotBuilt } from "./mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "./sandbox.ts";
+import { isThere } from "./is_there.ts";
 
 export interface Case {
   readonly sandbox: Sandbox;
@@ -76,15 +77,6 @@ async function inside(sandbox: Sandbox, command: readonly string[], cwd: string)
   }).output();
   const text = new TextDecoder();
   return { code, signal, stdout: text.decode(stdout), stderr: text.decode(stderr) };
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 const built = new Map<string, Promise<string>>();
