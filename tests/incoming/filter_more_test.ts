@@ -24,8 +24,10 @@ function python(sandbox: Sandbox, script: string): Promise<string> {
 import socket, sys, time
 peer = socket.create_connection(("127.0.0.1", 80))
 peer.settimeout(10)
+rest = b""
 def answer():
-    got = b""
+    global rest
+    got = rest
     while b"\\r\\n\\r\\n" not in got:
         more = peer.recv(65536)
         if not more: return got.decode()
@@ -33,7 +35,8 @@ def answer():
     head, body = got.split(b"\\r\\n\\r\\n", 1)
     length = next((int(it.split(b":")[1]) for it in head.lower().split(b"\\r\\n") if it.startswith(b"content-length:")), 0)
     while len(body) < length: body += peer.recv(65536)
-    return (head + b"\\r\\n\\r\\n" + body).decode()
+    rest = body[length:]
+    return (head + b"\\r\\n\\r\\n" + body[:length]).decode()
 def who(text):
     return "local" if '"by": "local"' in text else "target" if '"sandbox' in text else text
 def ask(*pieces):
