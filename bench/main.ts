@@ -81,6 +81,9 @@ Printed by \`npx -y deno@2.9.6 task bench\` on ${date} at commit ${head}: Linux 
 Two ways of doing one thing take turns in one run; of each the median counts, and the ratio is what is judged. The machine is shared, so
 single figures move by a third between runs and ratios by a tenth. How many messages an operation costs is not measured but asserted:
 \`tests/session\` and \`tests/shim\` count them (small file 1, getaddrinfo 1, connect 1).
+"Node and developer apart": a cluster's node and a developer's machine are two, so the load, the target's server and the agent have one
+processor, the intproxy and the user's program the other; without a run the load and the server have that one processor too. "All
+shared": the kernel places everything, so the user's own program takes time from the target.
 
 ${markdownTable(rows)}
 ${skipped.map((what) => `\nLeft out in this run: ${what}.\n`).join("")}`;
