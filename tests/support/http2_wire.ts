@@ -28,6 +28,8 @@ export class ScriptedPeer {
   /** Bytes of bodies by stream. */
   readonly bodies = new Map<number, number>();
   readonly texts = new Map<number, string>();
+  /** What the other side has given of windows. */
+  readonly windows = new Map<number, number>();
   #seen = 0;
   #isEnded = false;
   #wake: (() => void)[] = [];
@@ -172,8 +174,10 @@ export class ScriptedPeer {
         this.bodies.set(stream, (this.bodies.get(stream) ?? 0) + payload.length);
         if (payload.length < 1000) this.texts.set(stream, (this.texts.get(stream) ?? "") + fromUtf8(payload));
         return `${name} ${stream}${end} ${payload.length}`;
-      case FRAME.rstStream:
       case FRAME.windowUpdate:
+        this.windows.set(stream, (this.windows.get(stream) ?? 0) + readUint32(payload, 0));
+        return `${name} ${stream} ${readUint32(payload, 0)}`;
+      case FRAME.rstStream:
         return `${name} ${stream} ${readUint32(payload, 0)}`;
       case FRAME.goAway:
         return `${name} ${readUint32(payload, 0)} ${readUint32(payload, 4)} ${fromUtf8(payload.subarray(8))}`.trimEnd();

@@ -176,6 +176,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     if (isEnd && (request.length ?? 0) > 0) throw new StreamFault(stream, CODE.protocolError, "A body is missing");
     if (block.isTooLarge) {
       this.#client.sendHeaders(stream, blockOf([":status", "431"], ["content-length", "0"]), true);
+      if (isEnd) return;
       throw new StreamFault(stream, CODE.noError, "Its fields are too large");
     }
     const route = this.#routes.choose(request);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { ScriptedConnection, type ScriptedPeer } from "../../../../tests/support/http2_wire.ts";
 import { CODE } from "./faults.ts";
+import { STREAM_WINDOW } from "./flow.ts";
 import { FRAME, SETTING } from "./frames.ts";
 
 const GET = [":method: GET", ":scheme: http", ":authority: x", ":path: /"];
@@ -116,12 +117,48 @@ test("a program that is gone is answered for: in words, to gRPC by its status, i
   assert.ok(client.heard.includes("rstStream 5 2"));
   const grpc = `:status: 200, content-type: application/grpc, grpc-status: 14, grpc-message: ${text}`;
   assert.ok(client.heard.includes(`headers 3 end ${grpc}`));
-  assert.ok(client.heard.includes("rstStream 3 0"));
+  // Its request has not ended; nobody minds.
+  await client.headers(3, ["x-last: 1"], { isEnd: true });
   // The next one connects anew; the target has not noticed.
   await client.headers(9, [...GET, MINE], { isEnd: true });
   assert.match(await (await wire.program("mine", 1)).next(), /^headers 1 end/);
   await client.headers(11, GET, { isEnd: true });
   assert.match(await (await wire.program()).next(), /^headers 1 end/);
+});
+
+test("who is answered early, for a program that is gone, may say its request to the end, and hears of no reset", async (wire) => {
+  const { client } = wire;
+  for (const stream of [1, 3]) {
+    await client.headers(stream, [...GET, MINE]);
+    for (let at = 0; at < 12; at++) await client.data(stream, new Uint8Array(16384));
+  }
+  const mine = await wire.program("mine");
+  await mine.begin();
+  await mine.until(() => mine.bodies.get(1) === 65535);
+  await mine.close();
+  await client.until(() => client.texts.has(1) && client.texts.has(3));
+  // What lay here has gone nowhere, and its windows are given back; so it goes on for more than a window.
+  for (const stream of [1, 3]) {
+    for (let sent = 12 * 16384; sent < 2 * STREAM_WINDOW; sent += 16384) {
+      await client.until(() => sent + 16384 <= STREAM_WINDOW + (client.windows.get(stream) ?? 0));
+      await client.data(stream, new Uint8Array(16384));
+    }
+  }
+  await client.data(1, "", { isEnd: true });
+  await client.headers(3, ["x-last: 1"], { isEnd: true });
+  await client.headers(5, [...GET, MINE], { isEnd: true });
+  assert.match(await (await wire.program("mine", 1)).next(), /^headers 1 end/);
+  assert.deepEqual(client.heard.filter((it) => it.startsWith("rstStream")), []);
+});
+
+test("a request that does not end is told, after a while, that nobody wants it", async (wire) => {
+  const { client } = wire;
+  await client.headers(1, [...GET, MINE]);
+  await (await wire.program("mine")).close();
+  await client.until(() => client.texts.has(1));
+  const piece = new Uint8Array(16384);
+  for (let sent = 0; sent <= 16 << 20; sent += piece.length) await client.data(1, piece);
+  assert.equal(await client.find(/^rstStream/), "rstStream 1 0");
 });
 
 for (

@@ -3,6 +3,9 @@
  *
  * What is lost before an answer began is answered here, in words: 502, and for gRPC status 14 (UNAVAILABLE), for that is what
  * its clients show. What is refused unseen says REFUSED_STREAM: clients may ask again, and do.
+ *
+ * Whose answer is complete and whose request is not is heard to its end, as far as that is near: RST_STREAM is allowed then (RFC
+ * 9113 8.1), but there are clients (Node's) that lose the answer by it, and never come to the end of such a stream.
  */
 import { utf8 } from "../../../base/bytes.ts";
 import type { Copy } from "./copy.ts";
@@ -13,6 +16,9 @@ import type { Link } from "./link.ts";
 import type { Call, Caller, Loss, Upstream } from "./upstream.ts";
 
 const GRPC_UNAVAILABLE = "14";
+/** How much of a request is heard that goes nowhere, and how long. */
+const MOST_SWALLOWED_BYTES = 16 << 20;
+const MOST_SWALLOWED_MS = 10_000;
 
 const REASONS: Readonly<Record<Loss, string>> = {
   unreachable: "cannot be reached",
@@ -52,6 +58,8 @@ export class Exchange implements Caller {
   #requestBytes = 0;
   /** To be said when the answer has been: nobody wants more of the request. */
   #resetAfter: number | undefined;
+  #swallowedBytes = 0;
+  #swallowTimer: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
 
   constructor(asked: Asked, options: ExchangeOptions) {
@@ -85,6 +93,9 @@ export class Exchange implements Caller {
     this.#isRequestOver ||= isEnd;
     for (const copy of this.#options.copies) copy.data(bytes, isEnd);
     this.#up.data(bytes, overhead, isEnd);
+    if (this.#swallowTimer === undefined || isEnd) return;
+    this.#swallowedBytes += bytes.length;
+    if (this.#swallowedBytes > MOST_SWALLOWED_BYTES) this.#up.drop();
   }
 
   onRequestTrailers(block: HeaderBlock, isEnd: boolean): void {
@@ -148,7 +159,7 @@ export class Exchange implements Caller {
   onLost(loss: Loss): void {
     this.#call = undefined;
     if (this.#isOver) return;
-    if (this.#down.isEnded) return this.#endAfter(CODE.noError);
+    if (this.#down.isEnded) return this.#hearOut();
     if (!this.#hasAnswer && loss !== "refused") return this.#explain(loss);
     const code = loss === "refused" ? CODE.refusedStream : CODE.internalError;
     this.#options.client.sendReset(this.#asked.stream, code);
@@ -172,7 +183,20 @@ export class Exchange implements Caller {
       if (request.isHead) this.#down.endWithHeaders();
       else this.#down.data(body, 0, true);
     }
-    this.#endAfter(CODE.noError);
+    this.#hearOut();
+  }
+
+  /** The answer is complete, and nobody is there to hear the rest of the request. */
+  #hearOut(): void {
+    this.#resetAfter = CODE.noError;
+    if (!this.#isRequestOver) {
+      this.#swallowTimer = setTimeout(() => {
+        this.#up.drop();
+        this.#options.client.flush();
+      }, MOST_SWALLOWED_MS);
+    }
+    this.#up.swallow();
+    this.#settle();
   }
 
   /** What of the answer is here still goes to the client, but the request goes nowhere any more. */
@@ -192,6 +216,7 @@ export class Exchange implements Caller {
 
   #over(): void {
     this.#isOver = true;
+    clearTimeout(this.#swallowTimer);
     this.#up.drop();
     this.#down.drop();
     if (!this.#isRequestOver) { for (const copy of this.#options.copies) copy.cancel(); }

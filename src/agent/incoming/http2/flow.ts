@@ -29,6 +29,7 @@ export class Flow {
   #allowance = STREAM_WINDOW;
   #uncredited = 0;
   #isEnded = false;
+  #isSwallowed = false;
   #isDone = false;
 
   /** Without a sender nobody is given credit: the owner looks at `queuedBytes`. */
@@ -74,7 +75,10 @@ export class Flow {
       throw new StreamFault(this.#from.stream, CODE.flowControlError, "A stream ignores its window");
     }
     this.#isEnded ||= isEnd;
-    if (this.#isDone) return this.#credit(counted);
+    if (this.#isDone || this.#isSwallowed) {
+      this.#credit(counted);
+      return this.#isEnded ? this.#end() : undefined;
+    }
     if (overhead > 0) this.#credit(overhead);
     if (this.#isFree(bytes.length)) return this.#send(bytes, isEnd);
     if (bytes.length > 0) {
@@ -88,6 +92,7 @@ export class Flow {
   trailers(block: HeaderBlock): void {
     this.#isEnded = true;
     if (this.#isDone) return;
+    if (this.#isSwallowed) return this.#end();
     if (this.#queue.length > 0 || this.#stream === 0) {
       this.#trailers = block;
       return this.#to.block(this);
@@ -126,13 +131,23 @@ export class Flow {
     return !isLast;
   }
 
-  /** The rest goes nowhere. */
+  /** The rest goes nowhere, and nobody hears it. */
   drop(): void {
     if (this.#isDone) return;
     const bytes = this.#queuedBytes;
     this.#queue.length = this.#queuedBytes = 0;
     this.#from?.link.credit(bytes);
     this.#end();
+  }
+
+  /** The rest goes nowhere, but its sender may say it to the end. */
+  swallow(): void {
+    if (this.#isDone) return;
+    const bytes = this.#queuedBytes;
+    this.#queue.length = this.#queuedBytes = 0;
+    this.#isSwallowed = true;
+    this.#credit(bytes);
+    if (this.#isEnded) this.#end();
   }
 
   #isFree(count: number): boolean {
