@@ -143,7 +143,7 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
     key: "agent.inject_headers",
     kind: "boolean",
     doc:
-      "Whether HTTP/1 answers on ports with a filter say which way they came: Mirrord-Agent: forwarded-to-client, or " +
+      "Whether HTTP answers on ports with a filter say which way they came: Mirrord-Agent: forwarded-to-client, or " +
       "passed-through. Requests that nobody wants are slower then",
     default: "false",
     group: "Agent",

@@ -154,6 +154,18 @@ test("several filtered runs share the streams of a connection, beside one that t
   assert.deepEqual((await ask(sandbox, ...requests)).map(who), ["a", "b", "a", "rest"]);
 });
 
+test("answers say which way they came when they are asked to", async (sandbox) => {
+  const network = { incoming: { mode: "steal", http_filter: { header_filter: "^x: 1" } } };
+  const configuration = { feature: { network }, agent: { inject_headers: true } };
+  await using _server = await startServer(sandbox, { configuration });
+  const answers = await ask(sandbox, { x: "1" }, {}, { x: "1" });
+  assert.deepEqual(answers.map((it) => [who(it), it.headers["mirrord-agent"]]), [
+    ["local", "forwarded-to-client"],
+    ["target", "passed-through"],
+    ["local", "forwarded-to-client"],
+  ]);
+});
+
 test("a mirror with a filter is told the streams that match, and the target answers all", async (sandbox) => {
   await using server = await startServer(sandbox, filtered({ path_filter: "^/yes" }, "mirror"));
   const paths = ["/no", "/yes/1", "/no", "/yes/2"];

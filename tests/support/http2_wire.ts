@@ -191,6 +191,12 @@ export class ScriptedPeer {
   }
 }
 
+export interface ScriptedOptions {
+  readonly unreachable?: readonly string[];
+  readonly mirrors?: readonly string[];
+  readonly isMarking?: boolean;
+}
+
 /** A connection of the agent between a scripted client and scripted programs: "to: NAME" says who is to answer a stream. */
 export class ScriptedConnection implements AsyncDisposable {
   readonly client: ScriptedPeer;
@@ -201,7 +207,7 @@ export class ScriptedConnection implements AsyncDisposable {
   readonly #unreachable: ReadonlySet<string>;
 
   constructor(
-    { unreachable = [], mirrors = [] }: { unreachable?: readonly string[]; mirrors?: readonly string[] } = {},
+    { unreachable = [], mirrors = [], isMarking = false }: ScriptedOptions = {},
   ) {
     this.#unreachable = new Set(unreachable);
     const [theirs, ours] = streamPair();
@@ -212,6 +218,7 @@ export class ScriptedConnection implements AsyncDisposable {
         return line === undefined ? undefined : this.#route(line.slice(4));
       },
       copies: () => mirrors.map((name) => this.#route(name)),
+      mark: (route) => isMarking ? route ? "theirs" : "target's" : undefined,
       open: (route) => Promise.resolve(this.#open(route)),
     };
     this.#serving = new Http2Connection(ours, routes).serve();

@@ -44,6 +44,11 @@ export class LiveRoutes implements StreamRoutes {
     return this.#options.subscriptions().filter((it) => !it.isSteal && (it.test?.(request) ?? true));
   }
 
+  mark(route: Route): string | undefined {
+    if (!this.#options.subscriptions().some(({ settings }) => settings?.marksAnswers)) return undefined;
+    return route ? "forwarded-to-client" : "passed-through";
+  }
+
   async open(route: Route): Promise<StreamEnd | undefined> {
     if (!route) return await this.#options.dialTarget();
     const [theirs, ours] = streamPair();

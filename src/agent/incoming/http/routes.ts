@@ -35,8 +35,8 @@ export class FilteredRoutes implements Routes {
   }
 
   mark(subscription: RoutedSubscription | undefined): string | undefined {
-    if (!this.#options.subscriptions().some(({ settings }) => settings?.marksAnswers)) return undefined;
-    return `Mirrord-Agent: ${subscription ? "forwarded-to-client" : "passed-through"}`;
+    const mark = this.#live.mark(subscription);
+    return mark === undefined ? undefined : `Mirrord-Agent: ${mark}`;
   }
 
   taps(request: RequestHead): readonly Tap[] {

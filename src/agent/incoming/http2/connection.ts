@@ -184,6 +184,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       client: this.#client,
       upstream: this.#upstream(route),
       who: route ? "the program that should answer" : "the target's own program",
+      mark: this.#routes.mark(route),
       copies: this.#routes.copies(request).map((it) => this.#copy(it, block, isEnd)).filter((it) => it !== undefined),
       onOver: (isAbrupt) => this.#onOver(stream, isAbrupt),
     });

@@ -64,6 +64,36 @@ test("interim answers and trailers of both sides are passed on in their order", 
   assert.deepEqual([await client.next(), await client.next()], ["data 1 4", "headers 1 end grpc-status: 0"]);
 });
 
+test(
+  "answers say which way they came when they are to: not interim ones, not trailers, and not our own words",
+  async (wire) => {
+    const { client } = wire;
+    for (const stream of [1, 3]) await client.headers(stream, [...GET, MINE], { isEnd: true });
+    await client.headers(5, GET, { isEnd: true });
+    const mine = await wire.program("mine");
+    const target = await wire.program();
+    await mine.begin();
+    await target.begin();
+    for (const stream of [1, 3]) {
+      await mine.headers(stream, [":status: 103"]);
+      await mine.headers(stream, [":status: 200", "x: 1"]);
+      await mine.headers(stream, ["x-last: 1"], { isEnd: true });
+      assert.deepEqual([await client.next(), await client.next(), await client.next()], [
+        `headers ${stream} :status: 103`,
+        `headers ${stream} :status: 200, x: 1, mirrord-agent: theirs`,
+        `headers ${stream} end x-last: 1`,
+      ]);
+    }
+    await target.headers(1, [":status: 304"], { isEnd: true });
+    assert.equal(await client.next(), "headers 5 end :status: 304, mirrord-agent: target's");
+    await client.headers(7, [...GET, MINE], { isEnd: true });
+    await mine.find(/^headers 5/);
+    await mine.close();
+    assert.equal(await client.next(), "headers 7 :status: 502, content-type: text/plain, content-length: 79");
+  },
+  { isMarking: true },
+);
+
 test("what either side breaks off is broken off at the other, with its code", async (wire) => {
   const { client } = wire;
   await client.headers(1, GET);

@@ -40,6 +40,8 @@ export interface ExchangeOptions {
   readonly upstream: Upstream;
   /** Whose program is to answer, in words. */
   readonly who: string;
+  /** What its answer is to say about the way it came. */
+  readonly mark: string | undefined;
   readonly copies: readonly Copy[];
   /** Both directions have ended; `isAbrupt`: before the client has said all. */
   onOver(isAbrupt: boolean): void;
@@ -123,7 +125,7 @@ export class Exchange implements Caller {
   }
 
   onAnswer(block: HeaderBlock, isEnd: boolean): void {
-    const { client } = this.#options;
+    const { client, mark } = this.#options;
     const stream = this.#answerer.stream = this.#call!.stream;
     if (this.#hasAnswer) {
       const isTrailer = isEnd && block.isTrailer && !this.#down.isEnded;
@@ -136,7 +138,8 @@ export class Exchange implements Caller {
       throw new StreamFault(stream, CODE.protocolError, "An answer has no proper head");
     }
     this.#hasAnswer = status >= 200;
-    client.sendHeaders(this.#asked.stream, block, isEnd);
+    const isMarked = this.#hasAnswer && mark !== undefined;
+    client.sendHeaders(this.#asked.stream, isMarked ? block.with("mirrord-agent", mark) : block, isEnd);
     if (isEnd) this.#down.endWithHeaders();
   }
 

@@ -24,6 +24,7 @@ export class HeaderBlock {
   readonly isTooLarge: boolean;
   encoded: Encoded | undefined;
   #request: StreamRequest | string | undefined;
+  #extended: HeaderBlock | undefined;
   #status: number | undefined;
 
   constructor(fields: readonly Field[], isTooLarge = false) {
@@ -39,6 +40,13 @@ export class HeaderBlock {
   /** The status that it answers with; 0 when it is no answer. */
   get status(): number {
     return this.#status ??= statusOf(this.fields);
+  }
+
+  /** The block with another field, kept: blocks that repeat are the same, and are not written anew. */
+  with(name: string, value: string): HeaderBlock {
+    const last = this.#extended?.fields.at(-1);
+    if (last?.name === name && last.value === value) return this.#extended!;
+    return this.#extended = new HeaderBlock([...this.fields, { name, value, indexing: "yes" }], this.isTooLarge);
   }
 
   /** Are these fields that may follow a body? */

@@ -10,6 +10,8 @@ export interface StreamRoutes {
   choose(request: RequestFacts): Route;
   /** Who gets a copy of this request. */
   copies(request: RequestFacts): readonly RoutedSubscription[];
+  /** What answers say in a field of their own about the way they came; undefined: nothing. */
+  mark(route: Route): string | undefined;
   /** A connection. Undefined when it cannot be had. */
   open(route: Route): Promise<StreamEnd | undefined>;
 }
