@@ -42,7 +42,8 @@ for (
 ) {
   Deno.test(`a big file is read right by ${command}`, async () => {
     await using whole = await started();
-    const { stdout, stderr } = await whole.run(["bash", "-c", `cd $(mktemp -d); ${command}; rm -f copy`]);
+    const script = `cd $(mktemp -d); ${command}; rm -r "$PWD"`;
+    const { stdout, stderr } = await whole.run(["bash", "-c", script]);
     assert.deepEqual([stdout.split(" ")[0], stderr], [DIGEST, ""]);
   });
 }
