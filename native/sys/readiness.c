@@ -9,7 +9,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,11 +63,53 @@ SYS int32_t readiness_receive(int32_t fd, uint8_t *into, uint32_t room)
 	return count < 0 ? -errno : (int32_t)count;
 }
 
+/* Urgent bytes stay where they stand among the others: for readiness_receive_marked. */
+SYS int32_t readiness_keep_urgent(int32_t fd)
+{
+	int on = 1;
+	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) == 0 ? 0 : -errno;
+}
+
+#define URGENT 0x40000000
+
+/* As readiness_receive, but not beyond the next urgent byte, which comes alone and as URGENT | 1.
+ * A byte is known to be urgent when it arrives or before. So of those that were there before it was asked for the mark, all that were
+ * urgent are told, and no others may be taken. */
+SYS int32_t readiness_receive_marked(int32_t fd, uint8_t *into, uint32_t room)
+{
+	while (1) {
+		int there = 0, is_marked = 0;
+		if (ioctl(fd, FIONREAD, &there) != 0 || ioctl(fd, SIOCATMARK, &is_marked) != 0)
+			return -errno;
+		if (is_marked)
+			there = 1;
+		if (there > 0) {
+			int32_t count = readiness_receive(fd, into, (uint32_t)there < room ? (uint32_t)there : room);
+			return is_marked && count == 1 ? URGENT | 1 : count;
+		}
+		ssize_t count = recv(fd, into, 1, MSG_DONTWAIT | MSG_PEEK);
+		if (count == 0)
+			return 0;
+		if (count < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
 SYS int32_t readiness_send(int32_t fd, const uint8_t *bytes, uint32_t length)
 {
 	ssize_t count;
 	do
 		count = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (count < 0 && errno == EINTR);
+	return count < 0 ? -errno : (int32_t)count;
+}
+
+/* The last byte is urgent to the peer. */
+SYS int32_t readiness_send_urgent(int32_t fd, const uint8_t *bytes, uint32_t length)
+{
+	ssize_t count;
+	do
+		count = send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL | MSG_OOB);
 	while (count < 0 && errno == EINTR);
 	return count < 0 ? -errno : (int32_t)count;
 }

@@ -4,6 +4,8 @@
  * progress, no events. When the agent's answer is there, a socket of ours takes the listener's place: bound to its
  * address and connected to S, whose SYN it crosses (simultaneous open, RFC 9293 3.5). S is then connected, on the spot.
  * When it shall fail, S is reset half-way there (relay_break).
+ *
+ * A blocking socket is connected to a listener that accepts (relay_listen).
  */
 #include "sys.h"
 #include <arpa/inet.h>
@@ -11,6 +13,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -163,6 +166,45 @@ SYS int32_t relay_break(uint32_t family, uint32_t hole_port, const uint8_t *host
 	if (error == 0)
 		error = send_syn(family, hole_port, host, port, 0);
 	return error == -ECONNRESET ? 0 : error;
+}
+
+/* Listens on loopback; the port goes to `port`. Returns the descriptor or -errno. */
+SYS int32_t relay_listen(uint32_t family, uint16_t *port)
+{
+	union address address;
+	socklen_t size = make_address(&address, family, NULL, 0);
+	int on = 1;
+	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if ((family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+	    bind(fd, &address.any, size) != 0 || listen(fd, SOMAXCONN) != 0 || getsockname(fd, &address.any, &size) != 0) {
+		int error = errno;
+		close(fd);
+		return -error;
+	}
+	*port = ntohs(family == 4 ? address.v4.sin_port : address.v6.sin6_port);
+	return fd;
+}
+
+/* The next of those who have come, never waiting: its descriptor, and its port and address (4 or 16 bytes, by the family of
+ * the listener); or -errno. */
+SYS int32_t relay_accept(int32_t listener, uint16_t *port, uint8_t address[16])
+{
+	union address peer;
+	socklen_t size = sizeof peer;
+	int fd;
+	do
+		fd = accept4(listener, &peer.any, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
+	if (fd < 0)
+		return -errno;
+	int on = 1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	bool is_v4 = peer.any.sa_family == AF_INET;
+	*port = ntohs(is_v4 ? peer.v4.sin_port : peer.v6.sin6_port);
+	memcpy(address, is_v4 ? (void *)&peer.v4.sin_addr : (void *)&peer.v6.sin6_addr, is_v4 ? 4 : 16);
+	return fd;
 }
 
 SYS int32_t relay_close(int32_t fd)

@@ -4,7 +4,6 @@
  * How a connect ends is the kernel's word, its errno included; it takes as long as the kernel lets it (about two minutes
  * for a host that does not answer), unless the client gives it up with Reset.
  */
-import { connect, type Socket } from "node:net";
 import { ERRNO, WireError } from "../base/errors.ts";
 import { SocketEnd } from "../base/socket_end.ts";
 import { type AGENT, AGENT_LIMITS, type AgentMessage } from "../proto/agent.ts";
@@ -12,14 +11,18 @@ import type { AgentLink } from "../proto/agent_link.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import { type StreamMessage, Streams } from "../proto/streams.ts";
 import { reachUnix, type UnixPlace } from "./unix_sockets.ts";
+import { mapped6, unmapped4 } from "../base/addresses.ts";
 import { sourceOrErrno } from "../sys/datagrams.ts";
-import { formatAddress, mapped6, parseAddress, unmapped4 } from "../base/addresses.ts";
+import { dial } from "../sys/dial.ts";
+import { RelayedEnd } from "../sys/relayed_end.ts";
+import { closeDescriptor } from "../sys/redirected.ts";
+import { ownEndOf, Sockets } from "../sys/sockets.ts";
 
 type Connect = MessageNamed<typeof AGENT, "Connect" | "ConnectFrom">;
 type ConnectUnix = MessageNamed<typeof AGENT, "ConnectUnix">;
 /** Where a socket was bound before; an empty address and port 0 are any. */
 interface Own {
-  readonly address: Uint8Array;
+  readonly address: Uint8Array<ArrayBuffer>;
   readonly port: number;
 }
 const NOWHERE: Own = { address: new Uint8Array(0), port: 0 };
@@ -31,6 +34,8 @@ export class Outgoing {
   readonly #maxStreams: number;
   /** Ends an attempt that is under way, by its stream. */
   readonly #attempts = new Map<number, () => void>();
+  /** Of connections by TCP; since the first one. */
+  #sockets: Sockets | number | undefined;
   #isClosed = false;
 
   /** `maxStreams` is the wire's limit except in tests. */
@@ -90,44 +95,35 @@ export class Outgoing {
   async #attempt(stream: number, peer: Own, own: Own, send: Send): Promise<void> {
     // Dialled as IPv4, or a target without IPv6 could not reach it; answered in the family that was asked for.
     const mappedFrom = unmapped4(peer.address);
-    const { socket, errno } = await this.#dial(stream, { ...peer, address: mappedFrom ?? peer.address }, own);
-    if (errno !== 0 || this.#isClosed) {
-      socket.destroy();
-      return send(connectFailed(errno || ERRNO.ECONNABORTED, peer.address));
+    const sockets = this.#sockets ??= Sockets.open();
+    const fd = typeof sockets === "number"
+      ? sockets
+      : await this.#dial(stream, { ...peer, address: mappedFrom ?? peer.address }, own, sockets);
+    if (fd < 0 || typeof sockets === "number" || this.#isClosed) {
+      if (fd >= 0) closeDescriptor(fd);
+      return send(connectFailed(fd < 0 ? -fd : ERRNO.ECONNABORTED, peer.address));
     }
-    const address = parseAddress(socket.localAddress ?? "") ?? new Uint8Array(peer.address.length);
+    const { address, port } = ownEndOf(fd);
     const localAddress = mappedFrom ? mapped6(address) : address;
-    send({ type: "ConnectReply", errno: 0, localAddress, localPort: socket.localPort ?? 0 });
-    this.#streams.add(stream, new SocketEnd(socket));
+    send({ type: "ConnectReply", errno: 0, localAddress, localPort: port });
+    this.#streams.add(stream, new RelayedEnd(sockets, fd, peer.port));
   }
 
   /** What was asked of the own end is granted as far as it can be: a port may be taken here that was free there. */
-  async #dial(stream: number, peer: Own, own: Own): Promise<{ socket: Socket; errno: number }> {
+  async #dial(stream: number, peer: Own, own: Own, sockets: Sockets): Promise<number> {
     const asked = own.address.length === 0 || own.address.length === peer.address.length ? own : NOWHERE;
-    for (const { address, port } of [asked, { ...asked, port: 0 }]) {
-      if (address.length === 0 && port === 0) continue;
-      const any = peer.address.length === 4 ? "0.0.0.0" : "::";
-      const localAddress = address.length === 0 ? any : formatAddress(address);
-      const made = await this.#outcome(stream, open(peer, { localAddress, localPort: port }));
-      if (!made.isUnbound || this.#isClosed) return made;
-      made.socket.destroy();
+    const ending = new AbortController();
+    this.#attempts.set(stream, () => ending.abort());
+    try {
+      for (const { address, port } of [asked, { ...asked, port: 0 }]) {
+        if (address.length === 0 && port === 0) continue;
+        const { fd, isUnbound } = await dial(peer, { address, port }, sockets, ending.signal);
+        if (!isUnbound || ending.signal.aborted) return fd;
+      }
+      return (await dial(peer, undefined, sockets, ending.signal)).fd;
+    } finally {
+      this.#attempts.delete(stream);
     }
-    return await this.#outcome(stream, open(peer, {}));
-  }
-
-  /** errno 0, or why there is no connection; `isUnbound`: its own end was not to be had. */
-  async #outcome(stream: number, socket: Socket): Promise<{ socket: Socket; errno: number; isUnbound: boolean }> {
-    const { promise, resolve } = Promise.withResolvers<{ errno: number; isUnbound: boolean }>();
-    const onError = (error: NodeError) => resolve({ errno: errnoOfNode(error), isUnbound: error.syscall === "bind" });
-    socket.once("connect", () => resolve({ errno: 0, isUnbound: false }));
-    socket.once("error", onError);
-    this.#attempts.set(stream, () => resolve({ errno: ERRNO.ECONNABORTED, isUnbound: false }));
-    const outcome = await promise;
-    this.#attempts.delete(stream);
-    // What is destroyed now may still complain, and an error nobody listens to would end the process.
-    if (outcome.errno === 0) socket.off("error", onError);
-    else socket.on("error", () => {});
-    return { socket, ...outcome };
   }
 
   /** Throws `WireError` when the client ignores the window of a stream. */
@@ -142,23 +138,12 @@ export class Outgoing {
     for (const giveUp of this.#attempts.values()) giveUp();
     this.#streams.resetAll();
     await this.#streams.settled();
+    if (this.#sockets instanceof Sockets) await this.#sockets.close();
   }
-}
-
-function open({ address, port }: Own, ends: { localAddress?: string; localPort?: number }): Socket {
-  const how = { noDelay: true, allowHalfOpen: true, autoSelectFamily: false };
-  return connect({ host: formatAddress(address), port, ...how, ...ends });
 }
 
 /** Who has tried to reach `peer` has an own address all the same. */
 function connectFailed(errno: number, peer?: Uint8Array): AgentMessage {
   const own = peer && sourceOrErrno(peer);
   return { type: "ConnectReply", errno, localAddress: own instanceof Uint8Array ? own : NOWHERE.address, localPort: 0 };
-}
-
-type NodeError = Error & { errno?: number; syscall?: string };
-
-/** Node has the errno negative. */
-function errnoOfNode(error: NodeError): number {
-  return typeof error.errno === "number" ? -error.errno : ERRNO.EIO;
 }

@@ -182,6 +182,7 @@ export class Session {
         return this.#datagrams.onDatagram(frame);
       case "CloseDatagrams":
         return this.#datagrams.closeFlow(frame.flow);
+      case "Urgent":
       case "Data":
       case "End":
       case "Reset":

@@ -58,7 +58,7 @@ export function mapped6(address4: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 /** The IPv4 address inside a v4-mapped one, undefined when it is not mapped. */
-export function unmapped4(address: Uint8Array): Uint8Array | undefined {
+export function unmapped4(address: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
   const isMapped = address.length === 16 && address.subarray(0, 10).every((byte) => byte === 0) &&
     address[10] === 0xff && address[11] === 0xff;
   return isMapped ? address.slice(12) : undefined;

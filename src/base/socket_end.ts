@@ -14,8 +14,10 @@ const HELD_BYTES = 256 << 10;
 export interface StreamEnd {
   /** Resolves with the bytes put at the front of `into`, null at the peer's end of writing; rejects when it is broken. */
   read(into: Uint8Array): Promise<number | null>;
-  /** Resolves once the kernel has all of it. `bytes` must stay as they are until then. */
-  writeAll(bytes: Uint8Array): Promise<void>;
+  /** What was read last is one byte, sent with MSG_OOB. Not every end can tell. */
+  readonly isUrgent?: boolean;
+  /** Resolves once the kernel has all of it. `bytes` must stay as they are until then. `isUrgent`: the last of them, if it can. */
+  writeAll(bytes: Uint8Array, isUrgent?: boolean): Promise<void>;
   /** Half-close: the peer reads an end, its bytes still arrive. */
   closeWrite(): void | Promise<void>;
   /** Breaks it off: the peer sees a RST. A pending read or write ends. */

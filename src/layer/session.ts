@@ -111,7 +111,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     signal.throwIfAborted();
     throw error;
   });
-  const outgoing = await Outgoing.open(agent);
+  const outgoing = Outgoing.open(agent);
   undo.defer(() => outgoing.close());
   const unixSockets = await UnixSockets.open(agent, directory, options.settings.unixSockets.length > 0);
   undo.defer(() => unixSockets.close());

@@ -233,6 +233,12 @@ export const AGENT = {
     fields: { errno: "i32", localAddress: "bytes", localPort: "u16" },
   },
   Data: { id: 52, doc: "both ways: bytes of a stream, within its window", fields: { stream: "u32", data: "bytes" } },
+  Urgent: {
+    id: 195,
+    doc:
+      "both ways: the next Data of this stream is one byte, sent with MSG_OOB. Who does not know it has the byte all the same",
+    fields: { stream: "u32" },
+  },
   End: { id: 53, doc: "both ways: no more Data from this side (half-close)", fields: { stream: "u32" } },
   Reset: {
     id: 54,

@@ -16,7 +16,7 @@ import { readFrames } from "./frames.ts";
 const JOINED_BYTES = 64 << 10;
 
 /** Messages of a stream, and writes, stay behind each other; all else may overtake, and does while it is small. */
-const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["Data", "End", "Reset", "Write"]);
+const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["Urgent", "Data", "End", "Reset", "Write"]);
 const SMALL_BYTES = 16 << 10;
 
 interface Waiting {

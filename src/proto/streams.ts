@@ -26,7 +26,7 @@ import type { AgentLink } from "./agent_link.ts";
 import type { MessageNamed } from "./schema.ts";
 
 export type { StreamEnd } from "../base/socket_end.ts";
-export type StreamMessage = MessageNamed<typeof AGENT, "Data" | "End" | "Reset" | "Credit">;
+export type StreamMessage = MessageNamed<typeof AGENT, "Urgent" | "Data" | "End" | "Reset" | "Credit">;
 
 /** Credit is given in pieces of this size: few messages, and the window never closes for want of one. */
 const CREDIT_BYTES = AGENT_LIMITS.streamWindowBytes / 8;
@@ -82,6 +82,8 @@ export class Streams {
     const stream = this.#streams.get(message.stream);
     if (!stream) return;
     switch (message.type) {
+      case "Urgent":
+        return stream.onUrgent();
       case "Data":
         return stream.onData(message.data);
       case "End":
@@ -130,6 +132,9 @@ class Stream {
 
   /** What the peer sent and the socket has not taken yet. */
   readonly #queue: Uint8Array[] = [];
+  /** Those of them that are a byte sent with MSG_OOB. */
+  readonly #urgent = new Set<Uint8Array>();
+  #isNextUrgent = false;
   #writing: Promise<void> | undefined;
   /** Received and not credited back: queued, being written, or written but not worth a message yet. */
   #uncreditedBytes = 0;
@@ -175,6 +180,7 @@ class Stream {
       if (this.#isGone) return;
       if (count === null) return this.#sendEnd();
       this.#windowBytes -= count;
+      if (this.#end.isUrgent) this.#link.send({ type: "Urgent", id: 0, stream: this.#number });
       this.#observer.onMoved(count);
       frame.left = this.#link.sendBulkFrame(frame.filled(this.#number, count));
       if (count === chunkBytes) chunkBytes = Math.min(chunkBytes * 4, MOST_CHUNK_BYTES);
@@ -205,13 +211,20 @@ class Stream {
     this.#onWindow?.();
   }
 
+  onUrgent(): void {
+    this.#isNextUrgent = true;
+  }
+
   onData(bytes: Uint8Array): void {
     if (this.#hasHeardEnd) throw new WireError(`Data after the end of stream ${this.#number}`);
     this.#uncreditedBytes += bytes.length;
     if (this.#uncreditedBytes > AGENT_LIMITS.streamWindowBytes) {
       throw new WireError(`Stream ${this.#number} has sent more than its window`);
     }
-    this.#queue.push(pool.copyOf(bytes));
+    const copy = pool.copyOf(bytes);
+    this.#queue.push(copy);
+    if (this.#isNextUrgent) this.#urgent.add(copy);
+    this.#isNextUrgent = false;
     this.#writing ??= this.#write();
   }
 
@@ -230,7 +243,7 @@ class Stream {
     try {
       while (this.#queue.length > 0 && !this.#isGone) {
         const bytes = this.#takeQueued();
-        await this.#end.writeAll(bytes);
+        await this.#end.writeAll(bytes, this.#urgent.delete(bytes));
         pool.giveBack(bytes);
         this.#observer.onMoved(bytes.length);
         this.#credit(bytes.length);
@@ -252,8 +265,11 @@ class Stream {
     const first = this.#queue[0]!;
     let count = 1;
     let size = first.length;
-    while (count < this.#queue.length && size + this.#queue[count]!.length <= JOINED_BYTES) {
-      size += this.#queue[count++]!.length;
+    while (count < this.#queue.length && !this.#urgent.has(first)) {
+      const next = this.#queue[count]!;
+      if (size + next.length > JOINED_BYTES || this.#urgent.has(next)) break;
+      size += next.length;
+      count++;
     }
     const taken = this.#queue.splice(0, count);
     if (count === 1) return first;

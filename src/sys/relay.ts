@@ -5,6 +5,8 @@ const sys = loadSys({
   relay_open_hole: { parameters: ["u32", "buffer"], result: "i32" },
   relay_complete: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   relay_break: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
+  relay_listen: { parameters: ["u32", "buffer"], result: "i32" },
+  relay_accept: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   relay_close: { parameters: ["i32"], result: "i32" },
   relay_listeners: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
   relay_refuse: { parameters: ["i32", "i32", "u64"], result: "i32" },
@@ -35,6 +37,32 @@ export function openBlackHole(family: Family): BlackHole | number {
     complete: (host, hostPort) => sys.relay_complete(family, port, host, hostPort),
     breakOff: (host, hostPort) => sys.relay_break(family, port, host, hostPort),
     [Symbol.dispose]: () => void sys.relay_close(fd),
+  };
+}
+
+/** A listener on loopback; its descriptor tells (epoll) when somebody has come. */
+export interface Relay extends Disposable {
+  readonly fd: number;
+  readonly port: number;
+  /** The next one, whose descriptor is the caller's; undefined when there is none, or it cannot be had. */
+  accept(): { fd: number; address: Uint8Array<ArrayBuffer>; port: number } | undefined;
+}
+
+/** Returns -errno where the family is not to be had. */
+export function openRelay(family: Family): Relay | number {
+  const portCell = new Uint16Array(1);
+  const listener = sys.relay_listen(family, portCell);
+  if (listener < 0) return listener;
+  return {
+    fd: listener,
+    port: portCell[0]!,
+    accept: () => {
+      const port = new Uint16Array(1);
+      const address = new Uint8Array(16);
+      const fd = sys.relay_accept(listener, port, address);
+      return fd < 0 ? undefined : { fd, address: address.slice(0, family === 4 ? 4 : 16), port: port[0]! };
+    },
+    [Symbol.dispose]: () => void sys.relay_close(listener),
   };
 }
 

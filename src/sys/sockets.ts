@@ -13,6 +13,9 @@ const sys = loadSys({
   readiness_forget: { parameters: ["i32", "i32"], result: "i32" },
   readiness_wait: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32", nonblocking: true },
   readiness_receive: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  readiness_keep_urgent: { parameters: ["i32"], result: "i32" },
+  readiness_receive_marked: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  readiness_send_urgent: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   readiness_send: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   readiness_end: { parameters: ["i32"], result: "i32" },
   readiness_close: { parameters: ["i32", "u32"], result: "i32" },
@@ -27,6 +30,8 @@ const EVENT_WORDS = 2;
 const EPOLL = { IN: 1, OUT: 4, ERR: 8, HUP: 0x10, RDHUP: 0x2000 } as const;
 const READABLE = EPOLL.IN | EPOLL.ERR | EPOLL.HUP | EPOLL.RDHUP;
 const ENDING = EPOLL.ERR | EPOLL.HUP | EPOLL.RDHUP;
+/** As readiness.c has it. */
+const URGENT = 0x4000_0000;
 const WRITABLE = EPOLL.OUT | EPOLL.ERR | EPOLL.HUP;
 
 /** What is waited for: told the events of its descriptor. */
@@ -59,12 +64,18 @@ export class Sockets {
 
   /** Takes a connected socket over. `onGone` is called when it is closed. */
   adopt(fd: number, onGone: () => void = () => {}): FdEnd {
-    const end = new FdEnd(fd, () => {
-      if (!this.#isClosed) sys.readiness_forget(this.#poll, fd);
-      this.#watched.delete(fd);
-    }, onGone);
+    const end = new FdEnd(fd, () => this.forget(fd), onGone);
     this.watch(fd, end);
     return end;
+  }
+
+  /** Resolves when a connect that is under way has ended; SO_ERROR tells how. The descriptor stays the caller's. */
+  async connected(fd: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    this.watch(fd, { onReady: (events) => events & WRITABLE ? resolve() : undefined });
+    if (!signal.aborted) await promise;
+    this.forget(fd);
   }
 
   /** Tells of a descriptor that stays the caller's. */
@@ -72,6 +83,12 @@ export class Sockets {
     this.#watched.set(fd, watched);
     sys.readiness_watch(this.#poll, fd, fd);
     this.#running ??= this.#run();
+  }
+
+  /** No more of what is watched. */
+  forget(fd: number): void {
+    this.#watched.delete(fd);
+    if (!this.#isClosed) sys.readiness_forget(this.#poll, fd);
   }
 
   /** Nothing is told any more; what was adopted stays to be closed. */
@@ -103,6 +120,11 @@ export function ownEndOf(fd: number): { address: Uint8Array<ArrayBuffer>; port: 
 }
 
 /** A socket whose bytes nobody is in a hurry for is read when there are so many, or when it has ended. */
+/** A byte that is urgent to the peer, never waiting: whether it was taken. */
+export function sendUrgent(fd: number, bytes: Uint8Array<ArrayBuffer>): boolean {
+  return sys.readiness_send_urgent(fd, bytes, bytes.length) === bytes.length;
+}
+
 export function setLowWater(fd: number, bytes: number): void {
   sys.readiness_low_water(fd, bytes);
 }
@@ -116,6 +138,8 @@ export class FdEnd implements StreamEnd, Watched {
   #isWritable = true;
   /** No more will come when what is there was read. */
   #isEnding = false;
+  #isUrgentKept = false;
+  isUrgent = false;
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
 
@@ -138,12 +162,15 @@ export class FdEnd implements StreamEnd, Watched {
     }
   }
 
+  /** Urgent bytes are told from the others, in their place. To be called before the first read. */
+  keepUrgent(): void {
+    this.#isUrgentKept = sys.readiness_keep_urgent(this.#fd) === 0;
+  }
+
   async read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
     while (this.#isOpen) {
       if (this.#isReadable) {
-        const count = sys.readiness_receive(this.#fd, into, into.length);
-        // Less than there is room for: it is empty, and the kernel tells when there is more (epoll(7)).
-        if (count > 0 && count < into.length && !this.#isEnding) this.#isReadable = false;
+        const count = this.#receive(into);
         if (count > 0) return count;
         if (count === 0) return null;
         if (count !== -ERRNO.EAGAIN) throw broken(count);
@@ -154,10 +181,22 @@ export class FdEnd implements StreamEnd, Watched {
     return null;
   }
 
-  writeAll(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    const count = this.#send(bytes);
+  #receive(into: Uint8Array<ArrayBuffer>): number {
+    if (this.#isUrgentKept) {
+      const count = sys.readiness_receive_marked(this.#fd, into, into.length);
+      this.isUrgent = count >= URGENT;
+      return this.isUrgent ? 1 : count;
+    }
+    const count = sys.readiness_receive(this.#fd, into, into.length);
+    // Less than there is room for: it is empty, and the kernel tells when there is more (epoll(7)).
+    if (count > 0 && count < into.length && !this.#isEnding) this.#isReadable = false;
+    return count;
+  }
+
+  writeAll(bytes: Uint8Array<ArrayBuffer>, isUrgent = false): Promise<void> {
+    const count = this.#send(bytes, isUrgent);
     if (count === bytes.length) return DONE;
-    return count < 0 ? Promise.reject(broken(count)) : this.#writeRest(bytes.subarray(count));
+    return count < 0 ? Promise.reject(broken(count)) : this.#writeRest(bytes.subarray(count), isUrgent);
   }
 
   closeWrite(): void {
@@ -172,6 +211,10 @@ export class FdEnd implements StreamEnd, Watched {
     this.#leave(false);
   }
 
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
   /** The descriptor is the caller's from now on. A read that waits waits for ever; no write may wait. */
   release(): number {
     this.#isOpen = false;
@@ -182,18 +225,19 @@ export class FdEnd implements StreamEnd, Watched {
   }
 
   /** How many were taken, or -errno. */
-  #send(bytes: Uint8Array<ArrayBuffer>): number {
+  #send(bytes: Uint8Array<ArrayBuffer>, isUrgent: boolean): number {
     if (!this.#isOpen) return -ERRNO.EPIPE;
     if (!this.#isWritable) return 0;
-    const count = sys.readiness_send(this.#fd, bytes, bytes.length);
+    const send = isUrgent ? sys.readiness_send_urgent : sys.readiness_send;
+    const count = send(this.#fd, bytes, bytes.length);
     if (count < bytes.length) this.#isWritable = false;
     return count === -ERRNO.EAGAIN ? 0 : count;
   }
 
-  async #writeRest(rest: Uint8Array<ArrayBuffer>): Promise<void> {
+  async #writeRest(rest: Uint8Array<ArrayBuffer>, isUrgent: boolean): Promise<void> {
     while (rest.length > 0) {
       if (!this.#isWritable && this.#isOpen) await new Promise<void>((resolve) => this.#wakeWriter = resolve);
-      const count = this.#send(rest);
+      const count = this.#send(rest, isUrgent);
       if (count < 0) throw broken(count);
       rest = rest.subarray(count);
     }

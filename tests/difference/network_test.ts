@@ -31,6 +31,27 @@ sandboxTest("sockets do under mirrord what they do in the target", { needs: [PYT
   await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 80);
 });
 
+sandboxTest(
+  "urgent bytes have their place in both directions, and are told as in the target",
+  { needs: [PYTHON] },
+  async (it) => {
+    const server = new Deno.Command("nsenter", {
+      args: ["--target", String(it.sandbox.pid), "--net", "--", PYTHON, new URL("urgent_server.py", PROGRAMS).pathname],
+      stdout: "piped",
+    }).spawn();
+    try {
+      const out = server.stdout.getReader();
+      await out.read();
+      const program = await Deno.readTextFile(new URL("urgent.py", PROGRAMS));
+      await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 24);
+      await out.cancel();
+    } finally {
+      server.kill("SIGKILL");
+      await server.status;
+    }
+  },
+);
+
 sandboxTest("a program sees the interfaces of the target", {}, async (it) => {
   const program = await builtProgram("difference/programs/interfaces.c");
   await Deno.copyFile(program, `${it.sandbox.root}/tmp/interfaces`);

@@ -300,6 +300,7 @@ export class Incoming {
     const stealer = all.find(isWhole);
     if (stealer) {
       const peer = connections.adopt(arrival.fd);
+      peer.keepUrgent();
       if (stealer.client.deliver({ port, isMirror: false, peer: arrival.peer, own: arrival.original }, peer)) return;
       peer.release();
     }

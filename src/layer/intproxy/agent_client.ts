@@ -238,6 +238,7 @@ export class AgentClient {
   #take(message: AgentFrame): void {
     if (NEWS_TYPES.has(message.type)) this.#heardFromStreams++;
     switch (message.type) {
+      case "Urgent":
       case "Data":
       case "End":
       case "Reset":
@@ -257,6 +258,8 @@ export class AgentClient {
         else this.warnings.push(message.text);
         return this.#options.log(`agent: ${message.text}`);
     }
+    // An older agent, which does not know Urgent.
+    if (message.type === "Refused" && message.id === 0) return;
     const pending = this.#pending.get(message.id);
     if (!pending) throw new WireError(`A "${message.type}" that nobody asked for`);
     this.#pending.delete(message.id);

@@ -267,6 +267,7 @@ export class Incoming {
     this.#names.set(names.key, names);
     if (isMirror) setLowWater(fd, MIRROR_ANSWER_BYTES);
     const local = sockets.adopt(fd);
+    local.keepUrgent();
     end.arrive(isMirror ? new MirrorListenerEnd(local) : local);
   }
 

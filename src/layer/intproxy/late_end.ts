@@ -32,8 +32,12 @@ export class LateEnd implements StreamEnd {
     return await (this.#end ?? await this.#arrival.promise).read(into);
   }
 
-  async writeAll(bytes: Uint8Array): Promise<void> {
-    await (this.#end ?? await this.#arrival.promise).writeAll(bytes);
+  get isUrgent(): boolean {
+    return this.#end?.isUrgent ?? false;
+  }
+
+  async writeAll(bytes: Uint8Array, isUrgent?: boolean): Promise<void> {
+    await (this.#end ?? await this.#arrival.promise).writeAll(bytes, isUrgent);
   }
 
   async closeWrite(): Promise<void> {

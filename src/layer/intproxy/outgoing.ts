@@ -14,9 +14,8 @@
  *
  * Whoever reaches a relay from an address that no Connect has named is turned away.
  */
-import { Socket } from "node:net";
 import { ERRNO } from "../../base/errors.ts";
-import { SocketEnd } from "../../base/socket_end.ts";
+import { closeDescriptor } from "../../sys/redirected.ts";
 import type { LAYER, LayerMessage } from "../../proto/layer.ts";
 import type { AGENT } from "../../proto/agent.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
@@ -72,11 +71,11 @@ export class Outgoing {
   private constructor(agent: AgentClient, relays: Relays) {
     this.#agent = agent;
     this.#relays = relays;
-    relays.onAccept = (socket) => this.#accept(socket);
+    relays.onAccept = (fd, address, port) => this.#accept(fd, keyOf(address, port));
   }
 
-  static async open(agent: AgentClient): Promise<Outgoing> {
-    return new Outgoing(agent, await Relays.open());
+  static open(agent: AgentClient): Outgoing {
+    return new Outgoing(agent, Relays.open());
   }
 
   /** For Settings. */
@@ -186,7 +185,7 @@ export class Outgoing {
       this.#fail(attempt, -fd);
       return this.#agent.streams.reset(attempt.stream);
     }
-    this.#join(attempt, new Socket({ fd, allowHalfOpen: true }));
+    this.#join(attempt, fd);
   }
 
   async #breakOff(attempt: Attempt): Promise<void> {
@@ -205,15 +204,15 @@ export class Outgoing {
     return result;
   }
 
-  #accept(socket: Socket): void {
-    const attempt = this.#attempts.get(`${socket.remoteAddress}:${socket.remotePort}`);
-    if (attempt?.state === "awaited" && attempt.isBlocking) this.#join(attempt, socket);
-    else socket.destroy();
+  #accept(fd: number, key: string): void {
+    const attempt = this.#attempts.get(key);
+    if (attempt?.state === "awaited" && attempt.isBlocking) this.#join(attempt, fd);
+    else closeDescriptor(fd);
   }
 
-  #join(attempt: Attempt, socket: Socket): void {
+  #join(attempt: Attempt, fd: number): void {
     attempt.state = "open";
-    attempt.end!.arrive(new SocketEnd(socket));
+    attempt.end!.arrive(this.#relays.adopt(fd, attempt.peer.port));
   }
 
   #giveUpLater(attempt: Attempt): void {
