@@ -154,6 +154,51 @@ test("several filtered runs share the streams of a connection, beside one that t
   assert.deepEqual((await ask(sandbox, ...requests)).map(who), ["a", "b", "a", "rest"]);
 });
 
+test("a filter of bodies takes what its path leads to, in pieces or not, and nothing too long, too late or of gRPC", async (sandbox) => {
+  const body_filter = { body: "json", query: "$.user.name", matches: "^ann$" };
+  const network = { incoming: { mode: "steal", http_filter: { body_filter } } };
+  const agent = { max_body_buffer_size: 1000, max_body_buffer_timeout: 300 };
+  await using _server = await startServer(sandbox, { configuration: { feature: { network }, agent } });
+  const post = { ":method": "POST", body: JSON.stringify({ user: { name: "Ann" } }) };
+  const requests: [Record<string, unknown>, string][] = [
+    [post, "local"],
+    [{ ...post, ":method": "PUT", pieces: 5 }, "local"],
+    [{ ...post, body: '{"user": {"name": "bob"}}' }, "target"],
+    [{ ...post, body: "no JSON" }, "target"],
+    [{ ...post, body: post.body + " ".repeat(1000), pieces: 3 }, "target"],
+    [{ ...post, pieces: 2, pauseMs: 600 }, "target"],
+    [{ ...post, "content-type": "application/grpc" }, "target"],
+    [{}, "target"],
+  ];
+  const answers = await ask(sandbox, ...requests.map(([request]) => request));
+  assert.deepEqual(answers.map(who), requests.map(([, whose]) => whose));
+  assert.deepEqual(answers.slice(0, 2).map((it) => JSON.parse(it.text).bytes), [post.body.length, post.body.length]);
+});
+
+test("filters of bodies in all_of and any_of, of two runs on one port, find each its streams", async (sandbox) => {
+  const body = (matches: string) => ({ body: "json", query: "$..id", matches });
+  const first = { all_of: [{ path: "^/users" }, body("^7$")] };
+  const second = { any_of: [{ header: "^x: 1" }, body("^(7|8)$")] };
+  await using _first = await startServer(sandbox, filtered(first), "first");
+  await using _second = await startServer(sandbox, filtered(second), "second");
+  const put = (path: string, id: number, more = {}) => ({
+    ":method": "PUT",
+    ":path": path,
+    body: `{"a": {"id": ${id}}}`,
+    ...more,
+  });
+  const answers = await ask(
+    sandbox,
+    put("/users", 7),
+    put("/other", 7),
+    put("/users", 8),
+    put("/users", 9),
+    put("/users", 9, { x: "1" }),
+    { x: "1" },
+  );
+  assert.deepEqual(answers.map(who), ["first", "second", "second", "target", "second", "second"]);
+});
+
 test("answers say which way they came when they are asked to", async (sandbox) => {
   const network = { incoming: { mode: "steal", http_filter: { header_filter: "^x: 1" } } };
   const configuration = { feature: { network }, agent: { inject_headers: true } };

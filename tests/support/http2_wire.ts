@@ -8,7 +8,7 @@ import { FieldEncoder } from "../../src/agent/incoming/http2/field_encoder.ts";
 import { FrameReader } from "../../src/agent/incoming/http2/frame_reader.ts";
 import { FLAG, FRAME, FrameBuffer, PREFACE, readUint32 } from "../../src/agent/incoming/http2/frames.ts";
 import { HeaderBlock } from "../../src/agent/incoming/http2/header_block.ts";
-import type { Route, StreamRoutes } from "../../src/agent/incoming/http2/routes.ts";
+import type { BodyLimits, Route, StreamRoutes } from "../../src/agent/incoming/http2/routes.ts";
 import { fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import type { StreamEnd } from "../../src/base/socket_end.ts";
 
@@ -195,6 +195,8 @@ export interface ScriptedOptions {
   readonly unreachable?: readonly string[];
   readonly mirrors?: readonly string[];
   readonly isMarking?: boolean;
+  /** Requests with "wait: body" are for whom the member "to" of their body names. */
+  readonly bodyLimits?: BodyLimits;
 }
 
 /** A connection of the agent between a scripted client and scripted programs: "to: NAME" says who is to answer a stream. */
@@ -207,17 +209,19 @@ export class ScriptedConnection implements AsyncDisposable {
   readonly #unreachable: ReadonlySet<string>;
 
   constructor(
-    { unreachable = [], mirrors = [], isMarking = false }: ScriptedOptions = {},
+    { unreachable = [], mirrors = [], isMarking = false, bodyLimits }: ScriptedOptions = {},
   ) {
     this.#unreachable = new Set(unreachable);
     const [theirs, ours] = streamPair();
     this.client = new ScriptedPeer(theirs);
     const routes: StreamRoutes = {
-      choose: ({ headers }) => {
+      choose: ({ headers, body }) => {
+        if (typeof body === "object") return this.#route((body.json as { to: string }).to);
         const line = headers.map((it) => fromUtf8(it)).find((it) => it.startsWith("to: "));
         return line === undefined ? undefined : this.#route(line.slice(4));
       },
       copies: () => mirrors.map((name) => this.#route(name)),
+      bodyLimits: ({ headers }) => headers.some((it) => fromUtf8(it) === "wait: body") ? bodyLimits : undefined,
       mark: (route) => isMarking ? route ? "theirs" : "target's" : undefined,
       open: (route) => Promise.resolve(this.#open(route)),
     };

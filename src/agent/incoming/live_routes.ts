@@ -5,7 +5,7 @@
 import type { StreamEnd } from "../../base/socket_end.ts";
 import type { ReadFilter, RequestFacts, RequestTest } from "../../proto/http_filter.ts";
 import { streamPair } from "./http/pair.ts";
-import type { Route, StreamRoutes } from "./http2/routes.ts";
+import type { BodyLimits, Route, StreamRoutes } from "./http2/routes.ts";
 import type { Delivery, IncomingClient } from "./incoming.ts";
 
 export interface RoutedSubscription {
@@ -28,6 +28,15 @@ export class LiveRoutes implements StreamRoutes {
 
   constructor(options: LiveRoutesOptions) {
     this.#options = options;
+  }
+
+  bodyLimits(request: RequestFacts): BodyLimits | undefined {
+    const asking = this.#options.subscriptions().flatMap(({ settings }) =>
+      settings?.hasBody && settings.test({ ...request, body: "any" }) ? [settings] : []
+    );
+    if (asking.length === 0) return undefined;
+    const most = (limits: readonly number[]) => Math.max(...limits);
+    return { bodyBytes: most(asking.map((it) => it.bodyBytes)), bodyMs: most(asking.map((it) => it.bodyMs)) };
   }
 
   choose(request: RequestFacts): Route {

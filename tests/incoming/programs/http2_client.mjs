@@ -6,7 +6,16 @@ const session = http2.connect(url, { maxSessionMemory: 100 });
 session.on("error", (error) => process.stderr.write(`session: ${error.message}\n`));
 session.on("goaway", (code) => process.stderr.write(`goaway ${code}\n`));
 
-function ask({ body = "", times = 1, ...headers }) {
+/** Pieces of a body, each a while after the last. */
+function say(stream, body, pieces, pauseMs) {
+  const length = Math.ceil(body.length / pieces);
+  for (let at = 0; at < pieces; at++) {
+    const piece = body.slice(at * length, (at + 1) * length);
+    setTimeout(() => at === pieces - 1 ? stream.end(piece) : stream.write(piece), at * pauseMs);
+  }
+}
+
+function ask({ body = "", times = 1, pieces = 1, pauseMs = 5, ...headers }) {
   return new Promise((resolve) => {
     const told = { trailers: {} };
     let text = "";
@@ -16,7 +25,7 @@ function ask({ body = "", times = 1, ...headers }) {
     stream.setEncoding("utf8").on("data", (it) => text += it);
     stream.on("error", (error) => told.error = error.message);
     stream.on("close", () => resolve({ ...told, text, code: stream.rstCode }));
-    if (body !== "") stream.end(body.repeat(times));
+    if (body !== "") say(stream, body.repeat(times), pieces, pauseMs);
   });
 }
 

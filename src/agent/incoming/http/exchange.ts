@@ -18,6 +18,7 @@ import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { withoutHttp2Offer } from "./http2_offer.ts";
 import { looksLikeHttp2 } from "../http2/frames.ts";
+import type { BodyLimits } from "../http2/routes.ts";
 import { pass, type Tap } from "../passage.ts";
 import {
   looksLikeHttp,
@@ -38,7 +39,7 @@ export interface Routes {
   /** A connection to whom `choose` named. Undefined when it cannot be had. */
   open(key: object | undefined): Promise<StreamEnd | undefined>;
   /** How much of its body decides who wants it, and how long that may take; undefined: its head does. */
-  bodyLimits(request: RequestHead): { bodyBytes: number; bodyMs: number } | undefined;
+  bodyLimits(request: RequestHead): BodyLimits | undefined;
   /** A line for the head of every answer, and no connection is given back; undefined: none. */
   mark(key: object | undefined): string | undefined;
   /** Who gets a copy of this request. */

@@ -1,6 +1,7 @@
 /** The routes of one HTTP connection: by the filters of those who have subscribed its port, the oldest first. */
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { Http2Connection } from "../http2/connection.ts";
+import type { BodyLimits } from "../http2/routes.ts";
 import { LiveRoutes, type LiveRoutesOptions, type RoutedSubscription } from "../live_routes.ts";
 import { MirrorEnd } from "../mirror_end.ts";
 import type { Tap } from "../passage.ts";
@@ -25,13 +26,8 @@ export class FilteredRoutes implements Routes {
     return this.#live.open(subscription);
   }
 
-  bodyLimits(request: RequestHead): { bodyBytes: number; bodyMs: number } | undefined {
-    const asking = this.#options.subscriptions().flatMap(({ settings }) =>
-      settings?.hasBody && settings.test({ ...request, body: "any" }) ? [settings] : []
-    );
-    if (asking.length === 0) return undefined;
-    const most = (limits: readonly number[]) => Math.max(...limits);
-    return { bodyBytes: most(asking.map((it) => it.bodyBytes)), bodyMs: most(asking.map((it) => it.bodyMs)) };
+  bodyLimits(request: RequestHead): BodyLimits | undefined {
+    return this.#live.bodyLimits(request);
   }
 
   mark(subscription: RoutedSubscription | undefined): string | undefined {

@@ -3,7 +3,7 @@
  * target's own program. A connection to each of them is opened when it is needed; ids, windows and tables are their own.
  *
  * Event                                  action
- * request of a stream                    choose, pass it on
+ * request of a stream                    choose, pass it on; or wait for its body first (undecided.ts)
  * end of the client's connection         cancel every stream, close all
  * the target's program ends or leaves    tell the client (GOAWAY), close when no stream is left: as without us
  * somebody else's program ends           what it had not answered yet is answered here (exchange.ts)
@@ -11,15 +11,17 @@
  * Bounded here: streams at once, and how many may be broken off in a row (RFC 9113 10.5).
  */
 import type { StreamEnd } from "../../../base/socket_end.ts";
+import type { RequestFacts } from "../../../proto/http_filter.ts";
 import { Copy } from "./copy.ts";
-import { Exchange } from "./exchange.ts";
+import { type Asked, type ClientStream, Exchange } from "./exchange.ts";
 import { CODE, ConnectionFault, isBug, StreamFault } from "./faults.ts";
 import { STREAM_WINDOW } from "./flow.ts";
 import { FrameReader } from "./frame_reader.ts";
 import { MOST_WINDOW, PREFACE, SETTING } from "./frames.ts";
-import { blockOf, type HeaderBlock } from "./header_block.ts";
+import { blockOf, type HeaderBlock, type StreamRequest } from "./header_block.ts";
 import { Link, type LinkOwner } from "./link.ts";
-import type { Route, StreamRoutes } from "./routes.ts";
+import type { BodyLimits, Route, StreamRoutes } from "./routes.ts";
+import { Undecided } from "./undecided.ts";
 import { Upstream, type UpstreamOwner } from "./upstream.ts";
 
 export const MOST_STREAMS = 1024;
@@ -38,7 +40,9 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   readonly #routes: StreamRoutes;
   readonly #client: Link;
   readonly #reader: FrameReader;
-  readonly #exchanges = new Map<number, Exchange>();
+  readonly #streams = new Map<number, ClientStream>();
+  /** Of streams that wait for their body. */
+  readonly #held = { bytes: 0 };
   readonly #upstreams = new Map<Route, Upstream>();
   /** Those that take no new calls too. */
   readonly #all = new Set<Upstream>();
@@ -91,7 +95,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   onHeaders(stream: number, block: HeaderBlock, isEnd: boolean): void {
     // What the last word did not name is not answered.
     if (this.#leaving) return;
-    const known = this.#exchanges.get(stream);
+    const known = this.#streams.get(stream);
     if (known) return known.onRequestTrailers(block, isEnd);
     if (stream % 2 === 0) throw new ConnectionFault(CODE.protocolError, "A client has streams of odd numbers");
     if (stream <= this.#lastStream) {
@@ -99,15 +103,15 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       throw new ConnectionFault(CODE.streamClosed, "A stream that was closed begins again");
     }
     this.#lastStream = stream;
-    if (this.#exchanges.size >= MOST_STREAMS) {
+    if (this.#streams.size >= MOST_STREAMS) {
       throw new StreamFault(stream, CODE.refusedStream, "There are too many streams at once");
     }
     this.#ask(stream, block, isEnd);
   }
 
   onData(stream: number, bytes: Uint8Array, overhead: number, isEnd: boolean): void {
-    const exchange = this.#exchanges.get(stream);
-    if (exchange) return exchange.onRequestData(bytes, overhead, isEnd);
+    const known = this.#streams.get(stream);
+    if (known) return known.onRequestData(bytes, overhead, isEnd);
     this.#client.credit(bytes.length + overhead);
     this.#mustHaveBegun(stream);
     if (!this.#resets.has(stream)) throw new StreamFault(stream, CODE.streamClosed, "A stream goes on after its end");
@@ -115,21 +119,21 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
 
   onReset(stream: number, code: number): void {
     this.#mustHaveBegun(stream);
-    const exchange = this.#exchanges.get(stream);
-    if (!exchange) return;
+    const known = this.#streams.get(stream);
+    if (!known) return;
     this.#countBrokenOff();
-    exchange.cancel(code);
+    known.cancel(code);
     // It knows.
     this.#resets.delete(stream);
   }
 
   onStreamWindow(stream: number, bytes: number): void {
     this.#mustHaveBegun(stream);
-    this.#exchanges.get(stream)?.onWindow(bytes);
+    this.#streams.get(stream)?.onWindow(bytes);
   }
 
   onInitialWindow(bytes: number): void {
-    for (const exchange of this.#exchanges.values()) exchange.onWindow(bytes);
+    for (const it of this.#streams.values()) it.onWindow(bytes);
   }
 
   /** Of the client, or of the one who answers. */
@@ -148,7 +152,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     this.#countBrokenOff();
     this.#client.sendReset(stream, code);
     this.#remember(stream);
-    this.#exchanges.get(stream)?.cancel(CODE.cancel);
+    this.#streams.get(stream)?.cancel(CODE.cancel);
   }
 
   onTurn(): void {
@@ -179,22 +183,48 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       if (isEnd) return;
       throw new StreamFault(stream, CODE.noError, "Its fields are too large");
     }
+    const asked = { stream, request, block, isEnd };
+    const limits = this.#bodyLimits(asked);
+    if (!limits) return void this.#begin(asked, undefined, 0);
+    const undecided = new Undecided(asked, {
+      client: this.#client,
+      limits,
+      held: this.#held,
+      begin: (...known) => this.#begin(...known),
+      onOver: () => this.#onOver(stream, true),
+      onTurn: () => this.onTurn(),
+    });
+    this.#streams.set(stream, undecided);
+  }
+
+  /** Undefined: nothing that is still to come of this request decides whom it is for. */
+  #bodyLimits({ request, isEnd }: Asked): BodyLimits | undefined {
+    if (isEnd || request.isGrpc || request.isConnect) return undefined;
+    const limits = this.#routes.bodyLimits(request);
+    return limits && (request.length ?? 0) <= limits.bodyBytes ? limits : undefined;
+  }
+
+  #begin(asked: Asked, body: RequestFacts["body"], heldBytes: number): Exchange {
+    const { stream } = asked;
+    const request: StreamRequest = body === undefined ? asked.request : { ...asked.request, body };
     const route = this.#routes.choose(request);
-    const exchange = new Exchange({ stream, request, block, isEnd }, {
+    const copies = this.#routes.copies(request).map((it) => this.#copy(it, { ...asked, heldBytes }));
+    const exchange = new Exchange(asked, {
       client: this.#client,
       upstream: this.#upstream(route),
       who: route ? "the program that should answer" : "the target's own program",
       mark: this.#routes.mark(route),
-      copies: this.#routes.copies(request).map((it) => this.#copy(it, block, isEnd)).filter((it) => it !== undefined),
+      copies: copies.filter((it) => it !== undefined),
       onOver: (isAbrupt) => this.#onOver(stream, isAbrupt),
     });
-    this.#exchanges.set(stream, exchange);
+    this.#streams.set(stream, exchange);
     exchange.begin();
+    return exchange;
   }
 
-  #copy(route: NonNullable<Route>, block: HeaderBlock, isEnd: boolean): Copy | undefined {
+  #copy(route: NonNullable<Route>, asked: Asked & { heldBytes: number }): Copy | undefined {
     if (this.#slow.has(route)) return undefined;
-    return new Copy(this.#upstream(route), block, isEnd, () => {
+    return new Copy(this.#upstream(route), asked, () => {
       this.#slow.add(route);
       route.client.warn("A mirrored HTTP/2 connection is copied no more: the program does not keep up with it");
     });
@@ -210,7 +240,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   }
 
   #onOver(stream: number, isAbrupt: boolean): void {
-    this.#exchanges.delete(stream);
+    this.#streams.delete(stream);
     if (isAbrupt) this.#remember(stream);
     if (this.#isRetiring) this.#closeIfIdle();
   }
@@ -246,7 +276,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   }
 
   #closeIfIdle(): void {
-    if (this.#exchanges.size === 0) this.#leave(CODE.noError, "");
+    if (this.#streams.size === 0) this.#leave(CODE.noError, "");
   }
 
   async #skipPreface(): Promise<void> {
@@ -282,7 +312,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   }
 
   #cancelAll(): void {
-    for (const exchange of [...this.#exchanges.values()]) exchange.cancel(CODE.cancel);
+    for (const it of [...this.#streams.values()]) it.cancel(CODE.cancel);
     for (const upstream of this.#all) upstream.close();
   }
 }

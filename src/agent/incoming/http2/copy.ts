@@ -4,18 +4,24 @@ import { Flow } from "./flow.ts";
 import type { HeaderBlock } from "./header_block.ts";
 import type { Call, Caller, Upstream } from "./upstream.ts";
 
-/** What may wait here for the program. */
+/** What may wait here for the program, apart from what had been held when the copy began. */
 const HELD_BYTES = 1 << 20;
 
 export class Copy implements Caller {
   readonly #upstream: Upstream;
   readonly #flow: Flow;
   readonly #onSlow: () => void;
+  readonly #mostBytes: number;
   readonly #call: Call;
   #isOver = false;
 
-  constructor(upstream: Upstream, block: HeaderBlock, isEnd: boolean, onSlow: () => void) {
+  constructor(
+    upstream: Upstream,
+    { block, isEnd, heldBytes }: { block: HeaderBlock; isEnd: boolean; heldBytes: number },
+    onSlow: () => void,
+  ) {
     this.#upstream = upstream;
+    this.#mostBytes = HELD_BYTES + heldBytes;
     this.#onSlow = onSlow;
     this.#flow = new Flow(undefined, upstream.link, () => {});
     this.#call = upstream.call(this, this.#flow, block, isEnd);
@@ -24,7 +30,7 @@ export class Copy implements Caller {
   data(bytes: Uint8Array, isEnd: boolean): void {
     if (this.#isOver) return;
     this.#flow.data(bytes, 0, isEnd);
-    if (this.#flow.queuedBytes <= HELD_BYTES) return;
+    if (this.#flow.queuedBytes <= this.#mostBytes) return;
     this.#onSlow();
     this.cancel();
   }

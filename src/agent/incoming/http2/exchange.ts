@@ -47,7 +47,17 @@ export interface ExchangeOptions {
   onOver(isAbrupt: boolean): void;
 }
 
-export class Exchange implements Caller {
+/** Whom the client's frames of one stream are for. */
+export interface ClientStream {
+  onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void;
+  onRequestTrailers(block: HeaderBlock, isEnd: boolean): void;
+  /** What it lets us send has changed by so much. */
+  onWindow(bytes: number): void;
+  /** It does not want the answer any more, or must not have it. */
+  cancel(code: number): void;
+}
+
+export class Exchange implements Caller, ClientStream {
   readonly #asked: Asked;
   readonly #options: ExchangeOptions;
   /** What the client says, and what it is told. */
@@ -83,6 +93,15 @@ export class Exchange implements Caller {
     else this.#call = call;
   }
 
+  /** The beginning of the body, for which the client has been given its credit, and `lentBytes` of the stream's. */
+  onHeld(chunks: readonly Uint8Array[], lentBytes: number): void {
+    this.#up.lend(lentBytes);
+    for (const chunk of chunks) {
+      this.#options.client.credit(-chunk.length);
+      this.onRequestData(chunk, 0, false);
+    }
+  }
+
   onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
     const { stream, request } = this.#asked;
     this.#requestBytes += bytes.length;
@@ -116,7 +135,6 @@ export class Exchange implements Caller {
     this.#down.addWindow(bytes);
   }
 
-  /** The client does not want the answer any more, or must not have it. */
   cancel(code: number): void {
     if (this.#isOver) return;
     for (const copy of this.#options.copies) copy.cancel();

@@ -2,6 +2,7 @@
  * One direction of one stream: what its sender says, until its reader may have it. Never more than a window lies here: the
  * sender is given credit for what has gone on. So a stream whose reader is slow holds up nobody else.
  */
+import { ByteQueue } from "./byte_queue.ts";
 import { CODE, StreamFault } from "./faults.ts";
 import type { HeaderBlock } from "./header_block.ts";
 import type { Link } from "./link.ts";
@@ -23,8 +24,7 @@ export class Flow {
   #stream = 0;
   /** What the reader lets us send. */
   #window = 0;
-  readonly #queue: Uint8Array[] = [];
-  #queuedBytes = 0;
+  readonly #queue = new ByteQueue();
   #trailers: HeaderBlock | undefined;
   #allowance = STREAM_WINDOW;
   #uncredited = 0;
@@ -40,7 +40,7 @@ export class Flow {
   }
 
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#queue.length;
   }
 
   /** Its sender has said all. */
@@ -66,6 +66,12 @@ export class Flow {
     this.#end();
   }
 
+  /** So much more than a window was given as credit ahead: it is paid back by what goes on. */
+  lend(bytes: number): void {
+    this.#allowance += bytes;
+    this.#uncredited -= bytes;
+  }
+
   /** `overhead`: bytes of padding, which count too. Throws `StreamFault` when the sender ignores the window. */
   data(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
     const counted = bytes.length + overhead;
@@ -81,10 +87,7 @@ export class Flow {
     }
     if (overhead > 0) this.#credit(overhead);
     if (this.#isFree(bytes.length)) return this.#send(bytes, isEnd);
-    if (bytes.length > 0) {
-      this.#queue.push(bytes.slice());
-      this.#queuedBytes += bytes.length;
-    }
+    this.#queue.push(bytes);
     if (bytes.length > 0 || isEnd) this.#to.block(this);
   }
 
@@ -113,29 +116,26 @@ export class Flow {
   /** Sends a frame's worth of what waits. False: there is nothing to send now. */
   advance(): boolean {
     if (this.#isDone || this.#stream === 0) return false;
-    const first = this.#queue[0];
-    if (!first) {
+    if (this.#queue.length === 0) {
       if (!this.#isEnded) return false;
       if (this.#trailers) this.#to.sendHeaders(this.#stream, this.#trailers, true);
       else this.#to.sendData(this.#stream, new Uint8Array(0), true);
       this.#end();
       return false;
     }
-    const count = Math.min(first.length, this.#window, this.#to.dataRoom);
+    const count = Math.min(this.#queue.firstLength, this.#window, this.#to.dataRoom);
     if (count <= 0) return false;
-    if (count === first.length) this.#queue.shift();
-    else this.#queue[0] = first.subarray(count);
-    this.#queuedBytes -= count;
+    const bytes = this.#queue.take(count);
     const isLast = this.#queue.length === 0 && this.#isEnded && !this.#trailers;
-    this.#send(first.subarray(0, count), isLast);
+    this.#send(bytes, isLast);
     return !isLast;
   }
 
   /** The rest goes nowhere, and nobody hears it. */
   drop(): void {
     if (this.#isDone) return;
-    const bytes = this.#queuedBytes;
-    this.#queue.length = this.#queuedBytes = 0;
+    const bytes = this.#queue.length;
+    this.#queue.clear();
     this.#from?.link.credit(bytes);
     this.#end();
   }
@@ -143,8 +143,8 @@ export class Flow {
   /** The rest goes nowhere, but its sender may say it to the end. */
   swallow(): void {
     if (this.#isDone) return;
-    const bytes = this.#queuedBytes;
-    this.#queue.length = this.#queuedBytes = 0;
+    const bytes = this.#queue.length;
+    this.#queue.clear();
     this.#isSwallowed = true;
     this.#credit(bytes);
     if (this.#isEnded) this.#end();

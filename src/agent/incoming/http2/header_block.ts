@@ -7,6 +7,8 @@ import type { Field } from "./field_table.ts";
 export interface StreamRequest extends RequestFacts {
   readonly isGrpc: boolean;
   readonly isHead: boolean;
+  /** What follows is no body, but bytes both ways (RFC 9113 8.5, RFC 8441). */
+  readonly isConnect: boolean;
   /** Of its body, where it is said. */
   readonly length: number | undefined;
 }
@@ -105,7 +107,8 @@ function requestOf(fields: readonly Field[]): StreamRequest | string {
   if (authority !== undefined && !hasHost) headers.push(latin1(`host: ${authority}`));
   const method = pseudo.get(":method")!;
   const target = latin1(pseudo.get(":path") ?? authority ?? "");
-  return { method: latin1(method), target, headers, isGrpc, isHead: method === "HEAD", length };
+  const [isHead, isConnect] = [method === "HEAD", method === "CONNECT"];
+  return { method: latin1(method), target, headers, isGrpc, isHead, isConnect, length };
 }
 
 /** RFC 9113 8.3.1, 8.5; RFC 8441 */

@@ -161,7 +161,7 @@ export class Link {
     this.#blocked.add(flow);
   }
 
-  /** So much of what came has gone on. */
+  /** So much of what came has gone on; less than 0: it was said so too early. */
   credit(bytes: number): void {
     this.#uncredited += bytes;
     if (this.#uncredited < CREDIT_BYTES) return;

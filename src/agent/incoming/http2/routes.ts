@@ -6,7 +6,15 @@ import type { RoutedSubscription } from "../live_routes.ts";
 /** Whose program it is; undefined: the target's own. */
 export type Route = RoutedSubscription | undefined;
 
+/** How much of its body decides whom a request is for, and how long that may take. */
+export interface BodyLimits {
+  readonly bodyBytes: number;
+  readonly bodyMs: number;
+}
+
 export interface StreamRoutes {
+  /** Undefined: the head of this request decides. */
+  bodyLimits(request: RequestFacts): BodyLimits | undefined;
   choose(request: RequestFacts): Route;
   /** Who gets a copy of this request. */
   copies(request: RequestFacts): readonly RoutedSubscription[];

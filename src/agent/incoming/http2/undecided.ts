@@ -1,0 +1,112 @@
+/**
+ * A stream whose body decides whom it is for: what comes of it is held until it is whole, too long or too late. Then the stream
+ * begins, and what was held goes ahead of what follows.
+ *
+ * What is held is credited to the connection at once (and to the stream, where its body may be longer than a window), and paid
+ * back as it goes on: streams that wait hold up nobody else. Bounded here: what all streams of a connection hold.
+ */
+import { concatBytes, fromUtf8 } from "../../../base/bytes.ts";
+import type { RequestFacts } from "../../../proto/http_filter.ts";
+import { ByteQueue } from "./byte_queue.ts";
+import type { Asked, ClientStream, Exchange } from "./exchange.ts";
+import { CODE, StreamFault } from "./faults.ts";
+import { STREAM_WINDOW } from "./flow.ts";
+import { MOST_WINDOW } from "./frames.ts";
+import type { HeaderBlock } from "./header_block.ts";
+import type { Link } from "./link.ts";
+import type { BodyLimits } from "./routes.ts";
+
+/** What the streams of a connection may hold together; one of them may always hold its own. */
+export const MOST_HELD_BYTES: number = 4 << 20;
+
+export interface UndecidedOptions {
+  readonly client: Link;
+  readonly limits: BodyLimits;
+  /** Of all streams of the connection. */
+  readonly held: { bytes: number };
+  /** Now it is known what `body` says, or will not be. */
+  begin(asked: Asked, body: RequestFacts["body"], heldBytes: number): Exchange;
+  /** It ends before it has begun. */
+  onOver(): void;
+  /** Something was sent that nobody had asked for just then. */
+  onTurn(): void;
+}
+
+export class Undecided implements ClientStream {
+  readonly #asked: Asked;
+  readonly #options: UndecidedOptions;
+  readonly #body = new ByteQueue();
+  readonly #timer: ReturnType<typeof setTimeout>;
+  /** Credit that the stream was given for what is held. */
+  #lentBytes = 0;
+  /** How much of the answer may be sent. */
+  #window: number;
+
+  constructor(asked: Asked, options: UndecidedOptions) {
+    this.#asked = asked;
+    this.#options = options;
+    this.#window = options.client.peer.initialWindow;
+    this.#timer = setTimeout(() => {
+      this.#begin(undefined);
+      options.onTurn();
+    }, options.limits.bodyMs);
+  }
+
+  onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
+    const { limits, held } = this.#options;
+    const most = Math.max(MOST_HELD_BYTES, limits.bodyBytes);
+    const isFull = this.#body.length + bytes.length > limits.bodyBytes || held.bytes + bytes.length > most;
+    // The last piece goes on at once, and so need not be held.
+    if (isFull) this.#begin(undefined).onRequestData(bytes, overhead, isEnd);
+    else if (isEnd) this.#begin(this.#jsonWith(bytes)).onRequestData(bytes, overhead, true);
+    else this.#hold(bytes, overhead);
+  }
+
+  onRequestTrailers(block: HeaderBlock, isEnd: boolean): void {
+    this.#begin(this.#jsonWith(new Uint8Array(0))).onRequestTrailers(block, isEnd);
+  }
+
+  onWindow(bytes: number): void {
+    this.#window += bytes;
+    if (this.#window > MOST_WINDOW) {
+      throw new StreamFault(this.#asked.stream, CODE.flowControlError, "A window becomes too large");
+    }
+  }
+
+  cancel(): void {
+    this.#forget();
+    this.#options.onOver();
+  }
+
+  #hold(bytes: Uint8Array, overhead: number): void {
+    const { client, limits, held } = this.#options;
+    this.#body.push(bytes);
+    held.bytes += bytes.length;
+    client.credit(bytes.length + overhead);
+    const lent = limits.bodyBytes > STREAM_WINDOW ? bytes.length : 0;
+    this.#lentBytes += lent;
+    if (lent + overhead > 0) client.creditStream(this.#asked.stream, lent + overhead);
+  }
+
+  #jsonWith(last: Uint8Array): RequestFacts["body"] {
+    try {
+      return { json: JSON.parse(fromUtf8(concatBytes([...this.#body.chunks, last]))) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #begin(body: RequestFacts["body"]): Exchange {
+    const { client, begin } = this.#options;
+    this.#forget();
+    const exchange = begin(this.#asked, body, this.#body.length);
+    exchange.onWindow(this.#window - client.peer.initialWindow);
+    exchange.onHeld(this.#body.chunks, this.#lentBytes);
+    return exchange;
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    this.#options.held.bytes -= this.#body.length;
+  }
+}
