@@ -1,11 +1,12 @@
 /**
- * Compiles the C of this program: `deno task native`. Three results in native/out/, all embedded in the executable:
- * the shim that is preloaded into the app, kernel calls for our own processes, and the launcher of the packed form.
+ * Compiles the C of this program: `deno task native`. Four results in native/out/, all in the executable: the shim that is
+ * preloaded into the app, the supervisor of apps that it cannot enter, kernel calls for our own processes, and the launcher
+ * of the packed form.
  */
 
 const OUT = new URL("./out/", import.meta.url);
 
-/** Flags all three share, one per line with its reason. */
+/** Flags all share, one per line with its reason. */
 const COMMON = [
   "-std=gnu11",
   "-O2",
@@ -23,6 +24,8 @@ const COMMON = [
 interface Product {
   name: string;
   sources: string;
+  /** What of another folder belongs to it as well. */
+  also?: string;
   flags: string[];
 }
 
@@ -40,6 +43,21 @@ const PRODUCTS: Product[] = [
       "-l:libdl.so.2",
     ],
   },
+  {
+    name: "supervisor",
+    sources: "supervisor",
+    also: ".", // the hooks of the shim
+    flags: [
+      "-DMIRRORD_SUPERVISOR",
+      "-D_GNU_SOURCE",
+      "-static-pie", // no loader, hence no LD_PRELOAD: it is no program of the run
+      "-fPIE",
+      "-pthread",
+      "-ffunction-sections",
+      "-Wl,--gc-sections",
+      "-Wno-missing-field-initializers", // of the table of calls
+    ],
+  },
   // Its functions are declared where they are called: in TypeScript.
   { name: "sys.so", sources: "sys", flags: ["-shared", "-fPIC", "-Wl,-z,defs", "-pthread", "-Wno-missing-prototypes"] },
   { name: "launcher", sources: "launcher", flags: ["-pie", "-fPIE", "-Wl,-z,now", "-Wl,-z,relro"] },
@@ -54,8 +72,11 @@ export async function compile(
   if (!product) throw new TypeError(`Cannot compile "${name}": no such product`);
   const folder = new URL(`./${product.sources}/`, import.meta.url);
   const sources: string[] = [];
-  for await (const entry of Deno.readDir(folder)) {
-    if (entry.isFile && entry.name.endsWith(".c")) sources.push(new URL(entry.name, folder).pathname);
+  const folders = [folder, ...product.also === undefined ? [] : [new URL(`./${product.also}/`, import.meta.url)]];
+  for (const place of folders) {
+    for await (const entry of Deno.readDir(place)) {
+      if (entry.isFile && entry.name.endsWith(".c")) sources.push(new URL(entry.name, place).pathname);
+    }
   }
   await Deno.mkdir(OUT, { recursive: true });
   const output = options.output ?? new URL(product.name, OUT).pathname;

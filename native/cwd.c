@@ -101,6 +101,12 @@ static const char *joined(char into[WIRE_PATH_BYTES], long length, const char *r
 	return into;
 }
 
+const char *cwd_joined(char into[WIRE_PATH_BYTES], long length, const char *path)
+{
+	path = climb(into, &length, path);
+	return joined(into, length ? length : 1, path);
+}
+
 const char *cwd_absolute(int dirfd, const char *path, char room[WIRE_PATH_BYTES])
 {
 	if (!path || *path == '/' || *path == '\0')

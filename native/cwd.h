@@ -33,6 +33,10 @@ long cwd_unveil(char *path, long length);
 /* `path` as it is; or absolute in `room` when it is relative to a directory of the target. */
 const char *cwd_absolute(int dirfd, const char *path, char room[WIRE_PATH_BYTES]);
 
+/* A relative `path`, made absolute in `into`, which holds `length` bytes of the path of a directory without
+ * links; NULL when it is too long. */
+const char *cwd_joined(char into[WIRE_PATH_BYTES], long length, const char *path);
+
 /* For a child that shall start in `path`: a descriptor of its placeholder; BYPASS when it is this machine's; or -errno. */
 long cwd_open(const char *path);
 

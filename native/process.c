@@ -1,8 +1,8 @@
 /* process.c - children follow: whatever environment a program gives to a new image, the shim and the session are in it.
  *
  * Between vfork and exec there is no allocating: a new environment is an array on the stack. The program's own
- * LD_PRELOAD stays, behind ours. What the shim cannot enter (static, musl, setuid, of another architecture) is noted by
- * name. What only the target has is only_there.c's.
+ * LD_PRELOAD stays, behind ours. What the shim cannot enter is started by the supervisor when it is static, else (musl, setuid,
+ * of another architecture) it is noted by name. What only the target has is only_there.c's.
  */
 #include "big.h"
 #include "cwd.h"
@@ -89,6 +89,8 @@ struct obstacle {
 	const char *what;
 	/* Its loader would stumble over our library: the program gets an environment without it. */
 	bool is_without_shim;
+	/* The supervisor can have it. */
+	bool is_for_supervisor;
 };
 
 /* Is the interpreter that this segment names musl's? */
@@ -107,7 +109,7 @@ static struct obstacle obstacle_in(const uint8_t *head, size_t length)
 		return none; /* a script: its interpreter is what counts */
 	memcpy(&header, head, sizeof header);
 	if (head[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64)
-		return (struct obstacle){ "is for another architecture", true };
+		return (struct obstacle){ .what = "is for another architecture", .is_without_shim = true };
 	for (int at = 0; at < header.e_phnum; at++) {
 		Elf64_Phdr segment;
 		size_t offset = header.e_phoff + (size_t)at * header.e_phentsize;
@@ -116,9 +118,11 @@ static struct obstacle obstacle_in(const uint8_t *head, size_t length)
 		memcpy(&segment, head + offset, sizeof segment);
 		if (segment.p_type != PT_INTERP)
 			continue;
-		return is_for_musl(head, length, &segment) ? (struct obstacle){ "is linked against musl", true } : none;
+		if (is_for_musl(head, length, &segment))
+			return (struct obstacle){ .what = "is linked against musl", .is_without_shim = true };
+		return none;
 	}
-	return (struct obstacle){ "is statically linked", false };
+	return (struct obstacle){ .what = "is statically linked", .is_for_supervisor = true };
 }
 
 /* The interpreter that the first line of a script names, NULL when it names none. */
@@ -149,8 +153,8 @@ static struct obstacle obstacle_of(const char *path, int depth)
 	struct obstacle found = obstacle_in(head, length > 0 ? (size_t)length : 0);
 	bool changes_user = has_stat && (((st.st_mode & S_ISUID) && st.st_uid != (uid_t)kernel(SYS_geteuid)) ||
 					 ((st.st_mode & S_ISGID) && st.st_gid != (gid_t)kernel(SYS_getegid)));
-	if (!found.what && changes_user)
-		found.what = "is setuid or setgid";
+	if (changes_user && !found.is_without_shim)
+		found = (struct obstacle){ .what = "is setuid or setgid" };
 	const char *interpreter = depth > 0 ? interpreter_in(head, length > 0 ? (size_t)length : 0) : NULL;
 	return interpreter ? obstacle_of(interpreter, depth - 1) : found;
 }
@@ -188,17 +192,21 @@ static void prepare_files(const struct launch *it, const struct obstacle *found)
 		big_make_all_whole(is_spawn);
 }
 
-static struct obstacle note_obstacle(const struct launch *it)
+enum { FOUND_BYTES = 1024 };
+
+/* The file that will be executed, searched for in `room` if need be; NULL when that is not to be said. */
+static const char *file_of(const struct launch *it, char room[FOUND_BYTES])
 {
-	char room[1024];
-	const char *path = it->path;
-	bool is_searched = path && !strchr(path, '/') && (it->how == EXECVPE || it->how == SPAWNP);
-	if (is_searched)
-		path = search_path(path, room, sizeof room, is_executable_here);
-	if (!path || it->how == EXECVEAT)
-		return (struct obstacle){ 0 };
-	struct obstacle found = obstacle_of(path, MAX_SCRIPTS);
-	if (found.what)
+	bool is_searched = it->path && !strchr(it->path, '/') && (it->how == EXECVPE || it->how == SPAWNP);
+	if (it->how == EXECVEAT || it->how == FEXECVE)
+		return NULL;
+	return is_searched ? search_path(it->path, room, FOUND_BYTES, is_executable_here) : it->path;
+}
+
+static struct obstacle note_obstacle(const char *path)
+{
+	struct obstacle found = path ? obstacle_of(path, MAX_SCRIPTS) : (struct obstacle){ 0 };
+	if (found.what && !found.is_for_supervisor)
 		wire_note("Runs without mirrord", path, found.what);
 	return found;
 }
@@ -253,13 +261,8 @@ static int launch_without_shim(const struct launch *it, char *const envp[], cons
 	return really(it, room);
 }
 
-static int launch_here(const struct launch *it, char *const envp[])
+static int launch_as_it_is(const struct launch *it, char *const envp[], bool is_without_shim)
 {
-	int saved = errno;
-	struct obstacle obstacle = note_obstacle(it);
-	bool is_without_shim = obstacle.is_without_shim;
-	prepare_files(it, &obstacle);
-	errno = saved;
 	struct survey found = survey(envp);
 	if (found.is_complete && !is_without_shim)
 		return really(it, envp);
@@ -276,6 +279,51 @@ static int launch_here(const struct launch *it, char *const envp[])
 	int result = launched(it, envp, &found, room);
 	kernel(SYS_munmap, room, bytes);
 	return result;
+}
+
+/* The supervisor becomes the program: see supervisor/supervisor.c. BYPASS: it cannot be had here. */
+__attribute__((noinline)) static long launch_supervised(const struct launch *it, const char *path, char *const envp[])
+{
+	enum { OWN_ARGUMENTS = 2 };
+	char supervisor[SHIM_PATH_BYTES];
+	struct wire_bytes place = shim.settings.supervisor;
+	size_t count = 0;
+	while (it->argv && it->argv[count])
+		count++;
+	if (place.length == 0 || place.length >= sizeof supervisor || count == 0 || count > STACK_ENTRIES)
+		return BYPASS;
+	memcpy(supervisor, place.at, place.length);
+	supervisor[place.length] = '\0';
+	if (!is_executable_here(supervisor))
+		return BYPASS;
+	char *argv[count + OWN_ARGUMENTS + 1];
+	argv[0] = "mirrord-supervisor";
+	argv[1] = (char *)path;
+	memcpy(argv + OWN_ARGUMENTS, it->argv, (count + 1) * sizeof *argv);
+	struct launch instead = *it;
+	instead.path = supervisor;
+	instead.argv = argv;
+	instead.how = it->how == EXECVPE ? EXECVE : it->how == SPAWNP ? SPAWN : it->how;
+	return launch_as_it_is(&instead, envp, false);
+}
+
+static int launch_here(const struct launch *it, char *const envp[])
+{
+	char room[FOUND_BYTES];
+	int saved = errno;
+	const char *path = file_of(it, room);
+	struct obstacle obstacle = note_obstacle(path);
+	prepare_files(it, &obstacle);
+	errno = saved;
+	/* What may not be executed is refused as if nobody stood between. */
+	if (unlikely(obstacle.is_for_supervisor) && is_executable_here(path)) {
+		long result = launch_supervised(it, path, envp);
+		if (result != BYPASS)
+			return (int)result;
+		wire_note("Runs without mirrord", path, obstacle.what);
+		errno = saved;
+	}
+	return launch_as_it_is(it, envp, obstacle.is_without_shim);
 }
 
 /* ---- what only the target has ---- */

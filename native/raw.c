@@ -1,7 +1,8 @@
 /* raw.c - syscall(2), the function: programs that step around libc's names (libuv's statx, Python's getdents64) come
  * through here. Those whose names we hook go to the hook; all else goes to the kernel.
  *
- * System calls made without libc (static programs, Go) are not seen here.
+ * System calls made without libc (static programs, Go) are not seen here: supervisor/ is told of them by the kernel, and
+ * calls the same hooks by raw_call().
  */
 #include "cwd.h"
 #include "fds.h"
@@ -194,7 +195,7 @@ static long raw_network(long number, const long *a, bool *is_known)
 	}
 }
 
-static long known_or_real(long number, const long *a)
+long raw_call(long number, const long *a)
 {
 	static long (*const families[])(long, const long *, bool *) = {
 		raw_file, raw_data, raw_tree, raw_process, raw_network, raw_ring,
@@ -250,12 +251,12 @@ __attribute__((noinline)) static long away_from_home(long number, long *a)
 		a[1] = (long)mapping_of(cwd_absolute(N(a[0]), P(a[1]), room), room);
 	else if (is_of_path(number))
 		a[0] = (long)mapping_of(cwd_absolute(AT_FDCWD, P(a[0]), room), room);
-	return known_or_real(number, a);
+	return raw_call(number, a);
 }
 
 long hook_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	long arguments[] = { a, b, c, d, e, f };
 	bool may_be_elsewhere = cwd_may_be_away() || mapping_is_any() || fds_may_be_directory();
-	return may_be_elsewhere ? away_from_home(number, arguments) : known_or_real(number, arguments);
+	return may_be_elsewhere ? away_from_home(number, arguments) : raw_call(number, arguments);
 }

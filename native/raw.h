@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+/* The result of the hook that this call belongs to, or else the kernel's own. Paths are absolute, or as the kernel has them. */
+long raw_call(long number, const long *a);
+
 /* The result of the hook that this call belongs to; `*is_known` false: it belongs to none of this family. */
 long raw_tree(long number, const long *a, bool *is_known);
 

@@ -25,6 +25,9 @@
 #include <sys/mman.h>
 
 struct shim shim;
+
+#ifndef MIRRORD_SUPERVISOR /* which has its own (supervisor/reals.c) */
+
 struct real real;
 
 /* The symbol as it was before libdl became part of libc (2.34): runs on glibc 2.28 too. */
@@ -61,6 +64,8 @@ void *real_named(const char *name)
 {
 	return dlsym(RTLD_NEXT, name);
 }
+
+#endif
 
 static struct text text_of(struct wire_bytes bytes)
 {
@@ -205,6 +210,28 @@ void shim_adopt_settings(void)
 	shim.fs_mode = settings->fs_mode <= FS_WRITE ? settings->fs_mode : FS_LOCAL;
 }
 
+void shim_begin(void)
+{
+	if (!find_session())
+		return;
+	obey_refusal();
+	struct wire_bytes path = shim.settings.shim;
+	put_path(shim.path, sizeof shim.path, path.at, path.length, "");
+	shim.has_session = true;
+	wire_start();
+	fds_start();
+	big_start();
+	writing_start();
+	cwd_start();
+	if (!is_skipped()) {
+		shim_adopt_settings();
+		if (shim.settings.is_environment_here)
+			environment_load(strchr(shim.session_variable, '=') + 1);
+	}
+}
+
+#ifndef MIRRORD_SUPERVISOR
+
 enum { ASLEEP, STARTING, AWAKE };
 static _Atomic int wakefulness;
 
@@ -216,22 +243,7 @@ static void start(void)
 	if (!atomic_compare_exchange_strong(&wakefulness, &asleep, STARTING))
 		return;
 	int saved = errno;
-	if (find_session()) {
-		obey_refusal();
-		struct wire_bytes path = shim.settings.shim;
-		put_path(shim.path, sizeof shim.path, path.at, path.length, "");
-		shim.has_session = true;
-		wire_start();
-		fds_start();
-		big_start();
-		writing_start();
-		cwd_start();
-		if (!is_skipped()) {
-			shim_adopt_settings();
-			if (shim.settings.is_environment_here)
-				environment_load(strchr(shim.session_variable, '=') + 1);
-		}
-	}
+	shim_begin();
 	errno = saved;
 	atomic_store_explicit(&wakefulness, AWAKE, memory_order_release);
 }
@@ -341,3 +353,5 @@ __attribute__((noinline, cold)) static const char *elsewhere(int descriptor, con
 #define ALIAS(name, hook) __asm__(".globl " #name "\n.type " #name ", @function\n.set " #name ", " #hook);
 
 #include "hooks.def"
+
+#endif

@@ -58,6 +58,9 @@ struct shim {
 
 extern struct shim shim;
 
+/* Finds the session that the environment names, and takes part in it. */
+void shim_begin(void);
+
 /* Takes the frame of the file `settings`, which stays where it is, and then the values in it. */
 bool shim_read_settings(const uint8_t *frame, size_t size);
 void shim_adopt_settings(void);

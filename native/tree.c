@@ -210,6 +210,8 @@ long subject_of_link(const char *path, struct place *place, struct subject *subj
 	return BYPASS;
 }
 
+#ifndef MIRRORD_SUPERVISOR /* whose programs have theirs (supervisor/reals.c) */
+
 /* proc(5): "Umask: 0022", since Linux 4.7. umask(2) itself cannot ask without changing it for all threads. */
 uint32_t umask_of_program(void)
 {
@@ -229,6 +231,8 @@ uint32_t umask_of_program(void)
 		mask = mask * 8 + (uint32_t)(*at - '0');
 	return mask;
 }
+
+#endif
 
 /* ---- deciding ---- */
 

@@ -168,6 +168,7 @@ struct wire_settings {
 	struct wire_bytes temporary_directory;
 	struct wire_bytes program;
 	struct wire_bytes shim;
+	struct wire_bytes supervisor;
 	struct wire_bytes mounts;
 	struct wire_bytes path_rules;
 	struct wire_bytes path_mappings;
@@ -204,6 +205,7 @@ static inline size_t wire_put_settings(uint8_t *frame, size_t room, uint32_t id,
 	wire_put_bytes(&out, message.temporary_directory);
 	wire_put_bytes(&out, message.program);
 	wire_put_bytes(&out, message.shim);
+	wire_put_bytes(&out, message.supervisor);
 	wire_put_bytes(&out, message.mounts);
 	wire_put_bytes(&out, message.path_rules);
 	wire_put_bytes(&out, message.path_mappings);
@@ -240,6 +242,7 @@ static inline bool wire_get_settings(struct wire_in *in, struct wire_settings *m
 	       wire_get_bytes(in, &message->temporary_directory) &&
 	       wire_get_bytes(in, &message->program) &&
 	       wire_get_bytes(in, &message->shim) &&
+	       wire_get_bytes(in, &message->supervisor) &&
 	       wire_get_bytes(in, &message->mounts) &&
 	       wire_get_bytes(in, &message->path_rules) &&
 	       wire_get_bytes(in, &message->path_mappings) &&

@@ -27,9 +27,10 @@ interface Part {
 export async function build(): Promise<string> {
   await compileAll();
   const bundle = await bundleProgram();
+  const supervisor = { name: "supervisor", mode: 0o755, bytes: await Deno.readFile(new URL("native/out/supervisor", ROOT)) };
   const runtime = [{ name: "mirrord", mode: 0o755, bytes: await Deno.readFile(Deno.execPath()) }];
   const launcher = await Deno.readFile(new URL("native/out/launcher", ROOT));
-  const parts = [...await named("runtime", runtime), ...await named("program", bundle)];
+  const parts = [...await named("runtime", runtime), ...await named("program", [...bundle, supervisor])];
   await Deno.mkdir(DIST, { recursive: true });
   const output = new URL("mirrord", DIST).pathname;
   const scratch = `${output}.${Deno.pid}`;

@@ -5,12 +5,15 @@
 #include "sys.h"
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -132,4 +135,23 @@ SYS int32_t process_gains_rights(const char *path)
 	if ((info.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && info.st_gid != getegid()) return 1;
 	if (geteuid() == 0) return 0;
 	return getxattr(path, "security.capability", NULL, 0) > 0;
+}
+
+/* May a process of ours have the system calls of another told, its memory read and its descriptors taken? 0 or -errno. */
+SYS int32_t process_may_supervise(void)
+{
+	uint32_t action = SECCOMP_RET_USER_NOTIF;
+	char scope = '0', here = 0, there = 0;
+	if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0) return errno == EPERM ? -EPERM : -ENOSYS;
+	/* Of a number that is none of a process: EBADF where it is allowed. */
+	if (syscall(SYS_pidfd_getfd, -1, 0, 0) < 0 && errno != EBADF) return errno == EPERM ? -EPERM : -ENOSYS;
+	struct iovec own = { &here, 1 }, other = { &there, 1 };
+	if (process_vm_readv(getpid(), &own, 1, &other, 1, 0) != 1) return -EPERM;
+	/* Yama lets only those look into a process that are above it, or root. */
+	int fd = geteuid() == 0 ? -1 : open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (read(fd, &scope, 1) != 1) scope = '0';
+		close(fd);
+	}
+	return scope == '0' ? 0 : -EPERM;
 }

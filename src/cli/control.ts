@@ -57,6 +57,7 @@ export interface RunSettings {
   readonly temporaryDirectory: string;
   readonly program: string;
   readonly shim: string;
+  readonly supervisor: string;
   readonly mounts: readonly string[];
   readonly pathRules: string;
   readonly pathMappings: string;

@@ -177,6 +177,7 @@ export function settingsOf({ settings }: Pick<Start, "settings">): UserSettings 
     temporaryDirectory: bytes(settings.temporaryDirectory),
     program: bytes(settings.program),
     shim: bytes(settings.shim),
+    supervisor: bytes(settings.supervisor),
     mounts: joinNul(settings.mounts.map(utf8)),
     pathRules: bytes(settings.pathRules),
     pathMappings: bytes(settings.pathMappings),

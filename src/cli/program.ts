@@ -4,7 +4,7 @@
  */
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
-import { gainsRights, mayExecute } from "../sys/process.ts";
+import { gainsRights, mayExecute, maySupervise } from "../sys/process.ts";
 
 export interface Program {
   readonly path: string;
@@ -12,6 +12,8 @@ export interface Program {
   readonly words: readonly string[];
   /** Why the program, or what its "#!" names, will run without the shim; undefined: it will run with it. */
   readonly obstacle: string | undefined;
+  /** The shim cannot enter it: a supervisor answers its system calls (native/supervisor). */
+  readonly isSupervised: boolean;
 }
 
 /** As env(1): 126 when it was found and may not be run, 127 when it was not found. */
@@ -26,9 +28,16 @@ const HEAD_BYTES = 256;
 /** Throws `UserError` when the program is not there (127) or may not be run (126). */
 export function findProgram(name: string, path: string | undefined): Program {
   const found = locate(name, path ?? DEFAULT_PATH);
-  const { obstacle: inFile, isBareScript } = inspect(found, found, 0);
-  const obstacle = snapObstacle(found) ?? inFile ?? containersObstacle(name);
-  return { path: isBareScript ? "/bin/sh" : found, words: isBareScript ? ["/bin/sh", found] : [name], obstacle };
+  const { obstacle: inFile, isBareScript, isStatic } = inspect(found, found, 0);
+  const unsupervised = isStatic ? whyNoSupervisor() : undefined;
+  const obstacle = snapObstacle(found) ?? (unsupervised ? `${inFile}; ${unsupervised}` : isStatic ? undefined : inFile) ??
+    containersObstacle(name);
+  return {
+    path: isBareScript ? "/bin/sh" : found,
+    words: isBareScript ? ["/bin/sh", found] : [name],
+    obstacle,
+    isSupervised: isStatic && obstacle === undefined,
+  };
 }
 
 function locate(name: string, path: string): string {
@@ -77,20 +86,24 @@ function statOrUndefined(path: string): Deno.FileInfo | undefined {
 interface Findings {
   readonly obstacle: string | undefined;
   readonly isBareScript: boolean;
+  /** No loader starts it. */
+  readonly isStatic: boolean;
 }
+
+const NOTHING: Findings = { obstacle: undefined, isBareScript: false, isStatic: false };
 
 /** Follows "#!" to the binary that will really run. */
 function inspect(program: string, path: string, depth: number): Findings {
   const head = readHead(path);
-  if (head === undefined) return { obstacle: undefined, isBareScript: false }; // executable but not readable
+  if (head === undefined) return NOTHING; // executable but not readable
   if (head[0] === 0x7f && fromUtf8(head.subarray(1, 4)) === "ELF") {
-    return { obstacle: gainsRights(utf8(path)) ? rightsObstacle(path) : elfObstacle(path), isBareScript: false };
+    return gainsRights(utf8(path)) ? { ...NOTHING, obstacle: rightsObstacle(path) } : { ...NOTHING, ...elfFindings(path) };
   }
   if (head[0] !== 0x23 || head[1] !== 0x21) {
     // execve(2) will say ENOEXEC; execvp(3) and shells then take it for a shell script.
     const isText = depth === 0 && !head.includes(0);
     if (depth === 0 && !isText) throw wrongFormat(program);
-    return { obstacle: undefined, isBareScript: isText };
+    return { ...NOTHING, isBareScript: isText };
   }
   const line = fromUtf8(head.subarray(2)).split("\n", 1)[0]!;
   const interpreter = line.trim().split(/[ \t]/, 1)[0]!;
@@ -105,10 +118,7 @@ function inspect(program: string, path: string, depth: number): Findings {
       },
     );
   }
-  return depth < MAX_INTERPRETERS ? { ...inspect(program, interpreter, depth + 1), isBareScript: false } : {
-    obstacle: undefined,
-    isBareScript: false,
-  };
+  return depth < MAX_INTERPRETERS ? { ...inspect(program, interpreter, depth + 1), isBareScript: false } : NOTHING;
 }
 
 function wrongFormat(program: string): UserError {
@@ -155,14 +165,14 @@ const MACHINES: Readonly<Record<string, number>> = { x86_64: 62, aarch64: 183 };
 const PT_INTERP = 3;
 
 /** Why the loader will not put the shim into this ELF file. */
-function elfObstacle(path: string): string | undefined {
+function elfFindings(path: string): Pick<Findings, "obstacle"> & Partial<Findings> {
   const rest = "mirrord cannot enter it; only its environment will be the target's";
   using file = Deno.openSync(path);
   const header = readAt(file, 0, 64);
-  if (header.length < 64) return `${path} is cut short: ${rest}`;
+  if (header.length < 64) return { obstacle: `${path} is cut short: ${rest}` };
   const view = new DataView(header.buffer);
   if (header[4] !== 2 || view.getUint16(18, true) !== MACHINES[Deno.build.arch]) {
-    return `${path} is for another processor architecture: ${rest}`;
+    return { obstacle: `${path} is for another processor architecture: ${rest}` };
   }
   const [size, count] = [view.getUint16(54, true), view.getUint16(56, true)];
   const table = readAt(file, Number(view.getBigUint64(32, true)), size * count);
@@ -171,11 +181,20 @@ function elfObstacle(path: string): string | undefined {
     if (segments.getUint32(at, true) !== PT_INTERP) continue;
     const length = Math.min(Number(segments.getBigUint64(at + 32, true)), 4096);
     const loader = fromUtf8(readAt(file, Number(segments.getBigUint64(at + 8, true)), length)).replace(/\0.*$/s, "");
-    if (loader.includes("/ld-musl-")) return `${path} is for musl, not glibc: ${rest}`;
-    return isGo(file, view) ? `${path} is a Go program, which asks the kernel past libc: ${GO_REST}` : undefined;
+    if (loader.includes("/ld-musl-")) return { obstacle: `${path} is for musl, not glibc: ${rest}` };
+    return { obstacle: isGo(file, view) ? `${path} is a Go program, which asks the kernel past libc: ${GO_REST}` : undefined };
   }
   const how = isGo(file, view) ? "a Go program without cgo, which nothing can be loaded into" : "statically linked";
-  return `${path} is ${how}: ${rest}`;
+  return { obstacle: `${path} is ${how}: ${rest}`, isStatic: true };
+}
+
+/** Undefined, or what a supervisor of programs lacks on this machine. */
+export function whyNoSupervisor(): string | undefined {
+  const missing = -maySupervise();
+  if (missing === 0) return undefined;
+  return missing === ERRNO.EPERM
+    ? "a policy (of a container, or kernel.yama.ptrace_scope) forbids to answer its system calls"
+    : "answering its system calls needs Linux 5.9 with seccomp user notification";
 }
 
 const GO_REST =

@@ -27,10 +27,10 @@ import type { LoadedConfig } from "./configuration.ts";
 import { composeEnvironment, type Environment, formatEnvironment, parseEnvironment, textOf } from "./environment.ts";
 import { withMagic } from "./magic.ts";
 import { adviseOnProbes } from "./probes.ts";
-import { findProgram, type Program } from "./program.ts";
+import { findProgram, type Program, whyNoSupervisor } from "./program.ts";
 import { loggingOf } from "./logging.ts";
 import { type Progress, startProgress } from "./progress.ts";
-import { startingLimits, userArguments, userEnvironment } from "./self.ts";
+import { startingLimits, supervisorPath, userArguments, userEnvironment } from "./self.ts";
 import { type Session, startSession } from "./session.ts";
 import { StartSignals } from "./start_signals.ts";
 import shim from "../../native/out/shim.so" with { type: "bytes" };
@@ -166,7 +166,9 @@ function notBecome(
   variables: readonly Uint8Array[],
   limits: StartingLimits,
 ): UserError {
-  const errno = -becomeProgram(utf8(program.path), argv, variables, limits);
+  const errno = program.isSupervised
+    ? -becomeProgram(utf8(supervisorPath()), [utf8("mirrord-supervisor"), utf8(program.path), ...argv], variables, limits)
+    : -becomeProgram(utf8(program.path), argv, variables, limits);
   const reasons: Record<number, [string, string, number]> = {
     [ERRNO.ENOENT]: ["its loader is not there", "is it for another C library or another distribution?", 127],
     [ERRNO.E2BIG]: [
@@ -295,6 +297,7 @@ export function runSettings(
     temporaryDirectory: base64(environment.get("TMPDIR")),
     program: base64(program && utf8(Deno.realPathSync(program.path))),
     shim: base64(utf8(shimPath)),
+    supervisor: base64(whyNoSupervisor() === undefined ? utf8(supervisorPath()) : undefined),
     mounts: config.isAutoMounting ? mounts : [],
     pathRules: base64(pathRulesTable(config.paths)),
     pathMappings: base64(pathMappingTable(config.pathMapping)),

@@ -52,6 +52,12 @@ export function startingLimits(): StartingLimits {
   };
 }
 
+/** The program that runs what the shim cannot enter (native/supervisor): unpacked beside our own code. */
+export function supervisorPath(): string {
+  const place = launchOf() ? "./supervisor" : "../../native/out/supervisor";
+  return new URL(place, import.meta.url).pathname;
+}
+
 /** The command that starts us again with other arguments. */
 export function ownCommand(args: readonly string[]): string[] {
   const path = launchOf()?.path;

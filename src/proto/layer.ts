@@ -45,6 +45,8 @@ export const LAYER = {
       program: "bytes",
       /** Path of the shim itself, for LD_PRELOAD of programs that made their own environment. */
       shim: "bytes",
+      /** Path of the supervisor, through which programs are started that the shim cannot enter; empty: there is none. */
+      supervisor: "bytes",
       /** Target mounts (ConfigMaps, Secrets, volumes): remote for reading. */
       mounts: "bytes",
       /** The user's patterns for paths and the patterns of `mapping`, each as a table of src/config/regex/dfa.ts or empty. */

@@ -10,6 +10,7 @@ const sys = loadSys({
   process_spawn_detached: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
   process_working_directory: { parameters: ["buffer", "u32"], result: "i32" },
   process_may_execute: { parameters: ["buffer"], result: "i32" },
+  process_may_supervise: { parameters: [], result: "i32" },
   process_gains_rights: { parameters: ["buffer"], result: "i32" },
 });
 
@@ -69,6 +70,11 @@ export function workingDirectory(): Uint8Array<ArrayBuffer> {
 /** 0, or the -errno with which execve(2) would refuse. */
 export function mayExecute(path: Uint8Array): number {
   return sys.process_may_execute(cString(path));
+}
+
+/** 0, or -errno: what a supervisor of programs needs of the kernel is not there (ENOSYS) or not allowed (EPERM). */
+export function maySupervise(): number {
+  return sys.process_may_supervise();
 }
 
 /** Set-id bits or file capabilities that give more rights than we have: LD_PRELOAD has no say there. */

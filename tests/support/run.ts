@@ -20,6 +20,7 @@ export const USER_SETTINGS: IntproxyOptions["settings"] = {
   temporaryDirectory: new Uint8Array(0),
   program: new Uint8Array(0),
   shim: new Uint8Array(0),
+  supervisor: new Uint8Array(0),
   mounts: new Uint8Array(0),
   pathRules: new Uint8Array(0),
   pathMappings: new Uint8Array(0),

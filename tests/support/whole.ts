@@ -169,6 +169,7 @@ export class Whole implements AsyncDisposable {
         launchDirectory: utf8(Deno.cwd()),
         home: utf8(Deno.env.get("HOME") ?? "/root"),
         shim: utf8(this.shim),
+        supervisor: new Uint8Array(0),
         ...settings,
       },
       rootPid: this.#keeper.pid,

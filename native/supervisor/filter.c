@@ -1,0 +1,101 @@
+/* filter.c - the seccomp filter that has the kernel tell us of system calls. See filter.h.
+ *
+ * What is not in the table of calls is let through by a bitmap that the kernel makes of the filter (since 5.11): read and
+ * write cost what they cost without it. System calls of another architecture are not looked at.
+ */
+#include "calls.h"
+#include "filter.h"
+#include "../kernel.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+/* Since Linux 5.19: once we have it, only what kills the program takes a call away from us. */
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1ul << 5)
+#endif
+
+enum { MOST_STEPS = 512 };
+
+struct steps {
+	struct sock_filter at[MOST_STEPS];
+	unsigned short count;
+};
+
+static void add(struct steps *steps, struct sock_filter step)
+{
+	steps->at[steps->count++] = step;
+}
+
+#define LOAD(member) (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define ANSWER(action) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, action)
+#define UNLESS(value, skipped) (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skipped)
+#define IF(value, skipped) (struct sock_filter) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, skipped, 0)
+
+/* Only with a pointer in this argument; its halves are looked at one by one. */
+static void add_if_given(struct steps *steps, unsigned number, unsigned argument)
+{
+	unsigned low = offsetof(struct seccomp_data, args) + argument * 8;
+	add(steps, UNLESS(number, 6));
+	add(steps, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low));
+	add(steps, UNLESS(0, 2));
+	add(steps, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low + 4));
+	add(steps, IF(0, 1));
+	add(steps, ANSWER(SECCOMP_RET_USER_NOTIF));
+	add(steps, ANSWER(SECCOMP_RET_ALLOW));
+}
+
+/* getsockopt: the error of a socket, and who is at the other end of a Unix socket. */
+static void add_options(struct steps *steps)
+{
+	add(steps, UNLESS(SYS_getsockopt, 7));
+	add(steps, LOAD(args[1]));
+	add(steps, UNLESS(SOL_SOCKET, 4));
+	add(steps, LOAD(args[2]));
+	add(steps, IF(SO_ERROR, 1));
+	add(steps, UNLESS(SO_PEERCRED, 1));
+	add(steps, ANSWER(SECCOMP_RET_USER_NOTIF));
+	add(steps, ANSWER(SECCOMP_RET_ALLOW));
+}
+
+static void build(struct steps *steps, unsigned concerns)
+{
+	add(steps, LOAD(arch));
+	add(steps, IF(AUDIT_ARCH_X86_64, 1));
+	add(steps, ANSWER(SECCOMP_RET_ALLOW));
+	add(steps, LOAD(nr));
+	for (const struct call *call = calls; call->concern; call++) {
+		if (!(call->concern & concerns))
+			continue;
+		if (call->number == SYS_sendto || call->number == SYS_recvfrom) {
+			add_if_given(steps, call->number, 4);
+		} else if (call->number == SYS_getsockopt) {
+			add_options(steps);
+		} else {
+			add(steps, UNLESS(call->number, 1));
+			add(steps, ANSWER(SECCOMP_RET_USER_NOTIF));
+		}
+	}
+	add(steps, ANSWER(SECCOMP_RET_ALLOW));
+}
+
+int filter_install(unsigned concerns)
+{
+	static struct steps steps;
+	build(&steps, concerns);
+	struct sock_fprog program = { .len = steps.count, .filter = steps.at };
+	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	long result = kernel(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	if (result == -EACCES) { /* without CAP_SYS_ADMIN, set-id programs must lose their meaning */
+		kernel(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		result = kernel(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	}
+	if (result == -EINVAL)
+		result = kernel(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+	return (int)result;
+}

@@ -1,0 +1,28 @@
+/* processes.h - whom a notification is of: the process as somewhere to fetch descriptors from, and whether the shim is in it. */
+#ifndef MIRRORD_SUPERVISOR_PROCESSES_H
+#define MIRRORD_SUPERVISOR_PROCESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* The record of a thread's process, until it is let go; NULL: it has ended, or may not be looked at. */
+struct process;
+struct process *process_of(pid_t tid);
+void process_let_go(struct process *process);
+
+/* Is it for us to answer? Not when the shim is in there. */
+bool process_is_ours(struct process *process, pid_t tid);
+/* This thread is about to execute a program. */
+void process_executes(pid_t tid);
+
+/* A descriptor of the process, as one of ours: close-on-exec. Or -errno. */
+int process_descriptor(struct process *process, int fd);
+
+/* The text of /proc/TID/`link`: its length, or -errno. */
+long process_link(pid_t tid, const char *link, char *into, size_t room);
+/* The signals that wait for the thread and are not blocked. */
+bool process_has_signal(pid_t tid);
+unsigned process_umask(pid_t tid);
+
+#endif

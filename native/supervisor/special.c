@@ -1,0 +1,108 @@
+/* special.c - system calls that are not simply those of their hooks: what changes the process itself, what the process has
+ * to do alone, what waits. See answer.h.
+ */
+#include "../cwd.h"
+#include "../fds.h"
+#include "../raw.h"
+#include "../writing.h"
+#include "answer.h"
+#include "memory.h"
+#include "reals.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* getcwd(2): a placeholder is called by the name of what it stands for. */
+static long tell_directory(struct asked *asked)
+{
+	char path[PATH_MAX];
+	long length = process_link(asked->tid, "cwd", path, sizeof path - 1);
+	length = length > 0 ? cwd_unveil(path, length) : -1;
+	if (length < 0)
+		return GO_ON;
+	path[length++] = '\0';
+	if ((unsigned long)length > asked->notice->data.args[1])
+		return -ERANGE;
+	int error = memory_write(asked->tid, asked->notice->data.args[0], path, (size_t)length);
+	return error ? error : length;
+}
+
+/* The target has what was written, before the descriptor goes: afterwards the process is not ours to hold any more. */
+static long end_writing(struct asked *asked, int at)
+{
+	uint64_t file = asked->descriptors[at] < 0 ? 0 : writing_file_of(asked->descriptors[at]);
+	int error = file ? writing_sync(file, WRITING_SYNC) : 0;
+	return error && asked->call->number == SYS_close ? error : GO_ON;
+}
+
+long wait_until_ready(struct asked *asked, int fd, bool is_patient)
+{
+	enum { SLICE_MS = 20 };
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	if (!is_patient || (kernel(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK))
+		return 0;
+	while (kernel(SYS_poll, &wait, 1, SLICE_MS) == 0) {
+		if (!is_waiting(asked->listener, asked->notice->id))
+			return -ESRCH;
+		/* The kernel makes of it what the handler asks for: EINTR, or the same call again. */
+		if (process_has_signal(asked->tid))
+			return -512; /* ERESTARTSYS */
+	}
+	return 0;
+}
+
+/* Of a server whose clients' names nobody asks for, waiting is the kernel's. */
+static bool answer_waiting(struct asked *asked, long *result)
+{
+	long number = asked->call->number;
+	bool is_named = number == SYS_recvfrom ? asked->arguments[4] != 0 : asked->arguments[1] != 0;
+	*result = GO_ON;
+	if (!is_named)
+		return true;
+	bool is_patient = number != SYS_recvfrom || !(asked->arguments[3] & MSG_DONTWAIT);
+	long error = wait_until_ready(asked, (int)asked->arguments[0], is_patient);
+	*result = error;
+	return error != 0;
+}
+
+bool answer_special(struct asked *asked, long *result)
+{
+	switch (asked->call->number) {
+	case SYS_getcwd:
+		*result = tell_directory(asked);
+		return true;
+	case SYS_close:
+		*result = end_writing(asked, 0);
+		return true;
+	case SYS_dup2:
+	case SYS_dup3:
+		*result = end_writing(asked, 1);
+		return true;
+	case SYS_exit_group:
+		*result = GO_ON;
+		return true;
+	case SYS_chdir:
+	case SYS_fchdir:
+		*result = GO_ON;
+		return true;
+	case SYS_getdents64: /* a listing that was gone back to is read once more as it was */
+		if (asked->descriptors[0] >= 0 && kernel(SYS_lseek, asked->descriptors[0], 0, SEEK_CUR) == 0) {
+			struct directory_footer footer;
+			if (fds_directory(asked->descriptors[0], &footer) == 0)
+				kernel(SYS_lseek, asked->descriptors[0], DIRECTORY_BASE, SEEK_SET);
+		}
+		return false;
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_recvfrom:
+		return answer_waiting(asked, result);
+	case SYS_sendmsg:
+	case SYS_recvmsg:
+		*result = GO_ON;
+		return true;
+	default:
+		return false;
+	}
+}
