@@ -27,7 +27,11 @@ interface Part {
 export async function build(): Promise<string> {
   await compileAll();
   const bundle = await bundleProgram();
-  const supervisor = { name: "supervisor", mode: 0o755, bytes: await Deno.readFile(new URL("native/out/supervisor", ROOT)) };
+  const supervisor = {
+    name: "supervisor",
+    mode: 0o755,
+    bytes: await Deno.readFile(new URL("native/out/supervisor", ROOT)),
+  };
   const runtime = [{ name: "mirrord", mode: 0o755, bytes: await Deno.readFile(Deno.execPath()) }];
   const launcher = await Deno.readFile(new URL("native/out/launcher", ROOT));
   const parts = [...await named("runtime", runtime), ...await named("program", [...bundle, supervisor])];

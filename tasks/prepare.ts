@@ -40,6 +40,7 @@ const PACKAGES = {
   nginx: ["/usr/sbin/nginx", "nginx-light"],
   php: ["/usr/bin/php", "php-cli"],
   iptables: ["/usr/sbin/iptables", "iptables"],
+  busybox: ["/usr/bin/busybox", "busybox-static"],
   go: ["/usr/lib/go-1.19/bin/go", "golang-1.19-go"],
 } as const;
 

@@ -23,7 +23,20 @@ const NETWORK = [
 
 if (import.meta.main) {
   await prepare([...TO_BUILD, "ip", "unshare", "mount", "python"]);
-  await tryToPrepare(["git", "sqlite", "node", "npm", "java", "rsync", "ruby", "make", "go", "pip", ...NETWORK]);
+  await tryToPrepare([
+    "git",
+    "sqlite",
+    "node",
+    "npm",
+    "java",
+    "rsync",
+    "ruby",
+    "make",
+    "go",
+    "busybox",
+    "pip",
+    ...NETWORK,
+  ]);
   say(`built ${await build()}`);
   const paths = Deno.args.some((it) => !it.startsWith("-")) ? [] : ["tests/programs/"];
   Deno.exit(await runTests([...Deno.args, ...paths]));

@@ -74,8 +74,9 @@ export function formatDiagnosis({ here, program, api, rights, agent }: Diagnosis
     ...here.features.map(formatFeature),
   ];
   if (program) {
-    const { name, path, because } = program;
-    lines.push(`program        ${path ?? name}`, because === null ? "  ✓ can be entered" : `  x ${because}`);
+    const { name, path, because, way } = program;
+    const how = way === "supervisor" ? ", by a supervisor that answers its system calls" : "";
+    lines.push(`program        ${path ?? name}`, because === null ? `  ✓ can be entered${how}` : `  x ${because}`);
   }
   if (api) {
     lines.push(

@@ -61,6 +61,8 @@ export interface ProgramDiagnosis {
   /** Null: it cannot be run at all. */
   readonly path: string | null;
   readonly canBeEntered: boolean;
+  /** Which way: a library in it, or a process that answers its system calls. Null: none. */
+  readonly way: "shim" | "supervisor" | null;
   /** Why not. */
   readonly because: string | null;
 }
@@ -90,11 +92,12 @@ export async function diagnose(config: Config, rounds: number, program: string |
 
 function diagnoseProgram(name: string): ProgramDiagnosis {
   try {
-    const { path, obstacle } = findProgram(name, textOf(userEnvironment(), "PATH"));
-    return { name, path, canBeEntered: obstacle === undefined, because: obstacle ?? null };
+    const { path, obstacle, isSupervised } = findProgram(name, textOf(userEnvironment(), "PATH"));
+    if (obstacle !== undefined) return { name, path, canBeEntered: false, way: null, because: obstacle };
+    return { name, path, canBeEntered: true, way: isSupervised ? "supervisor" : "shim", because: null };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { name, path: null, canBeEntered: false, because: error.message };
+    return { name, path: null, canBeEntered: false, way: null, because: error.message };
   }
 }
 

@@ -30,7 +30,8 @@ export function findProgram(name: string, path: string | undefined): Program {
   const found = locate(name, path ?? DEFAULT_PATH);
   const { obstacle: inFile, isBareScript, isStatic } = inspect(found, found, 0);
   const unsupervised = isStatic ? whyNoSupervisor() : undefined;
-  const obstacle = snapObstacle(found) ?? (unsupervised ? `${inFile}; ${unsupervised}` : isStatic ? undefined : inFile) ??
+  const obstacle = snapObstacle(found) ??
+    (unsupervised ? `${inFile}; ${unsupervised}` : isStatic ? undefined : inFile) ??
     containersObstacle(name);
   return {
     path: isBareScript ? "/bin/sh" : found,
@@ -97,7 +98,9 @@ function inspect(program: string, path: string, depth: number): Findings {
   const head = readHead(path);
   if (head === undefined) return NOTHING; // executable but not readable
   if (head[0] === 0x7f && fromUtf8(head.subarray(1, 4)) === "ELF") {
-    return gainsRights(utf8(path)) ? { ...NOTHING, obstacle: rightsObstacle(path) } : { ...NOTHING, ...elfFindings(path) };
+    return gainsRights(utf8(path))
+      ? { ...NOTHING, obstacle: rightsObstacle(path) }
+      : { ...NOTHING, ...elfFindings(path) };
   }
   if (head[0] !== 0x23 || head[1] !== 0x21) {
     // execve(2) will say ENOEXEC; execvp(3) and shells then take it for a shell script.
@@ -182,7 +185,9 @@ function elfFindings(path: string): Pick<Findings, "obstacle"> & Partial<Finding
     const length = Math.min(Number(segments.getBigUint64(at + 32, true)), 4096);
     const loader = fromUtf8(readAt(file, Number(segments.getBigUint64(at + 8, true)), length)).replace(/\0.*$/s, "");
     if (loader.includes("/ld-musl-")) return { obstacle: `${path} is for musl, not glibc: ${rest}` };
-    return { obstacle: isGo(file, view) ? `${path} is a Go program, which asks the kernel past libc: ${GO_REST}` : undefined };
+    return {
+      obstacle: isGo(file, view) ? `${path} is a Go program, which asks the kernel past libc: ${GO_REST}` : undefined,
+    };
   }
   const how = isGo(file, view) ? "a Go program without cgo, which nothing can be loaded into" : "statically linked";
   return { obstacle: `${path} is ${how}: ${rest}`, isStatic: true };

@@ -167,7 +167,12 @@ function notBecome(
   limits: StartingLimits,
 ): UserError {
   const errno = program.isSupervised
-    ? -becomeProgram(utf8(supervisorPath()), [utf8("mirrord-supervisor"), utf8(program.path), ...argv], variables, limits)
+    ? -becomeProgram(
+      utf8(supervisorPath()),
+      [utf8("mirrord-supervisor"), utf8(program.path), ...argv],
+      variables,
+      limits,
+    )
     : -becomeProgram(utf8(program.path), argv, variables, limits);
   const reasons: Record<number, [string, string, number]> = {
     [ERRNO.ENOENT]: ["its loader is not there", "is it for another C library or another distribution?", 127],

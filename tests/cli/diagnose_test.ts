@@ -14,7 +14,7 @@ const SOURCE = "cli/programs/nothing.c";
 
 interface Answer {
   readonly code: number;
-  readonly program: { path: string | null; canBeEntered: boolean; because: string | null };
+  readonly program: { path: string | null; canBeEntered: boolean; way: string | null; because: string | null };
   // deno-lint-ignore no-explicit-any
   readonly all: any;
 }
@@ -40,17 +40,17 @@ testUnless(REASON, "a program that can be entered is said so, and nothing else i
   assert.ok(all.here.features.some((it: { name: string }) => /^glibc \d/.test(it.name)));
 });
 
+testUnless(REASON, "a static program can be entered, and the way is told", async () => {
+  const { code, program } = await diagnosed([await builtProgram(SOURCE, ["-static"])]);
+  assert.deepEqual([code, program.canBeEntered, program.way, program.because], [0, true, "supervisor", null]);
+});
+
 const OBSTACLES: readonly { what: string; says: RegExp; reason?: string; path: () => Promise<string>; uid?: number }[] =
   [
     {
       what: "a program that is not there",
       says: /no such program in PATH/,
       path: () => Promise.resolve("no-such-program"),
-    },
-    {
-      what: "a static program",
-      says: /is statically linked: mirrord cannot enter it/,
-      path: () => builtProgram(SOURCE, ["-static"]),
     },
     {
       what: "a Go program",

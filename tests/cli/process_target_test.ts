@@ -138,18 +138,26 @@ test("without root a process is refused, and sudo is named", async (sandbox) => 
   }
 });
 
-test("a static program is named before it starts, and runs with the target's environment", async (sandbox) => {
+test("a static program has the target's environment, files and host name", async (sandbox) => {
   const directory = await Deno.makeTempDir();
   try {
     const source = `${directory}/static.c`;
-    const text = '#include <stdio.h>\n#include <stdlib.h>\nint main(void) { puts(getenv("GREETING")); }\n';
+    const text = `#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(void)
+{
+	char name[65], line[99];
+	gethostname(name, sizeof name);
+	printf("%s\\n%s\\n%s", getenv("GREETING"), name, fgets(line, sizeof line, fopen("/app/config.json", "r")));
+}
+`;
     await Deno.writeTextFile(source, text);
     const compile = new Deno.Command("gcc", { args: ["-static", "-o", `${directory}/static`, source] });
     assert.equal((await compile.output()).code, 0);
-    const env = { MIRRORD_PROGRESS_MODE: "dumb" };
-    const { stdout, stderr } = await run(sandbox, [`${directory}/static`], { env });
-    assert.match(stderr, /^warning: .*\/static is statically linked: mirrord cannot enter it; only its environment/m);
-    assert.equal(stdout, `${SANDBOX_ENVIRONMENT["GREETING"]}\n`);
+    const { stdout, stderr } = await run(sandbox, [`${directory}/static`]);
+    assert.equal(stderr, "");
+    assert.equal(stdout, `${SANDBOX_ENVIRONMENT["GREETING"]}\n${sandbox.hostname}\n{ "color": "blue" }\n`);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

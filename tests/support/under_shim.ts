@@ -276,6 +276,7 @@ export function settingsOf(directory: string, shim: string, changes: Partial<Set
     temporaryDirectory: text(directory),
     program: text("/opt/program"),
     shim: text(shim),
+    supervisor: new Uint8Array(0),
     mounts: new Uint8Array(),
     pathRules: new Uint8Array(),
     pathMappings: new Uint8Array(),
