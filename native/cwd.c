@@ -37,6 +37,13 @@ long cwd_unveil(char *path, long length)
 	return length;
 }
 
+bool cwd_is_placeholder(const char *text, size_t length, size_t room)
+{
+	bool is_cut = length == room && length < root_length;
+	return root_length > 0 && (length >= root_length || is_cut) &&
+	       memcmp(text, root, is_cut ? length : root_length) == 0;
+}
+
 void cwd_start(void)
 {
 	static const char name[] = "MIRRORD_SESSION_DIR=";
@@ -201,7 +208,7 @@ static void come_home(void)
 static long try_directory(const char *path, long (*act)(struct wire_bytes))
 {
 	struct place place;
-	switch (locate(AT_FDCWD, path, false, &place)) {
+	switch (locate_followed(AT_FDCWD, path, false, &place)) {
 	case LOCAL:
 		return BYPASS;
 	case ABSENT:
@@ -358,28 +365,4 @@ char *hook_get_current_dir_name(void)
 			hook_stat(here, &actual) == 0 && named.st_ino == actual.st_ino && named.st_dev == actual.st_dev;
 	errno = saved;
 	return is_named ? strdup(pwd) : copied(here, (size_t)length, (size_t)length + 1);
-}
-
-/* ---- links of /proc that tell a working directory ---- */
-
-static bool ends_in_cwd(const char *path)
-{
-	size_t length = strlen(path);
-	return length >= 3 && memcmp(path + length - 3, "cwd", 3) == 0 && (length == 3 || path[length - 4] == '/');
-}
-
-long cwd_link(int dirfd, const char *path, char *into, size_t room)
-{
-	char full[PATH_MAX];
-	if (root_length == 0 || !may_be_address(path) || !ends_in_cwd(path))
-		return BYPASS;
-	long length = kernel(SYS_readlinkat, dirfd, path, full, sizeof full);
-	if (length > 0)
-		length = cwd_unveil(full, length);
-	if (length <= 0)
-		return BYPASS;
-	if ((size_t)length > room)
-		length = (long)room;
-	memcpy(into, full, (size_t)length);
-	return length;
 }

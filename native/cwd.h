@@ -44,7 +44,7 @@ long cwd_open(const char *path);
 void cwd_removed(struct wire_bytes path);
 void cwd_renamed(struct wire_bytes from, struct wire_bytes to);
 
-/* readlink(2) when `path` names a link of /proc to a working directory that is the target's: the length; else BYPASS. */
-long cwd_link(int dirfd, const char *path, char *into, size_t room);
+/* Does what readlink(2) put where there is `room` for it begin as the paths of placeholders do? */
+bool cwd_is_placeholder(const char *text, size_t length, size_t room);
 
 #endif

@@ -123,7 +123,7 @@ int fds_seal(int fd, int flags, uint32_t mode)
 	long marked = kernel(SYS_fchmod, fd, mode);
 	if (marked < 0)
 		return (int)marked;
-	int kept = flags & (O_NONBLOCK | O_PATH);
+	int kept = flags & (O_NONBLOCK | O_PATH | O_APPEND | O_SYNC);
 	int again = (int)kernel(SYS_openat, AT_FDCWD, link_of(fd, link), O_RDONLY | O_CLOEXEC | kept);
 	if (again < 0) /* no /proc here: it stays writable, which harms nobody but its owner */
 		return (int)kernel(SYS_fcntl, fd, F_SETFD, flags & O_CLOEXEC ? FD_CLOEXEC : 0);

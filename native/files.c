@@ -4,6 +4,7 @@
 #include "big.h"
 #include "cwd.h"
 #include "fds.h"
+#include "links.h"
 #include "real.h"
 #include "tree.h"
 #include "writing.h"
@@ -167,13 +168,13 @@ static long try_access(int dirfd, const char *path, int mode, int flags)
 {
 	struct place place;
 	struct subject subject;
-	if (unlikely(mode & ~(R_OK | W_OK | X_OK)))
+	if (unlikely((mode & ~(R_OK | W_OK | X_OK)) || (flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))))
 		return BYPASS; /* which refuses it */
 	if (is_of_descriptor(path, flags) && dirfd != AT_FDCWD) {
 		long result = path_of(dirfd, &place, &subject);
 		return result ? result : remote_access(subject.path, mode, flags & ~AT_EMPTY_PATH);
 	}
-	switch (locate(dirfd, path, (mode & W_OK) != 0, &place)) {
+	switch (locate_followed(dirfd, path, (mode & W_OK) != 0, &place)) {
 	case LOCAL:
 		return BYPASS;
 	case ABSENT:
@@ -206,12 +207,9 @@ static long try_readlink(int dirfd, const char *path, char *into, size_t room)
 	struct place place;
 	if (room == 0)
 		return BYPASS;
-	long told = cwd_link(dirfd, path, into, room);
-	if (told != BYPASS)
-		return told;
 	if (dirfd != AT_FDCWD && may_be_address(path) && !*path) { /* readlinkat(2): the descriptor is that of a link */
 		struct subject subject;
-		told = path_of(dirfd, &place, &subject);
+		long told = path_of(dirfd, &place, &subject);
 		return told ? told : subject.is_following ? BYPASS : remote_readlink(subject.path, into, room);
 	}
 	switch (locate(dirfd, path, false, &place)) {
@@ -227,38 +225,55 @@ static long try_readlink(int dirfd, const char *path, char *into, size_t room)
 ssize_t hook_readlink(const char *path, char *into, size_t room)
 {
 	long result = try_readlink(AT_FDCWD, path, into, room);
-	return result == BYPASS ? real.readlink(path, into, room) : edge(result);
+	return result == BYPASS ? links_told(real.readlink(path, into, room), AT_FDCWD, path, into, room) : edge(result);
 }
 
 ssize_t hook_readlinkat(int dirfd, const char *path, char *into, size_t room)
 {
 	long result = try_readlink(dirfd, path, into, room);
-	return result == BYPASS ? real.readlinkat(dirfd, path, into, room) : edge(result);
+	return result == BYPASS ? links_told(real.readlinkat(dirfd, path, into, room), dirfd, path, into, room) : edge(result);
 }
 
 /* The checked forms end the program when `size`, the true size of the buffer, is too small: that is left to libc. */
 ssize_t hook___readlink_chk(const char *path, char *into, size_t room, size_t size)
 {
 	long result = size < room ? BYPASS : try_readlink(AT_FDCWD, path, into, room);
-	return result == BYPASS ? real.__readlink_chk(path, into, room, size) : edge(result);
+	if (result == BYPASS)
+		return links_told(real.__readlink_chk(path, into, room, size), AT_FDCWD, path, into, room);
+	return edge(result);
 }
 
 ssize_t hook___readlinkat_chk(int dirfd, const char *path, char *into, size_t room, size_t size)
 {
 	long result = size < room ? BYPASS : try_readlink(dirfd, path, into, room);
-	return result == BYPASS ? real.__readlinkat_chk(dirfd, path, into, room, size) : edge(result);
+	if (result == BYPASS)
+		return links_told(real.__readlinkat_chk(dirfd, path, into, room, size), dirfd, path, into, room);
+	return edge(result);
+}
+
+/* Where the file of the target is that a link of /proc leads to: the length in `into`, or -1. */
+static ssize_t open_file(const char *path, char *into, size_t room)
+{
+	size_t span = may_be_address(path) ? links_span(path) : 0;
+	if (likely(span == 0) || path[span])
+		return -1;
+	ssize_t length = kernel(SYS_readlink, path, into, room);
+	ssize_t known = length < 0 ? -1 : links_told(length, AT_FDCWD, path, into, room);
+	return known != length ? known : -1;
 }
 
 /* True when the path is ours: then `*result` is what realpath(3) returns. */
 static bool try_realpath(const char *path, char *into, char **result)
 {
 	struct place place;
-	enum outcome outcome = locate(AT_FDCWD, path, false, &place);
-	if (outcome == LOCAL)
-		return false;
+	enum outcome outcome = locate_followed(AT_FDCWD, path, false, &place);
 	/* Threads may have little stack: the room is used twice. */
 	char *found = place.buffer;
-	ssize_t length = outcome == ABSENT ? -ENOENT : remote_realpath(place.path, found, sizeof place.buffer);
+	ssize_t length = outcome == LOCAL ? open_file(path, found, sizeof place.buffer) : -ENOENT;
+	if (outcome == LOCAL && length < 0)
+		return false;
+	if (outcome == REMOTE)
+		length = remote_realpath(place.path, found, sizeof place.buffer);
 	*result = NULL;
 	if (length == (ssize_t)sizeof place.buffer)
 		length = -ENAMETOOLONG;
@@ -289,4 +304,17 @@ char *hook_canonicalize_file_name(const char *path)
 {
 	char *result;
 	return try_realpath(path, NULL, &result) ? result : real.canonicalize_file_name(path);
+}
+
+/* A number for a file that open_by_handle_at(2) would take here: those of the target are not for this kernel. */
+int hook_name_to_handle_at(int dirfd, const char *path, struct file_handle *handle, int *mount, int flags)
+{
+	struct place place;
+	struct wire_stat stat;
+	bool is_remote = is_of_descriptor(path, flags) && dirfd != AT_FDCWD ?
+				 fds_stat(dirfd, &stat) == 0 :
+				 locate(dirfd, path, false, &place) == REMOTE;
+	if (is_remote)
+		return edge(-EOPNOTSUPP);
+	return real.name_to_handle_at(dirfd, path, handle, mount, flags);
 }

@@ -9,7 +9,7 @@
 static long try_stat_fs(const char *path, uint64_t words[FS_WORDS])
 {
 	struct place place;
-	switch (locate(AT_FDCWD, path, false, &place)) {
+	switch (locate_followed(AT_FDCWD, path, false, &place)) {
 	case LOCAL:
 		return BYPASS;
 	case ABSENT:
@@ -131,9 +131,27 @@ static long limit_there(const uint64_t words[FS_WORDS], int name)
 	return name == _PC_LINK_MAX ? most_links(words[FS_TYPE]) : real.pathconf("/", name);
 }
 
+/* libc knows these without looking. */
+static bool is_same_everywhere(int name)
+{
+	return name == _PC_MAX_CANON || name == _PC_MAX_INPUT || (name >= _PC_PATH_MAX && name <= _PC_VDISABLE && name != _PC_CHOWN_RESTRICTED);
+}
+
+/* glibc: files and block devices know asynchronous I/O. */
+static long knows_asynchronous(const char *path)
+{
+	struct stat st;
+	long result = stat_by_kernel(AT_FDCWD, path, &st, 0);
+	return result < 0 ? edge(result) : S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ? 1 : -1;
+}
+
 long hook_pathconf(const char *path, int name)
 {
 	uint64_t words[FS_WORDS];
+	struct place place;
+	bool is_simple = (is_same_everywhere(name) || name == _PC_ASYNC_IO) && path && *path;
+	if (is_simple && locate_followed(AT_FDCWD, path, false, &place) == REMOTE)
+		return name == _PC_ASYNC_IO ? knows_asynchronous(path) : real.pathconf("/", name);
 	long result = try_stat_fs(path, words);
 	if (result == BYPASS)
 		return real.pathconf(path, name);
@@ -145,6 +163,9 @@ long hook_pathconf(const char *path, int name)
 long hook_fpathconf(int fd, int name)
 {
 	uint64_t words[FS_WORDS];
+	struct stat st;
+	if (name == _PC_ASYNC_IO && hook_fstat(fd, &st) == 0)
+		return S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ? 1 : -1;
 	long result = try_stat_fs_of(fd, words);
 	if (result == BYPASS)
 		return real.fpathconf(fd, name);

@@ -29,6 +29,7 @@
 typedef int (*dirent_filter)(const struct dirent *);
 typedef int (*dirent_order)(const struct dirent **, const struct dirent **);
 
+struct file_handle;
 struct FTW;
 struct __res_state;
 typedef int (*ftw_callback)(const char *, const struct stat *, int);

@@ -90,8 +90,12 @@ static int reopen(int fd)
 /* 0 or an errno. */
 static int fetch(struct only_there *found, int from, const char *path)
 {
-	const char *name = strrchr(path, '/');
-	int to = (int)kernel(SYS_memfd_create, name ? name + 1 : path, MFD_CLOEXEC);
+	enum { MEMFD_NAME_BYTES = 250 };
+	char name[MEMFD_NAME_BYTES];
+	const char *slash = strrchr(path, '/');
+	/* What /proc/self/exe tells: links.c knows the form. */
+	bool has_path = *path == '/' && snprintf(name, sizeof name, "mirrord-x-%s", path) < MEMFD_NAME_BYTES;
+	int to = (int)kernel(SYS_memfd_create, has_path ? name : slash ? slash + 1 : path, MFD_CLOEXEC);
 	if (to < 0)
 		return -to;
 	ssize_t sent;

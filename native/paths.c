@@ -1,6 +1,7 @@
 /* paths.c - the rules, and paths made absolute. See paths.h. */
 #include "cwd.h"
 #include "fds.h"
+#include "links.h"
 #include "paths.h"
 #include "wire.h"
 
@@ -447,13 +448,30 @@ static bool is_surely_local(const char *relative, char *scratch, size_t room)
 	return true;
 }
 
-static enum outcome locate_untold(int dirfd, const char *path, bool is_write, struct place *place)
+/* A path through a link of /proc to a directory of the target. False: it is none. */
+__attribute__((noinline, cold)) static bool locate_linked(const char *path, bool is_following, bool is_write,
+							   struct place *place)
+{
+	char room[WIRE_PATH_BYTES];
+	size_t span = links_span(path);
+	if (span == 0 || (path[span] == '\0' && !is_following))
+		return false;
+	ssize_t length = links_follow(path, room);
+	if (length < 0)
+		return false;
+	locate_joined(AT_FDCWD, (struct text){ room, (size_t)length }, is_write, place);
+	return true;
+}
+
+static enum outcome locate_untold(bool is_following, int dirfd, const char *path, bool is_write, struct place *place)
 {
 	size_t length;
 	if (shim.fs_mode == FS_LOCAL || !may_be_address(path) || !*path)
 		return settle(place, (struct decision){ LOCAL, RULE_MODE_LOCAL }, (struct wire_bytes){ 0 });
 	if (*path != '/' && dirfd == AT_FDCWD && is_surely_local(path, place->buffer, sizeof place->buffer))
 		return settle(place, (struct decision){ LOCAL, RULE_LAUNCH_DIRECTORY }, (struct wire_bytes){ 0 });
+	if (unlikely(links_may_lead(path)) && locate_linked(path, is_following, is_write, place))
+		return place->outcome;
 	bool is_whole = *path == '/' && is_plain(path, &length);
 	if (!is_whole)
 		length = strlen(path);
@@ -474,10 +492,20 @@ static void tell_local(const char *path, enum rule rule)
 	errno = saved;
 }
 
-enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place)
+static enum outcome locate_told(bool is_following, int dirfd, const char *path, bool is_write, struct place *place)
 {
-	enum outcome outcome = locate_untold(dirfd, path, is_write, place);
+	enum outcome outcome = locate_untold(is_following, dirfd, path, is_write, place);
 	if (unlikely(shim.is_tracing) && outcome == LOCAL && may_be_address(path) && *path && !wire_is_in_borrowed_memory())
 		tell_local(path, place->rule);
 	return outcome;
+}
+
+enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place)
+{
+	return locate_told(false, dirfd, path, is_write, place);
+}
+
+enum outcome locate_followed(int dirfd, const char *path, bool is_write, struct place *place)
+{
+	return locate_told(true, dirfd, path, is_write, place);
 }

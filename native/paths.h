@@ -58,6 +58,14 @@ struct place {
 /* Decides for a path relative to `dirfd` (AT_FDCWD: to the working directory). place->path is set when it is REMOTE. */
 enum outcome locate(int dirfd, const char *path, bool is_write, struct place *place);
 
+/* The same for a call that follows a link at the end of the path: one of /proc may lead to a directory of the target. */
+enum outcome locate_followed(int dirfd, const char *path, bool is_write, struct place *place);
+
+static inline enum outcome locate_as(bool is_following, int dirfd, const char *path, bool is_write, struct place *place)
+{
+	return is_following ? locate_followed(dirfd, path, is_write, place) : locate(dirfd, path, is_write, place);
+}
+
 /* An absolute path without "//", "/./", "/../" and a slash at its end: its length in `into`, not terminated, or -1. */
 ssize_t paths_simplify(const char *path, char *into, size_t room);
 

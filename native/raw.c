@@ -14,11 +14,32 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 
-/* openat2(2): resolution below a remote directory is the agent's, so flags that restrict it cannot be kept here. */
+/* Does the kernel say EINVAL before it looks at the path? */
+static bool is_wrong_how(const struct open_how *how)
+{
+	enum {
+		ALL_FLAGS = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT |
+			    0100000 | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE,
+		ALL_RESTRICTIONS = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH |
+				   RESOLVE_IN_ROOT | RESOLVE_CACHED,
+		TWO_ROOTS = RESOLVE_BENEATH | RESOLVE_IN_ROOT,
+		PATH_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+	};
+	bool is_making = (how->flags & O_CREAT) || (how->flags & O_TMPFILE) == O_TMPFILE;
+	return (how->flags & ~(uint64_t)ALL_FLAGS) || (how->resolve & ~(uint64_t)ALL_RESTRICTIONS) ||
+	       (how->resolve & TWO_ROOTS) == TWO_ROOTS || (how->mode && !is_making) || (how->mode & ~07777ul) ||
+	       ((how->flags & O_PATH) && (how->flags & ~(uint64_t)PATH_FLAGS));
+}
+
+/* openat2(2): how far a path of the target may lead is the agent's to watch over, which opens by whole paths. Programs that
+ * restrict it know kernels that cannot (ENOSYS), and go step by step. */
 static long raw_openat2(int dirfd, const char *path, const struct open_how *how, size_t size)
 {
-	if (!how || size < sizeof *how)
+	struct place place;
+	if (!how || !may_be_address(how) || size < sizeof *how || is_wrong_how(how))
 		return real.syscall(SYS_openat2, dirfd, (long)path, (long)how, (long)size, 0, 0);
+	if ((how->resolve & ~(uint64_t)RESOLVE_NO_MAGICLINKS) && locate(dirfd, path, false, &place) == REMOTE)
+		return edge(how->resolve & RESOLVE_CACHED ? -EAGAIN : -ENOSYS);
 	long result = try_create(dirfd, path, (int)how->flags, (mode_t)how->mode);
 	if (result == BYPASS)
 		return real.syscall(SYS_openat2, dirfd, (long)path, (long)how, (long)size, 0, 0);

@@ -281,7 +281,7 @@ long try_create(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct place place;
 	bool is_write = is_for_writing(flags);
-	switch (locate(dirfd, path, is_write, &place)) {
+	switch (locate_as(!(flags & O_NOFOLLOW), dirfd, path, is_write, &place)) {
 	case LOCAL:
 		return BYPASS;
 	case ABSENT:
@@ -299,7 +299,7 @@ long try_open(int dirfd, const char *path, int flags)
 long try_stat(int dirfd, const char *path, int flags, struct wire_stat *stat)
 {
 	struct place place;
-	switch (locate(dirfd, path, false, &place)) {
+	switch (locate_as(!(flags & AT_SYMLINK_NOFOLLOW), dirfd, path, false, &place)) {
 	case LOCAL:
 		return BYPASS;
 	case ABSENT:

@@ -8,6 +8,7 @@
  */
 #include "spawn.h"
 #include "cwd.h"
+#include "fds.h"
 #include "remote.h"
 
 #include <fcntl.h>
@@ -45,7 +46,8 @@ static bool has_paths(const posix_spawn_file_actions_t *given)
 	for (int at = 0; at < given->__used; at++) {
 		if ((unsigned)actions[at].kind >= KINDS)
 			return false;
-		has = has || actions[at].kind == DO_OPEN || actions[at].kind == DO_CHDIR;
+		has = has || actions[at].kind == DO_OPEN || actions[at].kind == DO_CHDIR ||
+		      (actions[at].kind == DO_FCHDIR && fds_may_be_directory());
 	}
 	return has;
 }
@@ -130,6 +132,27 @@ static int plan_chdir(struct spawn_plan *plan, struct action *action, struct whe
 	return 0;
 }
 
+/* A directory of the target is memory to the kernel. */
+static int plan_fchdir(struct spawn_plan *plan, struct action *action, struct whereabouts *where, char *room)
+{
+	ssize_t length = fds_directory_path(action->fd, room, WIRE_PATH_BYTES - 1);
+	where->is_unknown = length <= 0;
+	where->is_moved = !where->is_unknown;
+	if (length <= 0)
+		return 0;
+	room[length] = '\0';
+	strcpy(where->path, room);
+	long opened = cwd_open(room);
+	if (opened == BYPASS) {
+		action->kind = DO_CHDIR;
+		action->directory = room;
+		return 0;
+	}
+	int fd = keep(plan, (int)opened);
+	action->fd = fd;
+	return fd < 0 ? -fd : 0;
+}
+
 int spawn_plan(struct spawn_plan *plan, const posix_spawn_file_actions_t *given, const char **program)
 {
 	size_t count = (size_t)given->__used;
@@ -153,7 +176,7 @@ int spawn_plan(struct spawn_plan *plan, const posix_spawn_file_actions_t *given,
 		else if (actions[at].kind == DO_CHDIR)
 			error = plan_chdir(plan, &actions[at], where, room);
 		else if (actions[at].kind == DO_FCHDIR)
-			where->is_unknown = true;
+			error = plan_fchdir(plan, &actions[at], where, room);
 	}
 	if (where->is_moved && *program && strchr(*program, '/'))
 		*program = meant(where, *program, rooms + count * WIRE_PATH_BYTES);

@@ -71,6 +71,23 @@ static int shown(int result, int fd, struct stat *st)
 	return result;
 }
 
+/* After a stat of a path that is local, when it leads to memory of ours: as /proc/self/fd/3 and /dev/stdin may. */
+__attribute__((noinline, cold)) static void show_linked(int dirfd, const char *path, struct stat *st)
+{
+	int fd = (int)kernel(SYS_openat, dirfd, path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	shown(0, fd, st);
+	kernel(SYS_close, fd);
+}
+
+static int shown_of(int result, int dirfd, const char *path, struct stat *st)
+{
+	if (unlikely(result == 0 && (fds_is_ours(st->st_mode, st->st_nlink) || fds_is_written(st->st_mode, st->st_nlink))))
+		show_linked(dirfd, path, st);
+	return result;
+}
+
 /* BYPASS, or the result of a stat of a path. */
 static long stat_at(int dirfd, const char *path, struct stat *st, int flags)
 {
@@ -92,13 +109,13 @@ long stat_by_kernel(int dirfd, const char *path, struct stat *st, int flags)
 		result = kernel(SYS_newfstatat, dirfd, path, st, flags);
 	else
 		return result;
-	return is_of_descriptor(path, flags) ? shown((int)result, dirfd, st) : result;
+	return is_of_descriptor(path, flags) ? shown((int)result, dirfd, st) : shown_of((int)result, dirfd, path, st);
 }
 
 int hook_stat(const char *path, struct stat *st)
 {
 	long result = stat_at(AT_FDCWD, path, st, 0);
-	return result == BYPASS ? real.stat(path, st) : edge(result);
+	return result == BYPASS ? shown_of(real.stat(path, st), AT_FDCWD, path, st) : edge(result);
 }
 
 int hook_lstat(const char *path, struct stat *st)
@@ -117,14 +134,14 @@ int hook_fstatat(int dirfd, const char *path, struct stat *st, int flags)
 	if (is_of_descriptor(path, flags))
 		return shown(real.fstatat(dirfd, path, st, flags), dirfd, st);
 	long result = stat_at(dirfd, path, st, flags);
-	return result == BYPASS ? real.fstatat(dirfd, path, st, flags) : edge(result);
+	return result == BYPASS ? shown_of(real.fstatat(dirfd, path, st, flags), dirfd, path, st) : edge(result);
 }
 
 /* The names that programs linked before glibc 2.33 call. */
 int hook___xstat(int version, const char *path, struct stat *st)
 {
 	long result = stat_at(AT_FDCWD, path, st, 0);
-	return result == BYPASS ? real.__xstat(version, path, st) : edge(result);
+	return result == BYPASS ? shown_of(real.__xstat(version, path, st), AT_FDCWD, path, st) : edge(result);
 }
 
 int hook___lxstat(int version, const char *path, struct stat *st)
@@ -143,31 +160,62 @@ int hook___fxstatat(int version, int dirfd, const char *path, struct stat *st, i
 	if (is_of_descriptor(path, flags))
 		return shown(real.__fxstatat(version, dirfd, path, st, flags), dirfd, st);
 	long result = stat_at(dirfd, path, st, flags);
-	return result == BYPASS ? real.__fxstatat(version, dirfd, path, st, flags) : edge(result);
+	return result == BYPASS ? shown_of(real.__fxstatat(version, dirfd, path, st, flags), dirfd, path, st) : edge(result);
+}
+
+/* After statx(2) of a descriptor. */
+static int shown_extended(int result, int fd, unsigned mask, struct statx *stx)
+{
+	struct wire_stat remote;
+	if (result == 0 && fds_is_ours(stx->stx_mode, stx->stx_nlink) && fds_stat(fd, &remote) == 0) {
+		fresh_stat(fd, stx->stx_ino, &remote);
+		show_extended(&remote, mask, stx);
+	} else if (result == 0 && fds_is_written(stx->stx_mode, stx->stx_nlink) && writing_stat(fd, &remote) == 0) {
+		show_extended(&remote, mask, stx);
+	}
+	return result;
+}
+
+/* As show_linked(). */
+__attribute__((noinline, cold)) static void show_extended_link(int dirfd, const char *path, unsigned mask, struct statx *stx)
+{
+	int fd = (int)kernel(SYS_openat, dirfd, path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	shown_extended(0, fd, mask, stx);
+	kernel(SYS_close, fd);
 }
 
 int hook_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *stx)
 {
 	struct wire_stat remote;
-	if (is_of_descriptor(path, flags)) {
-		int result = real.statx(dirfd, path, flags, mask, stx);
-		if (result == 0 && fds_is_ours(stx->stx_mode, stx->stx_nlink) && fds_stat(dirfd, &remote) == 0) {
-			fresh_stat(dirfd, stx->stx_ino, &remote);
-			show_extended(&remote, mask, stx);
-		} else if (result == 0 && fds_is_written(stx->stx_mode, stx->stx_nlink) &&
-			   writing_stat(dirfd, &remote) == 0) {
-			show_extended(&remote, mask, stx);
-		}
-		return result;
-	}
+	if (is_of_descriptor(path, flags))
+		return shown_extended(real.statx(dirfd, path, flags, mask, stx), dirfd, mask, stx);
 	int sync = flags & AT_STATX_SYNC_TYPE;
 	bool is_wrong = (flags & ~STATX_FLAGS) || sync == AT_STATX_SYNC_TYPE || (mask & STATX__RESERVED);
 	long result = is_wrong ? BYPASS : try_stat(dirfd, path, flags, &remote);
-	if (result == BYPASS)
-		return real.statx(dirfd, path, flags, mask, stx);
+	if (result == BYPASS) {
+		int local = real.statx(dirfd, path, flags, mask, stx);
+		if (unlikely(local == 0 && (fds_is_ours(stx->stx_mode, stx->stx_nlink) ||
+					    fds_is_written(stx->stx_mode, stx->stx_nlink))))
+			show_extended_link(dirfd, path, mask, stx);
+		return local;
+	}
 	if (unlikely(result == 0 && !may_be_address(stx)))
 		result = -EFAULT;
 	if (result == 0)
 		show_extended(&remote, mask, stx);
 	return edge(result);
+}
+
+/* As glibc makes it: of the file's numbers and the project's. */
+key_t hook_ftok(const char *path, int project)
+{
+	struct wire_stat remote;
+	long result = try_stat(AT_FDCWD, path, 0, &remote);
+	if (result == BYPASS)
+		return real.ftok(path, project);
+	if (edge(result) < 0)
+		return -1;
+	return (key_t)((remote.ino & 0xffff) | (remote.dev & 0xff) << 16 | ((uint32_t)project & 0xff) << 24);
 }

@@ -79,7 +79,7 @@ async function startJudge(): Promise<Judge> {
 /** The programs at both places, the tree at the target; reading it leaves no trace in its times. */
 async function furnish(sandbox: Sandbox, scratch: string): Promise<void> {
   const { root, pid } = sandbox;
-  for (const name of ["libc", "walks", "streams"]) {
+  for (const name of ["libc", "walks", "streams", "spawning"]) {
     await run("gcc", ["-O1", "-w", "-o", `${scratch}/${name}`, `${PROGRAMS}/${name}.c`]);
   }
   await run("sh", ["-c", `cp ${PROGRAMS}/* ${scratch}; chmod 755 ${scratch}; cp -r ${scratch} ${root}${scratch}`]);
@@ -175,6 +175,9 @@ const TOPICS: readonly [topic: string, title: string, command: readonly string[]
   ["tools", "everyday tools over a tree", ["sh", "tools.sh"]],
   ["cwd", "working directories", [PYTHON, "cwd.py"]],
   ["cwd", "working directories as a user without rights has them", [PYTHON, "cwd.py"], true],
+  ["links", "links of /proc", [PYTHON, "links.py"]],
+  ["links", "links of /proc as a user without rights has them", [PYTHON, "links.py"], true],
+  ["spawning", "children in directories given by descriptors", ["./spawning"]],
   ["writing", "files opened for writing in every way", [PYTHON, "writing.py", "/data/writing"]],
   [
     "writing",
