@@ -5,13 +5,10 @@
  */
 import type { Duplex } from "../src/base/duplex.ts";
 import { duplexPair } from "../tests/support/duplex_pair.ts";
-import { eventually } from "../tests/support/eventually.ts";
 import { Whole } from "../tests/support/whole.ts";
 import { outputOf, type Row } from "./measure.ts";
 
 const BIG_MB = 200;
-const CONNECTS = 100;
-const PORT = 7073;
 const SMALL = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`/data/many/file${at}`, "x".repeat(4000)]));
 
 const BURSTS: readonly { what: string; script: string }[] = [
@@ -26,43 +23,17 @@ const BURSTS: readonly { what: string; script: string }[] = [
 export async function measureDelay(): Promise<Row[]> {
   const rows: Row[] = [];
   for (const roundTripMs of [20, 1]) {
-    for (const { what, ours, here, messages, bound } of await measureAt(roundTripMs)) {
+    for (const { what, ours, here, messages } of await measureAt(roundTripMs)) {
       rows.push({
         what: `${what}, R = ${roundTripMs} ms`,
         ours: `${ours.toFixed(0)} ms, ${messages} messages`,
         beside: `${here.toFixed(0)} ms on this machine`,
         ratio: `${((ours - here) / roundTripMs).toFixed(1)} R more`,
-        bound: bound ?? "",
+        bound: "",
       });
     }
   }
   return rows;
-}
-
-/** The compiled peer serves and connects: to its own port, which in the target is the same one. */
-async function measureConnects(whole: Whole): Promise<Result> {
-  const folder = await Deno.makeTempDir({ prefix: "mirrord-bench-" });
-  const peer = `${folder}/peer`;
-  await outputOf(["gcc", "-O2", "-o", peer, new URL("peer.c", import.meta.url).pathname]);
-  const server = new Deno.Command("setsid", { args: [peer, "server", String(PORT)] }).spawn();
-  try {
-    await eventually(async () => await outputOf([peer, "connects", "127.0.0.1", String(PORT), "1"]) !== "");
-    const command = [peer, "connects", "127.0.0.1", String(PORT), String(CONNECTS)];
-    const { stdout, stderr, messages } = await whole.run(command);
-    if (stdout === "") throw new Error(stderr);
-    const here = Number(await outputOf(command));
-    return {
-      what: `${CONNECTS} non-blocking connects at once`,
-      ours: Number(stdout),
-      here,
-      messages: messages.length,
-      bound: "≤ 2 R",
-    };
-  } finally {
-    Deno.kill(-server.pid, "SIGKILL");
-    await server.status;
-    await Deno.remove(folder, { recursive: true });
-  }
 }
 
 /** What is written arrives `ms` later, in order, however much is under way: distance without a limit of width. */
@@ -86,7 +57,6 @@ interface Result {
   ours: number;
   here: number;
   messages: number;
-  bound?: string;
 }
 
 async function measureAt(roundTripMs: number): Promise<Result[]> {
@@ -112,6 +82,5 @@ async function measureAt(roundTripMs: number): Promise<Result[]> {
     const here = await timed(whole.tree, async (command) => (await outputOf(command), {}));
     results.push({ what, ours: ours.ms, here: here.ms, messages: ours.messages });
   }
-  results.push(await measureConnects(whole));
   return results;
 }

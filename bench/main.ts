@@ -4,6 +4,7 @@
  * Needs root (process/PID targets) and dist/mirrord; what needs Kubernetes is left out, and said so, when KUBECONFIG (or the
  * test cluster's kubeconfig) reaches none. Images are loaded by tests/cluster, so the cluster part is for that cluster.
  */
+import { measureConnects } from "./connects.ts";
 import { measureDelay } from "./delay.ts";
 import { measureFiles } from "./files.ts";
 import { measureHooks } from "./hooks.ts";
@@ -46,6 +47,7 @@ async function main(): Promise<number> {
   add(await measureStart(bench));
   add(await measureHooks(bench));
   add(await measureDelay());
+  add(await measureConnects(bench));
   add(await measureIncoming());
   if (await hasCluster(bench)) {
     add(await measureClusterStart(bench));

@@ -5,13 +5,17 @@
  *                                 (an end of stream says nothing here: kubectl port-forward does not carry half-closes)
  *                                 datagrams to the same port come back
  *   peer http PORT                answers HTTP/1.1 requests without bodies
+ *   peer sink PORT                takes connections and waits for their ends: what accepting costs at least
+ *   peer delay MS COMMAND...      runs a command whose input and output pass through here, each MS later
  *   peer latency HOST PORT N      N echoes of 64 bytes; prints the median and the 99th percentile in microseconds
  *   peer udp HOST PORT N          the same with datagrams
  *   peer connects HOST PORT N     N non-blocking connects at once; prints the milliseconds until the last is there
+ *   peer serial HOST PORT N       N blocking connects, one after the other; prints how many a second
  *   peer hold HOST PORT N         opens N connections, sends a byte to and fro on each; prints N, and holds them until its input ends
  *   peer down HOST PORT MB        reads so many megabytes; prints megabytes per second
  *   peer up HOST PORT MB          writes so many megabytes and waits for the answer; prints megabytes per second
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -23,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -128,16 +133,24 @@ static void serve_http(int fd)
 	}
 }
 
-static void serve(int port, void (*serve_connection)(int fd))
+static int listen_on(int port)
 {
 	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
 	int listener = socket(AF_INET6, SOCK_STREAM, 0), one = 1;
 
-	signal(SIGCHLD, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096))
 		fail("listen");
+	return listener;
+}
+
+static void serve(int port, void (*serve_connection)(int fd))
+{
+	struct sockaddr_in6 address = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	int listener = listen_on(port), one = 1;
+
+	signal(SIGCHLD, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	if (fork() == 0)
 		serve_datagrams(&address);
 	for (;;) {
@@ -151,6 +164,94 @@ static void serve(int port, void (*serve_connection)(int fd))
 			_exit(0);
 		}
 		close(fd);
+	}
+}
+
+static void sink(int port)
+{
+	int listener = listen_on(port), all = epoll_create1(0);
+	struct epoll_event wanted = { .events = EPOLLIN, .data.fd = listener }, ready;
+
+	epoll_ctl(all, EPOLL_CTL_ADD, listener, &wanted);
+	while (epoll_wait(all, &ready, 1, -1) >= 0) {
+		int fd = ready.data.fd;
+
+		if (fd == listener) {
+			wanted.data.fd = accept(listener, NULL, NULL);
+			epoll_ctl(all, EPOLL_CTL_ADD, wanted.data.fd, &wanted);
+		} else if (read(fd, block, sizeof block) <= 0)
+			close(fd);
+	}
+}
+
+/* Bytes on their way, each with its time. */
+struct way {
+	int from, into;
+	struct parcel {
+		struct parcel *next;
+		double due_us;
+		size_t length;
+		char bytes[];
+	} *first, **last;
+};
+
+static void take(struct way *way, double delay_us)
+{
+	ssize_t got = read(way->from, block, sizeof block);
+
+	if (got <= 0)
+		exit(0);
+	struct parcel *parcel = malloc(sizeof *parcel + got);
+	*parcel = (struct parcel){ .due_us = now_us() + delay_us, .length = got };
+	memcpy(parcel->bytes, block, got);
+	*way->last = parcel;
+	way->last = &parcel->next;
+}
+
+/* How long until the next one is due; below 0: there is none. */
+static double give(struct way *way)
+{
+	struct parcel *parcel;
+
+	while ((parcel = way->first) && parcel->due_us <= now_us()) {
+		write_all(way->into, parcel->bytes, parcel->length);
+		if (!(way->first = parcel->next))
+			way->last = &way->first;
+		free(parcel);
+	}
+	return parcel ? parcel->due_us - now_us() : -1;
+}
+
+static void delay(double delay_us, char **command)
+{
+	int there[2], back[2];
+
+	if (pipe(there) || pipe(back))
+		fail("pipe");
+	signal(SIGPIPE, SIG_IGN);
+	if (fork() == 0) {
+		dup2(there[0], 0);
+		dup2(back[1], 1);
+		for (int fd = 3; fd < 32; fd++)
+			close(fd);
+		execvp(*command, command);
+		fail(*command);
+	}
+	close(there[0]);
+	close(back[1]);
+	struct way ways[] = { { .from = 0, .into = there[1] }, { .from = back[0], .into = 1 } };
+	for (int i = 0; i < 2; i++)
+		ways[i].last = &ways[i].first;
+	for (;;) {
+		struct pollfd polls[] = { { ways[0].from, POLLIN, 0 }, { ways[1].from, POLLIN, 0 } };
+		double first = give(&ways[0]), second = give(&ways[1]);
+		double wait = first < 0 || (second >= 0 && second < first) ? second : first;
+		struct timespec time = { .tv_sec = wait / 1e6, .tv_nsec = (long)(wait * 1e3) % 1000000000 };
+
+		ppoll(polls, 2, wait < 0 ? NULL : &time, NULL);
+		for (int i = 0; i < 2; i++)
+			if (polls[i].revents)
+				take(&ways[i], delay_us);
 	}
 }
 
@@ -242,6 +343,15 @@ static void measure_connects(const struct addrinfo *to, int count)
 	printf("%.1f\n", (now_us() - started) / 1e3);
 }
 
+static void measure_serial(const struct addrinfo *to, int count)
+{
+	double started = now_us();
+
+	for (int i = 0; i < count; i++)
+		close(reach(to));
+	printf("%.1f\n", count / ((now_us() - started) / 1e6));
+}
+
 static void hold(const struct addrinfo *to, int count)
 {
 	struct rlimit files = { count + 100, count + 100 };
@@ -265,6 +375,10 @@ int main(int argc, char **argv)
 		serve(atoi(argv[2]), serve_one);
 	if (argc == 3 && !strcmp(argv[1], "http"))
 		serve(atoi(argv[2]), serve_http);
+	if (argc == 3 && !strcmp(argv[1], "sink"))
+		sink(atoi(argv[2]));
+	if (argc > 3 && !strcmp(argv[1], "delay"))
+		delay(atof(argv[2]) * 1e3, argv + 3);
 	if (argc != 5)
 		return 2;
 	const char *mode = argv[1];
@@ -273,6 +387,8 @@ int main(int argc, char **argv)
 
 	if (!strcmp(mode, "connects"))
 		measure_connects(to, amount);
+	else if (!strcmp(mode, "serial"))
+		measure_serial(to, amount);
 	else if (!strcmp(mode, "hold"))
 		hold(to, amount);
 	else if (!strcmp(mode, "udp"))

@@ -113,6 +113,11 @@ int attempts_true_error(int fd, int seen)
 	if (state < 0 || state == TCP_SYN_SENT || state == TCP_SYN_RECV)
 		return seen;
 	bool is_ours = is_marked(fd);
+	/* What fails is never connected before. */
+	if (is_ours && seen == 0 && state != TCP_CLOSE) {
+		unmark(fd);
+		return 0;
+	}
 	if (!local_endpoint(fd, &local) || (!is_ours && (seen == 0 || !is_loopback(&local))))
 		return seen;
 	if (!ask_status(&local, &reply) || reply.is_pending)

@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* The number of `lo`, everywhere (linux/net/core/dev.c). */
+#define LOOPBACK_INTERFACE 1
+
 /* As src/sys/relay.ts reads it. */
 struct listener {
 	uint32_t family; /* 4 or 6 */
@@ -70,4 +73,50 @@ SYS int32_t relay_listeners(uint32_t is_udp, uint32_t port, void *into, uint32_t
 	}
 	close(fd);
 	return error != 0 ? error : (int32_t)found.count;
+}
+
+/* Who would accept a connection from this machine to `host`:`port` on loopback: the kernel looks as for a SYN. 1, and the listener's
+ * `*inode`; 0: nobody; or -errno. */
+static int look_up(int fd, uint32_t family, const uint8_t *host, uint32_t port, struct listener *into)
+{
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 body;
+	} request = {
+		.head = { .nlmsg_len = sizeof request, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
+		.body = { .sdiag_family = family == 4 ? AF_INET : AF_INET6, .sdiag_protocol = IPPROTO_TCP },
+	};
+	struct inet_diag_sockid *id = &request.body.id;
+	struct found found = { into, 1, 0, port };
+	memcpy(id->idiag_src, host, family == 4 ? 4 : 16);
+	id->idiag_sport = htons((uint16_t)port);
+	id->idiag_if = LOOPBACK_INTERFACE;
+	id->idiag_cookie[0] = id->idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	if (send(fd, &request, sizeof request, 0) < 0)
+		return -errno;
+	int error = netlink_hear(fd, take, &found);
+	return error == -ENOENT ? 0 : error ? error : (int)found.count;
+}
+
+/* The inodes of those who would accept at any of `count` addresses (16 bytes for each, v4 in the first 4 where `families` has
+ * 4) go to `inodes`. Returns how many, or -errno. */
+SYS int32_t relay_acceptors(const uint8_t *families, const uint8_t *hosts, uint32_t count, uint32_t port,
+			    uint32_t *inodes)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	if (fd < 0)
+		return -errno;
+	int total = 0;
+	for (uint32_t at = 0; at < count; at++) {
+		struct listener listener;
+		int found = look_up(fd, families[at], hosts + (size_t)at * 16, port, &listener);
+		if (found < 0) {
+			total = found;
+			break;
+		}
+		if (found > 0)
+			inodes[total++] = listener.inode;
+	}
+	close(fd);
+	return total;
 }

@@ -13,7 +13,7 @@ import { type StreamMessage, Streams } from "../proto/streams.ts";
 import { reachUnix, type UnixPlace } from "./unix_sockets.ts";
 import { mapped6, unmapped4 } from "../base/addresses.ts";
 import { sourceOrErrno } from "../sys/datagrams.ts";
-import { dial } from "../sys/dial.ts";
+import { dial, outcomeOf } from "../sys/dial.ts";
 import { RelayedEnd } from "../sys/relayed_end.ts";
 import { closeDescriptor } from "../sys/redirected.ts";
 import { ownEndOf, Sockets } from "../sys/sockets.ts";
@@ -112,18 +112,28 @@ export class Outgoing {
   /** What was asked of the own end is granted as far as it can be: a port may be taken here that was free there. */
   async #dial(stream: number, peer: Own, own: Own, sockets: Sockets): Promise<number> {
     const asked = own.address.length === 0 || own.address.length === peer.address.length ? own : NOWHERE;
-    const ending = new AbortController();
-    this.#attempts.set(stream, () => ending.abort());
-    try {
-      for (const { address, port } of [asked, { ...asked, port: 0 }]) {
-        if (address.length === 0 && port === 0) continue;
-        const { fd, isUnbound } = await dial(peer, { address, port }, sockets, ending.signal);
-        if (!isUnbound || ending.signal.aborted) return fd;
-      }
-      return (await dial(peer, undefined, sockets, ending.signal)).fd;
-    } finally {
-      this.#attempts.delete(stream);
+    for (const from of [asked, { ...asked, port: 0 }, undefined]) {
+      if (from && from.address.length === 0 && from.port === 0) continue;
+      const { fd, isUnbound } = dial(peer, from);
+      if (isUnbound && from) continue;
+      if (fd < 0) return fd;
+      const error = outcomeOf(fd) ?? await this.#wait(stream, fd, sockets);
+      if (error === 0) return fd;
+      closeDescriptor(fd);
+      return error;
     }
+    return -ERRNO.EADDRNOTAVAIL;
+  }
+
+  async #wait(stream: number, fd: number, sockets: Sockets): Promise<number> {
+    let isGivenUp = false;
+    await sockets.connected(fd, (end) =>
+      this.#attempts.set(stream, () => {
+        isGivenUp = true;
+        end();
+      }));
+    this.#attempts.delete(stream);
+    return isGivenUp ? -ERRNO.ECONNABORTED : outcomeOf(fd) ?? -ERRNO.ETIMEDOUT;
   }
 
   /** Throws `WireError` when the client ignores the window of a stream. */

@@ -12,6 +12,8 @@ const HELD_BYTES = 256 << 10;
 
 /** The part of a socket that a relay needs. Calls of `read` must not overlap, nor calls of `writeAll`. */
 export interface StreamEnd {
+  /** Resolves when `read` would have something to tell at once: until then it needs no memory to read into. */
+  readable?(): Promise<void>;
   /** Resolves with the bytes put at the front of `into`, null at the peer's end of writing; rejects when it is broken. */
   read(into: Uint8Array): Promise<number | null>;
   /** What was read last is one byte, sent with MSG_OOB. Not every end can tell. */
@@ -45,13 +47,16 @@ export class SocketEnd implements StreamEnd {
     socket.on("close", () => this.#finish(undefined));
   }
 
+  async readable(): Promise<void> {
+    if (this.#heldBytes > 0 || this.#isEnded) return;
+    const arrival = Promise.withResolvers<void>();
+    this.#wake = arrival.resolve;
+    this.#flow(true);
+    await arrival.promise;
+  }
+
   async read(into: Uint8Array): Promise<number | null> {
-    if (this.#heldBytes === 0 && !this.#isEnded) {
-      const arrival = Promise.withResolvers<void>();
-      this.#wake = arrival.resolve;
-      this.#flow(true);
-      await arrival.promise;
-    }
+    if (this.#heldBytes === 0 && !this.#isEnded) await this.readable();
     if (this.#heldBytes > 0) {
       const count = this.#take(into);
       if (this.#heldBytes < HELD_BYTES / 2 && !this.#isEnded) this.#flow(true);
@@ -62,6 +67,7 @@ export class SocketEnd implements StreamEnd {
   }
 
   writeAll(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) return Promise.resolve();
     const written = Promise.withResolvers<void>();
     this.#socket.write(bytes, (error) => error ? written.reject(error) : written.resolve());
     return written.promise;

@@ -53,7 +53,8 @@ function parseRefusal(said: string): UserError | undefined {
   return new UserError(match[3]!, match[1]!, { hint: match[2]! });
 }
 
-function duplexOfChild(child: Deno.ChildProcess): Duplex {
+/** A child whose three streams are pipes. */
+export function duplexOfChild(child: Deno.ChildProcess): Duplex {
   const reader = child.stdout.getReader({ mode: "byob" });
   const writer = child.stdin.getWriter();
   let scratch = new ArrayBuffer(256 << 10);

@@ -175,6 +175,8 @@ class Stream {
       const frame = frames[turn as 0 | 1];
       await frame.left;
       if (this.#isGone) return;
+      await this.#end.readable?.();
+      if (this.#isGone) return;
       const room = frame.room(chunkBytes).subarray(0, Math.min(chunkBytes, this.#windowBytes));
       const count = await this.#end.read(room);
       if (this.#isGone) return;
@@ -183,6 +185,8 @@ class Stream {
       if (this.#end.isUrgent) this.#link.send({ type: "Urgent", id: 0, stream: this.#number });
       this.#observer.onMoved(count);
       frame.left = this.#link.sendBulkFrame(frame.filled(this.#number, count));
+      // Thousands of idle streams need no memory.
+      if (chunkBytes === LEAST_CHUNK_BYTES) frame.left = frame.left.then(() => frame.release());
       if (count === chunkBytes) chunkBytes = Math.min(chunkBytes * 4, MOST_CHUNK_BYTES);
       else if (count < chunkBytes / 8) chunkBytes = Math.max(chunkBytes / 4, LEAST_CHUNK_BYTES);
     }
@@ -321,16 +325,33 @@ class Stream {
   }
 }
 
+const NOTHING = new Uint8Array(0);
+const LEAST_FRAME_BYTES = DATA_HEAD_BYTES + LEAST_CHUNK_BYTES;
+/** Frames of the least size that nobody fills just now. */
+const spare: Uint8Array<ArrayBuffer>[] = [];
+const MOST_SPARE = 32;
+
 /** Memory into which a socket reads and which leaves as a Data frame, uncopied. */
 class Frame {
-  #bytes = new Uint8Array(0);
+  #bytes = NOTHING;
   /** Resolves when it may be filled again. */
   left: Promise<void> = Promise.resolve();
 
   room(chunkBytes: number): Uint8Array {
     const size = DATA_HEAD_BYTES + chunkBytes;
-    if (this.#bytes.length !== size) this.#bytes = new Uint8Array(size);
+    if (this.#bytes.length !== size) {
+      this.#bytes = (size === LEAST_FRAME_BYTES ? spare.pop() : undefined) ?? new Uint8Array(size);
+    }
     return this.#bytes.subarray(DATA_HEAD_BYTES);
+  }
+
+  /** It has left, and another may use its memory. */
+  release(): void {
+    if (this.#bytes.length === 0) return;
+    if (this.#bytes.length === DATA_HEAD_BYTES + LEAST_CHUNK_BYTES && spare.length < MOST_SPARE) {
+      spare.push(this.#bytes);
+    }
+    this.#bytes = NOTHING;
   }
 
   filled(stream: number, count: number): Uint8Array {

@@ -9,6 +9,7 @@ const sys = loadSys({
   relay_accept: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   relay_close: { parameters: ["i32"], result: "i32" },
   relay_listeners: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
+  relay_acceptors: { parameters: ["buffer", "buffer", "u32", "u32", "buffer"], result: "i32" },
   relay_refuse: { parameters: ["i32", "i32", "u64"], result: "i32" },
   relay_notice: { parameters: ["i32", "buffer", "u32"], result: "i32" },
 });
@@ -86,6 +87,21 @@ export function listenersOn(port: number, protocol: "tcp" | "udp" = "tcp"): List
     const addressBytes = view.getUint32(at, true) === 4 ? 4 : 16;
     return { inode: view.getUint32(at + 4, true), address: records.subarray(at + 8, at + 8 + addressBytes) };
   });
+}
+
+const ADDRESS_BYTES = 16;
+
+/**
+ * The inodes of those sockets that would accept connections of this machine to a port of loopback addresses, as the kernel
+ * itself looks for them: not a walk over all listeners. Or -errno where it does not tell.
+ */
+export function acceptorsAt(addresses: readonly Uint8Array[], port: number): Uint32Array | number {
+  const families = Uint8Array.from(addresses, ({ length }) => length === 4 ? 4 : 6);
+  const hosts = new Uint8Array(addresses.length * ADDRESS_BYTES);
+  addresses.forEach((address, index) => hosts.set(address, index * ADDRESS_BYTES));
+  const inodes = new Uint32Array(addresses.length);
+  const count = sys.relay_acceptors(families, hosts, addresses.length, port, inodes);
+  return count < 0 ? count : inodes.subarray(0, count);
 }
 
 /** Appends text to the stderr of another process, never waiting. Returns 0 or -errno. */

@@ -69,12 +69,15 @@ export class Sockets {
     return end;
   }
 
-  /** Resolves when a connect that is under way has ended; SO_ERROR tells how. The descriptor stays the caller's. */
-  async connected(fd: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when a connect that is under way has ended; SO_ERROR tells how. `onWaiting` gets what ends the wait before. The
+   * descriptor stays the caller's.
+   */
+  async connected(fd: number, onWaiting: (giveUp: () => void) => void): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => resolve(), { once: true });
     this.watch(fd, { onReady: (events) => events & WRITABLE ? resolve() : undefined });
-    if (!signal.aborted) await promise;
+    onWaiting(resolve);
+    await promise;
     this.forget(fd);
   }
 
@@ -119,12 +122,17 @@ export function ownEndOf(fd: number): { address: Uint8Array<ArrayBuffer>; port: 
   return { address: address.slice(0, Math.max(0, length)), port: port[0]! };
 }
 
-/** A socket whose bytes nobody is in a hurry for is read when there are so many, or when it has ended. */
 /** A byte that is urgent to the peer, never waiting: whether it was taken. */
 export function sendUrgent(fd: number, bytes: Uint8Array<ArrayBuffer>): boolean {
   return sys.readiness_send_urgent(fd, bytes, bytes.length) === bytes.length;
 }
 
+/** How many bytes the kernel takes without waiting, or -errno. */
+export function sendAtOnce(fd: number, bytes: Uint8Array<ArrayBuffer>): number {
+  return sys.readiness_send(fd, bytes, bytes.length);
+}
+
+/** A socket whose bytes nobody is in a hurry for is read when there are so many, or when it has ended. */
 export function setLowWater(fd: number, bytes: number): void {
   sys.readiness_low_water(fd, bytes);
 }
@@ -134,7 +142,8 @@ export class FdEnd implements StreamEnd, Watched {
   readonly #forget: () => void;
   readonly #onGone: () => void;
   #isOpen = true;
-  #isReadable = true;
+  /** What is there when it is adopted is told like what comes later (epoll_ctl(2), EPOLL_CTL_ADD). */
+  #isReadable = false;
   #isWritable = true;
   /** No more will come when what is there was read. */
   #isEnding = false;
@@ -165,6 +174,10 @@ export class FdEnd implements StreamEnd, Watched {
   /** Urgent bytes are told from the others, in their place. To be called before the first read. */
   keepUrgent(): void {
     this.#isUrgentKept = sys.readiness_keep_urgent(this.#fd) === 0;
+  }
+
+  async readable(): Promise<void> {
+    while (this.#isOpen && !this.#isReadable) await new Promise<void>((resolve) => this.#wakeReader = resolve);
   }
 
   async read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {

@@ -8,6 +8,7 @@ import type { Incoming, IncomingClient, Wish } from "../../src/agent/incoming/in
 import { Names } from "../../src/agent/names.ts";
 import { Session as AgentSession } from "../../src/agent/session.ts";
 import { parseAddress } from "../../src/base/addresses.ts";
+import type { Duplex } from "../../src/base/duplex.ts";
 import type { StreamEnd } from "../../src/base/socket_end.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { environmentFor } from "../../src/layer/inject.ts";
@@ -64,9 +65,14 @@ export class Whole implements AsyncDisposable {
     readonly tree: string,
     readonly directory: string,
     readonly shim: string,
-    [near, far]: ReturnType<typeof duplexPair>,
+    [near, far]: readonly [Duplex, Duplex?],
   ) {
     this.#root = openRoot(cString(tree));
+    this.#served = far ? this.#serve(far) : Promise.resolve();
+    this.near = spyOn(near, this.#sent);
+  }
+
+  #serve(far: Duplex): Promise<void> {
     const target = {
       pid: undefined,
       startTicks: "",
@@ -85,20 +91,19 @@ export class Whole implements AsyncDisposable {
       clientTimeoutMs: 30_000,
       log: () => {},
     });
-    this.#served = agent.serve(() => {});
-    this.near = spyOn(near, this.#sent);
+    return agent.serve(() => {});
   }
 
   readonly near: ReturnType<typeof spyOn>;
 
   /** `files` by their paths at the target; `now` is the intproxy's clock; `settings` differ from USER_SETTINGS,
-   * `options` from those below; `link` joins intproxy and agent. */
+   * `options` from those below; `link` joins intproxy and agent, which is somebody else's when its end is not there. */
   static async start(
     files: Record<string, string | Uint8Array>,
     now?: () => number,
     settings: Partial<typeof USER_SETTINGS> = {},
     options: Partial<IntproxyOptions> = {},
-    link = duplexPair(),
+    link: readonly [Duplex, Duplex?] = duplexPair(),
   ): Promise<Whole> {
     const tree = await Deno.makeTempDir();
     for (const [path, contents] of Object.entries(files)) {

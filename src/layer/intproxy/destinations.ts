@@ -37,7 +37,7 @@ interface Filter {
 }
 
 export interface OwnSockets {
-  listensOn(address: Uint8Array, port: number): boolean;
+  listensOn(addresses: readonly Uint8Array[], port: number): boolean;
   hasDatagramSocket(address: Uint8Array, port: number): boolean;
 }
 
@@ -70,8 +70,12 @@ export class Destinations {
   }
 
   onRequest(message: MessageNamed<typeof LAYER, "Destination">, id: number, shim: ShimConnection): void {
-    const task = this.isLocal("tcp", message.address.slice(), message.port)
-      .then((isLocal) => shim.send({ type: "DestinationReply", isLocal }, id))
+    const answer = (isLocal: boolean) => shim.send({ type: "DestinationReply", isLocal }, id);
+    const { address, port } = message;
+    // The program waits, and mostly there is nothing to wait for.
+    if (this.#isLocalLoopback("tcp", address, port)) return answer(true);
+    if (!this.#outgoing) return answer(false);
+    const task = this.#isLocalByFilter(this.#outgoing, "tcp", address.slice(), port).then(answer)
       .finally(() => this.#tasks.delete(task));
     this.#tasks.add(task);
   }
@@ -83,12 +87,8 @@ export class Destinations {
 
   /** Whether what is sent there leaves from this machine. Never rejects. */
   async isLocal(protocol: Protocol, address: Uint8Array, port: number): Promise<boolean> {
-    if (isLoopback(address)) {
-      if (this.#rules.keepsLoopback) return true;
-      if (localhostsOf(address).some((it) => this.#isOwn(protocol, it, port))) return true;
-    }
-    const filter = this.#outgoing;
-    return filter !== undefined && await this.#isMatched(filter, protocol, address, port) !== filter.isRemote;
+    if (this.#isLocalLoopback(protocol, address, port)) return true;
+    return this.#outgoing !== undefined && await this.#isLocalByFilter(this.#outgoing, protocol, address, port);
   }
 
   /** Whether this name is resolved on this machine. */
@@ -110,8 +110,16 @@ export class Destinations {
     }
   }
 
-  #isOwn(protocol: Protocol, address: Uint8Array, port: number): boolean {
-    return protocol === "tcp" ? this.#own.listensOn(address, port) : this.#own.hasDatagramSocket(address, port);
+  #isLocalLoopback(protocol: Protocol, address: Uint8Array, port: number): boolean {
+    if (!isLoopback(address)) return false;
+    if (this.#rules.keepsLoopback) return true;
+    const all = localhostsOf(address);
+    if (protocol === "tcp") return this.#own.listensOn(all, port);
+    return all.some((it) => this.#own.hasDatagramSocket(it, port));
+  }
+
+  async #isLocalByFilter(filter: Filter, protocol: Protocol, address: Uint8Array, port: number): Promise<boolean> {
+    return await this.#isMatched(filter, protocol, address, port) !== filter.isRemote;
   }
 
   async #isMatched(filter: Filter, protocol: Protocol, address: Uint8Array, port: number): Promise<boolean> {

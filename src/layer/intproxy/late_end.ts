@@ -28,6 +28,10 @@ export class LateEnd implements StreamEnd {
     this.#arrival.resolve(end);
   }
 
+  async readable(): Promise<void> {
+    await (this.#end ?? await this.#arrival.promise).readable?.();
+  }
+
   async read(into: Uint8Array): Promise<number | null> {
     return await (this.#end ?? await this.#arrival.promise).read(into);
   }

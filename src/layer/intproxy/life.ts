@@ -56,9 +56,9 @@ export class Life {
     this.#lookSoon(0);
   }
 
-  /** Whether a process of the run listens on this address and port of this machine. */
-  listensOn(address: Uint8Array, port: number): boolean {
-    return this.#listeners.has(address, port);
+  /** Whether a process of the run listens on one of these loopback addresses and this port of this machine. */
+  listensOn(addresses: readonly Uint8Array[], port: number): boolean {
+    return this.#listeners.has(addresses, port);
   }
 
   /** Whether a process of the run has a UDP socket on this address and port of this machine. */

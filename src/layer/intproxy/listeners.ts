@@ -6,7 +6,7 @@
  * remembered by the socket's inode: it belongs to that socket alone as long as it listens.
  */
 import { equalBytes } from "../../base/bytes.ts";
-import { type Listener, listenersOn } from "../../sys/relay.ts";
+import { acceptorsAt, type Listener, listenersOn } from "../../sys/relay.ts";
 
 /** For so long a listener that is not the run's is believed not to become the run's (somebody may hand it over). */
 const FOREIGN_MS = 1000;
@@ -21,10 +21,12 @@ export class Listeners {
     this.#family = family;
   }
 
-  /** Whether a process of the run listens on this address (4 or 16 bytes) and port. */
-  has(address: Uint8Array, port: number): boolean {
-    const told = listenersOn(port);
-    return this.#isAnyOurs(typeof told === "number" ? listenersByProc(port) : told, address);
+  /** Whether a process of the run listens on one of these loopback addresses (4 or 16 bytes) and this port. */
+  has(addresses: readonly Uint8Array[], port: number): boolean {
+    const inodes = acceptorsAt(addresses, port);
+    if (typeof inodes !== "number") return inodes.some((inode) => this.#isOurs(inode));
+    const told = listenersByProc(port);
+    return addresses.some((address) => this.#isAnyOurs(told, address));
   }
 
   /** Whether a process of the run has a UDP socket bound to this address and port. */

@@ -15,7 +15,7 @@ function listenOn(hostname: string): Deno.TcpListener | undefined {
 }
 
 function has(family: number[], address: Uint8Array, port: number): boolean {
-  return new Listeners(() => new Set(family)).has(address, port);
+  return new Listeners(() => new Set(family)).has([address], port);
 }
 
 Deno.test("a port belongs to the run only while a process of its family listens on that address", () => {
@@ -34,10 +34,10 @@ Deno.test("nobody's processes are looked at while nobody listens, nor twice for 
   const listeners = new Listeners(() => (looks++, new Set([Deno.pid])));
   const listener = listenOn("127.0.0.1")!;
   const { port } = listener.addr;
-  for (let round = 0; round < 3; round++) assert.equal(listeners.has(LOOPBACK, port), true);
+  for (let round = 0; round < 3; round++) assert.equal(listeners.has([LOOPBACK], port), true);
   assert.equal(looks, 1);
   listener.close();
-  assert.equal(listeners.has(LOOPBACK, port), false);
+  assert.equal(listeners.has([LOOPBACK], port), false);
   assert.equal(looks, 1);
 });
 
