@@ -52,7 +52,7 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
     key: `${PREFIX}.http_filter.body_filter`,
     kind: "object",
     doc:
-      "Only HTTP/1 requests with a body in JSON in which a JSONPath (without filter expressions) leads to something that " +
+      "Only HTTP requests with a body in JSON in which a JSONPath (without filter expressions) leads to something that " +
       'a regular expression matches: { "body": "json", "query": JSONPATH, "matches": REGEX }',
     group,
   },

@@ -9,7 +9,7 @@ import { FrameReader } from "../../src/agent/incoming/http2/frame_reader.ts";
 import { FLAG, FRAME, FrameBuffer, PREFACE, readUint32 } from "../../src/agent/incoming/http2/frames.ts";
 import { HeaderBlock } from "../../src/agent/incoming/http2/header_block.ts";
 import type { BodyLimits, Route, StreamRoutes } from "../../src/agent/incoming/http2/routes.ts";
-import { fromUtf8, utf8 } from "../../src/base/bytes.ts";
+import { concatBytes, fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import type { StreamEnd } from "../../src/base/socket_end.ts";
 
 const NAMES = Object.fromEntries(Object.entries(FRAME).map(([name, type]) => [type, name]));
@@ -164,7 +164,7 @@ export class ScriptedPeer {
     switch (type) {
       case FRAME.headers:
       case FRAME.continuation: {
-        this.#block = new Uint8Array([...this.#block, ...payload]);
+        this.#block = concatBytes([this.#block, payload]);
         if (!(flags & FLAG.endHeaders)) return `${name} ${stream}${end} …`;
         const { fields } = this.#decoder.decode(this.#block);
         this.#block = new Uint8Array(0);
@@ -195,6 +195,8 @@ export interface ScriptedOptions {
   readonly unreachable?: readonly string[];
   readonly mirrors?: readonly string[];
   readonly isMarking?: boolean;
+  /** How long the target's settings are waited for. */
+  readonly settingsMs?: number;
   /** Requests with "wait: body" are for whom the member "to" of their body names. */
   readonly bodyLimits?: BodyLimits;
 }
@@ -209,7 +211,7 @@ export class ScriptedConnection implements AsyncDisposable {
   readonly #unreachable: ReadonlySet<string>;
 
   constructor(
-    { unreachable = [], mirrors = [], isMarking = false, bodyLimits }: ScriptedOptions = {},
+    { unreachable = [], mirrors = [], isMarking = false, bodyLimits, settingsMs = 0 }: ScriptedOptions = {},
   ) {
     this.#unreachable = new Set(unreachable);
     const [theirs, ours] = streamPair();
@@ -225,7 +227,7 @@ export class ScriptedConnection implements AsyncDisposable {
       mark: (route) => isMarking ? route ? "theirs" : "target's" : undefined,
       open: (route) => Promise.resolve(this.#open(route)),
     };
-    this.#serving = new Http2Connection(ours, routes).serve();
+    this.#serving = new Http2Connection(ours, routes, undefined, settingsMs).serve();
   }
 
   /** The connection to a program (or the target), when it is opened: the first, or a later one. */

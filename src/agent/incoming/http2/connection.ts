@@ -8,7 +8,7 @@
  * the target's program ends or leaves    tell the client (GOAWAY), close when no stream is left: as without us
  * somebody else's program ends           what it had not answered yet is answered here (exchange.ts)
  *
- * Bounded here: streams at once, and how many may be broken off in a row (RFC 9113 10.5).
+ * Bounded here: streams at once and the fields of their requests, and how many may be broken off in a row (RFC 9113 10.5).
  */
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import type { RequestFacts } from "../../../proto/http_filter.ts";
@@ -25,19 +25,25 @@ import { Undecided } from "./undecided.ts";
 import { Upstream, type UpstreamOwner } from "./upstream.ts";
 
 export const MOST_STREAMS = 1024;
+/** The fields of all requests that are not over. They take a few times as much memory. */
+const MOST_FIELD_BYTES = 8 << 20;
 /** Streams broken off by the client, or for a fault of its own: so many at once, and so many a second. */
 const MOST_BROKEN_OFF = 1000;
 const BROKEN_OFF_A_SECOND = 100;
 /** Streams that were reset here, whose frames may still be under way. */
-const MOST_REMEMBERED = 256;
+const MOST_REMEMBERED = MOST_STREAMS;
+/** How long the target's program may take to say its settings before the client is told ours. */
+const SETTINGS_MS = 50;
 /** How long the last word may take. */
 const GRACE_MS = 1000;
 
 const SETTINGS = [[SETTING.maxConcurrentStreams, MOST_STREAMS], [SETTING.initialWindowSize, STREAM_WINDOW]] as const;
+const CONNECT_PROTOCOL = [SETTING.enableConnectProtocol, 1] as const;
 
 export class Http2Connection implements LinkOwner, UpstreamOwner {
   readonly #peer: StreamEnd;
   readonly #routes: StreamRoutes;
+  readonly #settingsMs: number;
   readonly #client: Link;
   readonly #reader: FrameReader;
   readonly #streams = new Map<number, ClientStream>();
@@ -48,17 +54,20 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   readonly #all = new Set<Upstream>();
   readonly #slow = new Set<Route>();
   readonly #resets = new Set<number>();
+  #fieldBytes = 0;
   #lastStream = 0;
   #brokenOff = 0;
   #brokenOffAt = 0;
   #isRetiring = false;
   #hasConnectProtocol = false;
+  #hasBegun = false;
   #leaving: Promise<void> | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** `peer` is owned; it begins with the preface of HTTP/2, of which `bytes` were read already. */
-  constructor(peer: StreamEnd, routes: StreamRoutes, bytes?: Uint8Array) {
+  constructor(peer: StreamEnd, routes: StreamRoutes, bytes?: Uint8Array, settingsMs = SETTINGS_MS) {
     this.#peer = peer;
+    this.#settingsMs = settingsMs;
     this.#reader = new FrameReader(bytes);
     this.#routes = routes;
     this.#client = new Link(this, this.#reader);
@@ -69,9 +78,10 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     let bug: unknown;
     try {
       await this.#skipPreface();
-      this.#client.begin(new Uint8Array(0), SETTINGS);
-      // What the target allows (RFC 8441) the client has to know.
-      this.#upstream(undefined);
+      await this.#hearTarget();
+      this.#hasBegun = true;
+      this.#client.begin(new Uint8Array(0), this.#hasConnectProtocol ? [...SETTINGS, CONNECT_PROTOCOL] : SETTINGS);
+      if (this.#isRetiring) this.#sayRetiring();
       await this.#client.run(this.#peer);
       this.#cancelAll();
       await this.#leave(CODE.noError, "");
@@ -103,7 +113,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       throw new ConnectionFault(CODE.streamClosed, "A stream that was closed begins again");
     }
     this.#lastStream = stream;
-    if (this.#streams.size >= MOST_STREAMS) {
+    if (this.#streams.size >= MOST_STREAMS || this.#fieldBytes + block.listBytes > MOST_FIELD_BYTES) {
       throw new StreamFault(stream, CODE.refusedStream, "There are too many streams at once");
     }
     this.#ask(stream, block, isEnd);
@@ -121,7 +131,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     this.#mustHaveBegun(stream);
     const known = this.#streams.get(stream);
     if (!known) return;
-    this.#countBrokenOff();
+    if (!known.isAnswered) this.#countBrokenOff();
     known.cancel(code);
     // It knows.
     this.#resets.delete(stream);
@@ -141,7 +151,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     const isTarget = upstream !== undefined && upstream === this.#upstreams.get(undefined);
     if (!isTarget || !upstream.link.peer.allowsConnectProtocol || this.#hasConnectProtocol) return;
     this.#hasConnectProtocol = true;
-    this.#client.saySettings([[SETTING.enableConnectProtocol, 1]]);
+    if (this.#hasBegun) this.#client.saySettings([CONNECT_PROTOCOL]);
   }
 
   onGoAway(): void {
@@ -191,10 +201,10 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       limits,
       held: this.#held,
       begin: (...known) => this.#begin(...known),
-      onOver: () => this.#onOver(stream, true),
+      onOver: () => this.#onOver(asked, true),
       onTurn: () => this.onTurn(),
     });
-    this.#streams.set(stream, undecided);
+    this.#add(asked, undecided);
   }
 
   /** Undefined: nothing that is still to come of this request decides whom it is for. */
@@ -205,7 +215,6 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   }
 
   #begin(asked: Asked, body: RequestFacts["body"], heldBytes: number): Exchange {
-    const { stream } = asked;
     const request: StreamRequest = body === undefined ? asked.request : { ...asked.request, body };
     const route = this.#routes.choose(request);
     const copies = this.#routes.copies(request).map((it) => this.#copy(it, { ...asked, heldBytes }));
@@ -215,9 +224,9 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       who: route ? "the program that should answer" : "the target's own program",
       mark: this.#routes.mark(route),
       copies: copies.filter((it) => it !== undefined),
-      onOver: (isAbrupt) => this.#onOver(stream, isAbrupt),
+      onOver: (isAbrupt) => this.#onOver(asked, isAbrupt),
     });
-    this.#streams.set(stream, exchange);
+    this.#add(asked, exchange);
     exchange.begin();
     return exchange;
   }
@@ -239,8 +248,13 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     return upstream;
   }
 
-  #onOver(stream: number, isAbrupt: boolean): void {
-    this.#streams.delete(stream);
+  #add({ stream, block }: Asked, it: ClientStream): void {
+    if (!this.#streams.has(stream)) this.#fieldBytes += block.listBytes;
+    this.#streams.set(stream, it);
+  }
+
+  #onOver({ stream, block }: Asked, isAbrupt: boolean): void {
+    if (this.#streams.delete(stream)) this.#fieldBytes -= block.listBytes;
     if (isAbrupt) this.#remember(stream);
     if (this.#isRetiring) this.#closeIfIdle();
   }
@@ -271,12 +285,25 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   #retire(): void {
     if (this.#isRetiring) return;
     this.#isRetiring = true;
+    if (this.#hasBegun) this.#sayRetiring();
+  }
+
+  #sayRetiring(): void {
     this.#client.sayGoingAway(MOST_WINDOW, CODE.noError);
     this.#closeIfIdle();
   }
 
   #closeIfIdle(): void {
     if (this.#streams.size === 0) this.#leave(CODE.noError, "");
+  }
+
+  /** What the target allows (RFC 8441) the client has to know, from the first: many look at the first SETTINGS alone. */
+  async #hearTarget(): Promise<void> {
+    const target = this.#upstream(undefined);
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, this.#settingsMs);
+    await Promise.race([target.begun, late.promise]);
+    clearTimeout(timer);
   }
 
   async #skipPreface(): Promise<void> {

@@ -55,6 +55,8 @@ export interface ClientStream {
   onWindow(bytes: number): void;
   /** It does not want the answer any more, or must not have it. */
   cancel(code: number): void;
+  /** Its answer is complete, as far as it came from who gives it. */
+  readonly isAnswered: boolean;
 }
 
 export class Exchange implements Caller, ClientStream {
@@ -84,6 +86,10 @@ export class Exchange implements Caller, ClientStream {
     this.#up = new Flow({ link: client, stream: asked.stream }, upstream.link, settle);
     this.#down = new Flow(this.#answerer, client, settle);
     this.#down.open(asked.stream, false);
+  }
+
+  get isAnswered(): boolean {
+    return this.#down.isEnded;
   }
 
   begin(): void {

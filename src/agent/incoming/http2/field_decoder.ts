@@ -1,7 +1,7 @@
 /** Reads header blocks (RFC 7541). What was just said is not read twice: a block whose table has not changed means the same. */
 import { CODE, ConnectionFault } from "./faults.ts";
 import { type Field, FieldTable, FIRST_DYNAMIC, STATIC_FIELDS } from "./field_table.ts";
-import { HeaderBlock } from "./header_block.ts";
+import { HeaderBlock, listBytesOf } from "./header_block.ts";
 import { decodeHuffman } from "./huffman.ts";
 
 /** What we say that we remember: the size that a peer assumes when nothing is said. */
@@ -49,7 +49,7 @@ export class FieldDecoder {
     while (this.#at < this.#end) {
       const field = this.#field(fields.length === 0);
       if (!field) continue;
-      left -= field.name.length + field.value.length + 32;
+      left -= listBytesOf(field);
       if (left >= 0) fields.push(field);
     }
     return new HeaderBlock(fields, left < 0);

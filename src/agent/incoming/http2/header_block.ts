@@ -26,12 +26,18 @@ export class HeaderBlock {
   readonly isTooLarge: boolean;
   encoded: Encoded | undefined;
   #request: StreamRequest | string | undefined;
+  #listBytes: number | undefined;
   #extended: HeaderBlock | undefined;
   #status: number | undefined;
 
   constructor(fields: readonly Field[], isTooLarge = false) {
     this.fields = fields;
     this.isTooLarge = isTooLarge;
+  }
+
+  /** Names and values, counted as RFC 9113 10.5.1 does. */
+  get listBytes(): number {
+    return this.#listBytes ??= this.fields.reduce((sum, it) => sum + listBytesOf(it), 0);
   }
 
   /** The request that it is; or, in words, why it is none. */
@@ -55,6 +61,10 @@ export class HeaderBlock {
   get isTrailer(): boolean {
     return this.fields.every((it) => !it.name.startsWith(":") && faultOf(it) === undefined);
   }
+}
+
+export function listBytesOf({ name, value }: Field): number {
+  return name.length + value.length + 32;
 }
 
 export function blockOf(...fields: readonly (readonly [string, string])[]): HeaderBlock {

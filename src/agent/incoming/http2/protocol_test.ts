@@ -1,7 +1,7 @@
 /** The rules of RFC 9113 between scripted sides: windows, header blocks, what is a fault, and what nobody may do for long. */
 import assert from "node:assert/strict";
-import { ScriptedConnection, type ScriptedPeer } from "../../../../tests/support/http2_wire.ts";
-import { utf8 } from "../../../base/bytes.ts";
+import { ScriptedConnection, type ScriptedOptions, type ScriptedPeer } from "../../../../tests/support/http2_wire.ts";
+import { concatBytes, utf8 } from "../../../base/bytes.ts";
 import { CODE } from "./faults.ts";
 import { STREAM_WINDOW } from "./flow.ts";
 import { FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";
@@ -10,9 +10,9 @@ const GET = [":method: GET", ":scheme: http", ":authority: x", ":path: /"];
 const MINE = [...GET, "to: mine"];
 const FULL = new Uint8Array(16384);
 
-function test(name: string, body: (wire: ScriptedConnection) => Promise<void>): void {
+function test(name: string, body: (wire: ScriptedConnection) => Promise<void>, options: ScriptedOptions = {}): void {
   Deno.test(name, async () => {
-    await using wire = new ScriptedConnection();
+    await using wire = new ScriptedConnection(options);
     await body(wire);
   });
 }
@@ -311,9 +311,72 @@ test("bytes that come one by one are read as those that come at once", async (wi
   assert.match(await (await wire.program()).next(), /^headers 1 end :method: GET/);
 });
 
+test("fields of more than 8 MB in all are refused, until some of the requests are over", async (wire) => {
+  const { client, target } = await begun(wire);
+  const big = [...GET, `x-big: ${"x".repeat(200_000)}`];
+  let stream = -1;
+  for (let count = 0; count < 42; count++) await client.headers(stream += 2, big, { isEnd: true });
+  assert.equal(await client.next(), `rstStream ${stream} ${CODE.refusedStream}`);
+  await client.numbers(FRAME.rstStream, 1, CODE.cancel);
+  await client.headers(stream += 2, big, { isEnd: true });
+  await target.find(/^headers 83 end|^continuation 83/);
+});
+
+test("who breaks off what was answered already may do so as often as it likes", async (wire) => {
+  const { client, target } = await begun(wire);
+  for (let stream = 1; stream < 3000; stream += 2) {
+    await client.headers(stream, GET);
+    await target.until(() => target.heard.some((it) => it.startsWith(`headers ${stream} `)));
+    target.heard.length = 0;
+    await target.headers(stream, [":status: 200"], { isEnd: true });
+    await client.until(() => client.heard.some((it) => it.startsWith(`headers ${stream} `)));
+    client.heard.length = 0;
+    await client.numbers(FRAME.rstStream, stream, CODE.cancel);
+  }
+});
+
+test("who asks and does not read is not heard after a while, and answered in full later", async (wire) => {
+  const { client } = await begun(wire);
+  const frame = bytes(0, 0, 8, FRAME.ping, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8);
+  const pings = concatBytes(Array.from({ length: 1000 }, () => frame));
+  const answers = () => client.heard.filter((it) => it === "ping ack").length;
+  const resume = client.pause();
+  let sent = 0;
+  const sending = (async () => {
+    for (; sent < 200; sent++) await client.raw(pings);
+  })();
+  for (let turn = 0, last = -1; sent !== last || turn < 20; turn++) {
+    last = sent;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  assert.ok(sent < 100, `${sent * pings.length} bytes were taken`);
+  resume();
+  await sending;
+  await client.until(() => answers() === 200_000);
+});
+
+test("a client is told of the target's extended CONNECT with the first settings", async (wire) => {
+  const { client } = wire;
+  await client.begin([], { isClient: true });
+  await (await wire.program()).begin([[SETTING.enableConnectProtocol, 1]]);
+  assert.match(await client.find(/^settings/), /000800000001$/);
+}, { settingsMs: 60_000 });
+
+test("a target that goes at once does not hold up what the client is told", async (wire) => {
+  const { client } = wire;
+  await client.begin([], { isClient: true });
+  const target = await wire.program();
+  await target.begin();
+  await target.numbers(FRAME.goAway, 0, 0, 0);
+  assert.match(await client.find(/./), /^settings/);
+  await client.find(/^goAway 0 0/);
+  await client.ended();
+}, { settingsMs: 60_000 });
+
 test("the target's extended CONNECT is allowed to the client too, and goes through", async (wire) => {
   const { client } = wire;
   await client.begin([], { isClient: true });
+  await client.find(/^settings ack/);
   const target = await wire.program();
   await target.begin([[SETTING.enableConnectProtocol, 1]]);
   await client.find(/^settings 000800000001$/);

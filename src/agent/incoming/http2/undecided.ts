@@ -33,6 +33,7 @@ export interface UndecidedOptions {
 }
 
 export class Undecided implements ClientStream {
+  readonly isAnswered = false;
   readonly #asked: Asked;
   readonly #options: UndecidedOptions;
   readonly #body = new ByteQueue();

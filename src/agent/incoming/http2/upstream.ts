@@ -61,6 +61,9 @@ export class Upstream implements LinkOwner {
   #isGone = false;
   #end: StreamEnd | undefined;
   #leaving: Promise<void> | undefined;
+  readonly #begun = Promise.withResolvers<void>();
+  /** Resolves when its peer has said its settings, or will not. */
+  readonly begun: Promise<void> = this.#begun.promise;
   /** Resolves when nothing of it runs any more; rejects for a bug of ours alone. */
   readonly over: Promise<void>;
 
@@ -134,6 +137,7 @@ export class Upstream implements LinkOwner {
   onSettings(): void {
     this.#next();
     this.#owner.onSettings(this);
+    this.#begun.resolve();
   }
 
   onGoAway(lastStream: number): void {
@@ -217,6 +221,7 @@ export class Upstream implements LinkOwner {
         code = error.code;
       } else if (isBug(error)) bug = error;
     }
+    this.#begun.resolve();
     this.#lose(loss);
     this.#leave(code);
     await this.#leaving;
