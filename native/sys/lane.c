@@ -1,8 +1,8 @@
 /* lane.c - see lane.h. A mirror must not slow the target, and whoever reads it may run on the same processors.
  *
- * The lane's thread runs when nothing else wants to (SCHED_IDLE). How late it wakes from a short sleep tells whether there was
- * anything else. If not, as much may be read as there is; the later it is, the less, down to a trickle: what waits in the
- * taps meanwhile is bounded there.
+ * A scout that runs when nothing else wants to (SCHED_IDLE) takes short sleeps. When it wakes in time there is time to spare, and as much
+ * may be read as there is. When it does not, a twentieth of a processor is what all that this process does may take for it: readers
+ * wait until that has been saved up, and all of them get their turn then. What waits in the taps meanwhile is bounded there.
  */
 #include "lane.h"
 #include "taps.h"
@@ -11,47 +11,98 @@
 #include <signal.h>
 #include <time.h>
 
-#define TURN_NS 2000000
+#define SCOUT_NS 2000000
 /* As late as a thread is on processors with nothing else to do, and some. */
 #define LATE_NS 700000
-#define MOST_BYTES_A_TURN (8 << 20)
-#define LEAST_BYTES_A_SECOND (128 << 10)
+/* The lane looks a little after the scout has. */
+#define STEP_NS 2400000
+/* What the scout found is believed for so long. */
+#define FRESH_NS 5000000
+/* Turns of a busy machine: the more is read at once, the less it costs. */
+#define BUSY_STEP_NS 10000000
+#define BUSY_TURN_NS 20000000
+#define BUSY_BYTES_A_TURN (1 << 20)
+#define SPARE_BYTES_A_TURN (16 << 20)
+/* Of a processor's time, one in so many. */
+#define SHARE 20
+#define MOST_SAVED_NS 2000000
+/* Who has taken more (a burst; other work of the agent's) gets his next turn within a second. */
+#define MOST_OWED_NS 45000000
 
-static int64_t now_ns(void)
+static int64_t now_ns(clockid_t clock)
 {
 	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* How much may be read in this turn; `*rate`, in bytes a second, follows how late it came. */
-static int64_t allowance_of(int64_t late_ns, int64_t turn_ns, int64_t *rate)
+static void pause_for(int64_t ns)
 {
-	const int64_t most = MOST_BYTES_A_TURN * (1000000000ll / TURN_NS);
-	*rate = late_ns < LATE_NS ? *rate * 2 : *rate / 2;
-	if (*rate > most)
-		*rate = most;
-	if (*rate < LEAST_BYTES_A_SECOND)
-		*rate = LEAST_BYTES_A_SECOND;
-	int64_t bytes = (int64_t)((double)*rate * (double)turn_ns / 1e9);
-	return bytes < MOST_BYTES_A_TURN ? bytes : MOST_BYTES_A_TURN;
+	nanosleep(&(struct timespec){ .tv_nsec = ns }, NULL);
+}
+
+/* Takes no lock: who holds one and gets no processor would keep others. */
+static void *run_scout(void *argument)
+{
+	struct lane *lane = argument;
+	struct sched_param none = { 0 };
+	pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
+	while (1) {
+		while (sem_wait(&lane->turns) != 0 || sem_trywait(&lane->turns) == 0)
+			;
+		if (atomic_load(&lane->is_leaving))
+			return NULL;
+		int64_t before = now_ns(CLOCK_MONOTONIC);
+		pause_for(SCOUT_NS);
+		int64_t now = now_ns(CLOCK_MONOTONIC);
+		if (now - before < SCOUT_NS + LATE_NS)
+			atomic_store(&lane->spare_at, now);
+	}
+}
+
+/* Time of processors that may be taken on a busy machine. */
+struct budget {
+	int64_t saved, at, used;
+};
+
+static void save(struct budget *it)
+{
+	int64_t now = now_ns(CLOCK_MONOTONIC), used = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+	it->saved += (now - it->at) / SHARE - (used - it->used);
+	it->saved = it->saved > MOST_SAVED_NS ? MOST_SAVED_NS : it->saved < -MOST_OWED_NS ? -MOST_OWED_NS : it->saved;
+	it->at = now;
+	it->used = used;
+}
+
+/* How much may be read in the turn that begins when this returns. */
+static int64_t wait_for_turn(struct lane *lane, struct budget *budget)
+{
+	int64_t began = now_ns(CLOCK_MONOTONIC), step = STEP_NS;
+	while (!atomic_load(&lane->is_leaving)) {
+		sem_post(&lane->turns);
+		pause_for(step);
+		int64_t now = now_ns(CLOCK_MONOTONIC);
+		save(budget);
+		if (now - atomic_load(&lane->spare_at) < FRESH_NS)
+			return SPARE_BYTES_A_TURN;
+		if (now - began >= BUSY_TURN_NS && budget->saved > 0)
+			return BUSY_BYTES_A_TURN;
+		if (now - began >= BUSY_STEP_NS)
+			step = BUSY_STEP_NS;
+	}
+	return 0;
 }
 
 static void *run_lane(void *argument)
 {
 	struct lane *lane = argument;
-	struct sched_param none = { 0 };
-	pthread_setschedparam(pthread_self(), SCHED_IDLE, &none);
-	int64_t rate = MOST_BYTES_A_TURN;
+	struct budget budget = { .at = now_ns(CLOCK_MONOTONIC), .used = now_ns(CLOCK_PROCESS_CPUTIME_ID) };
 	pthread_mutex_lock(&lane->lock);
 	while (!lane->is_leaving) {
 		while (!lane->first && !lane->is_leaving)
 			pthread_cond_wait(&lane->has_work, &lane->lock);
 		pthread_mutex_unlock(&lane->lock);
-		int64_t before = now_ns();
-		nanosleep(&(struct timespec){ .tv_nsec = TURN_NS }, NULL);
-		int64_t turn = now_ns() - before;
-		atomic_store(&lane->allowance, allowance_of(turn - TURN_NS, turn, &rate));
+		atomic_store(&lane->allowance, wait_for_turn(lane, &budget));
 		pthread_mutex_lock(&lane->lock);
 		while (lane->first)
 			tap_wake(lane, lane->first);
@@ -66,6 +117,7 @@ void lane_open(struct lane *lane, struct tellings *tellings)
 	lane->last = &lane->first;
 	pthread_mutex_init(&lane->lock, NULL);
 	pthread_cond_init(&lane->has_work, NULL);
+	sem_init(&lane->turns, 0, 0);
 }
 
 void lane_close(struct lane *lane)
@@ -74,20 +126,29 @@ void lane_close(struct lane *lane)
 	lane->is_leaving = true;
 	pthread_cond_signal(&lane->has_work);
 	pthread_mutex_unlock(&lane->lock);
-	if (lane->is_started)
+	if (lane->is_started) {
+		sem_post(&lane->turns);
 		pthread_join(lane->thread, NULL);
+		pthread_join(lane->scout, NULL);
+	}
+	sem_destroy(&lane->turns);
 	pthread_cond_destroy(&lane->has_work);
 	pthread_mutex_destroy(&lane->lock);
 }
 
-/* With the lock held: its thread begins when it is needed first. */
+/* With the lock held: its threads begin when they are needed first. */
 static void start(struct lane *lane)
 {
 	sigset_t all, before;
 	sigfillset(&all);
 	/* Signals are the runtime's. */
 	pthread_sigmask(SIG_BLOCK, &all, &before);
-	lane->is_started = pthread_create(&lane->thread, NULL, run_lane, lane) == 0;
+	lane->is_started = pthread_create(&lane->scout, NULL, run_scout, lane) == 0;
+	if (lane->is_started && pthread_create(&lane->thread, NULL, run_lane, lane) != 0) {
+		lane->is_started = false; /* the scout waits for ever: it has to go */
+		pthread_cancel(lane->scout);
+		pthread_join(lane->scout, NULL);
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

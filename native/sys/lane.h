@@ -1,9 +1,11 @@
-/* lane.h - the slow lane: readers of taps are woken when the machine has time for them, and read no more than it has time for. */
+/* lane.h - the slow lane: readers of taps are woken when the machine has time for them, or within a budget of its time when it has none,
+ * and read no more than that. */
 #ifndef MIRRORD_LANE_H
 #define MIRRORD_LANE_H
 
 #include "tellings.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -11,11 +13,14 @@ struct tap;
 
 struct lane {
 	struct tellings *tellings;
-	pthread_t thread;
+	pthread_t thread, scout;
 	pthread_mutex_t lock;
 	pthread_cond_t has_work;
 	struct tap *first, **last; /* whose readers are to be woken */
-	bool is_started, is_leaving;
+	bool is_started;
+	_Atomic bool is_leaving;
+	sem_t turns; /* the scout shall look */
+	_Atomic int64_t spare_at; /* when it found last that a processor had nothing else to do */
 	_Atomic int64_t allowance; /* bytes that may be read until the next turn */
 };
 
