@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -95,6 +96,11 @@ static long directory_of(struct asked *asked, char *room)
 	return unveiled > 0 ? unveiled : length;
 }
 
+static bool is_of_itself(const char *path)
+{
+	return strncmp(path, "/proc/self/", 11) == 0 || strncmp(path, "/proc/thread-self/", 18) == 0;
+}
+
 static int take_path(struct asked *asked, int at)
 {
 	int error = take_text(asked, at);
@@ -104,6 +110,12 @@ static int take_path(struct asked *asked, int at)
 	char *room = room_for(asked, WIRE_PATH_BYTES);
 	if (!room)
 		return -E2BIG;
+	if (is_of_itself(path)) {
+		/* "self" is us. */
+		snprintf(room, WIRE_PATH_BYTES, "/proc/%d%s", asked->tid, strchr(path + sizeof "/proc", '/'));
+		asked->arguments[at] = (long)room;
+		return 0;
+	}
 	bool has_directory = at > 0 && asked->call->arguments[at - 1].kind == DIRFD && asked->arguments[at - 1] != AT_FDCWD;
 	const char *absolute = path;
 	if (has_directory) {

@@ -10,8 +10,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* The kernel goes on with the call. */
+/* The kernel goes on with the call; it has been answered. */
 #define GO_ON LONG_MIN
+#define ANSWERED (LONG_MIN + 1)
 
 /* Arguments fetched from the process: descriptors are ours, pointers lead to our memory. */
 struct asked {
@@ -31,7 +32,7 @@ struct asked {
 
 enum { ROOM_BYTES = 256 * 1024 };
 
-/* Its result, -errno or GO_ON; with call->gives_descriptor and a result that is not negative, it is a descriptor of ours, to be passed on.
+/* Its result, -errno, GO_ON or ANSWERED; with call->gives_descriptor and a result that is not negative, it is a descriptor of ours, to be passed on.
  * `room` has ROOM_BYTES. */
 long answer(const struct seccomp_notif *notice, int listener, const struct call *call, struct process *process, char *room);
 

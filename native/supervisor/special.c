@@ -5,12 +5,16 @@
 #include "../fds.h"
 #include "../raw.h"
 #include "../writing.h"
+#include "../remote.h"
 #include "answer.h"
+#include "inject.h"
 #include "memory.h"
 #include "reals.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -29,12 +33,65 @@ static long tell_directory(struct asked *asked)
 	return error ? error : length;
 }
 
+/* The directory that it shall be, as a descriptor of ours; GO_ON or -errno. */
+static long directory_wanted(struct asked *asked)
+{
+	char path[WIRE_PATH_BYTES];
+	const char *wanted = (const char *)asked->arguments[0];
+	if (asked->call->number == SYS_fchdir) {
+		ssize_t length = fds_directory_path(asked->descriptors[0], path, sizeof path - 1);
+		if (length < 0)
+			return GO_ON;
+		path[length] = '\0';
+		wanted = path;
+	}
+	long fd = cwd_open(wanted);
+	if (fd != BYPASS)
+		return fd;
+	return asked->is_elsewhere ? kernel(SYS_openat, AT_FDCWD, wanted, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : GO_ON;
+}
+
+static long change_directory(struct asked *asked)
+{
+	long fd = directory_wanted(asked);
+	if (fd < 0)
+		return fd;
+	int error = inject_directory(asked->listener, asked->notice->id, asked->tid, (int)fd);
+	kernel(SYS_close, fd);
+	return error ? error : ANSWERED;
+}
+
 /* The target has what was written, before the descriptor goes: afterwards the process is not ours to hold any more. */
 static long end_writing(struct asked *asked, int at)
 {
 	uint64_t file = asked->descriptors[at] < 0 ? 0 : writing_file_of(asked->descriptors[at]);
 	int error = file ? writing_sync(file, WRITING_SYNC) : 0;
 	return error && asked->call->number == SYS_close ? error : GO_ON;
+}
+
+/* The same for all descriptors of a process that ends. */
+static void sync_open(struct asked *asked)
+{
+	static const char written[] = "/memfd:mirrord-w-";
+	char link[64], name[32];
+	if (!writing_may_be())
+		return;
+	snprintf(link, sizeof link, "/proc/%d/fd", asked->tid);
+	DIR *list = opendir(link);
+	for (struct dirent *entry; list && (entry = readdir(list));) {
+		snprintf(name, sizeof name, "fd/%.20s", entry->d_name);
+		if (process_link(asked->tid, name, link, sizeof link) < (long)sizeof written ||
+		    memcmp(link, written, sizeof written - 1) != 0)
+			continue;
+		int fd = process_descriptor(asked->process, atoi(entry->d_name));
+		uint64_t file = fd < 0 ? 0 : writing_file_of(fd);
+		if (file)
+			writing_sync(file, WRITING_SYNC);
+		if (fd >= 0)
+			kernel(SYS_close, fd);
+	}
+	if (list)
+		closedir(list);
 }
 
 long wait_until_ready(struct asked *asked, int fd, bool is_patient)
@@ -81,11 +138,12 @@ bool answer_special(struct asked *asked, long *result)
 		*result = end_writing(asked, 1);
 		return true;
 	case SYS_exit_group:
+		sync_open(asked);
 		*result = GO_ON;
 		return true;
 	case SYS_chdir:
 	case SYS_fchdir:
-		*result = GO_ON;
+		*result = change_directory(asked);
 		return true;
 	case SYS_getdents64: /* a listing that was gone back to is read once more as it was */
 		if (asked->descriptors[0] >= 0 && kernel(SYS_lseek, asked->descriptors[0], 0, SEEK_CUR) == 0) {

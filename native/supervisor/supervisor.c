@@ -120,7 +120,7 @@ static void treat(const struct seccomp_notif *notice, char *room)
 		result = answer(notice, listener, call, process, room);
 	if (result >= 0 && call->gives_descriptor)
 		send_descriptor(notice->id, (int)result);
-	else
+	else if (result != ANSWERED)
 		send_result(notice->id, result);
 	if (process)
 		process_let_go(process);
