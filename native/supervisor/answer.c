@@ -7,6 +7,7 @@
 #include "answer.h"
 #include "../big.h"
 #include "../cwd.h"
+#include "../fds.h"
 #include "../mapping.h"
 #include "../paths.h"
 #include "../raw.h"
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -96,9 +98,35 @@ static long directory_of(struct asked *asked, char *room)
 	return unveiled > 0 ? unveiled : length;
 }
 
-static bool is_of_itself(const char *path)
+/* The length of what names the process itself at the beginning of a path, or of its descriptors; else 0. */
+static size_t itself_in(const char *path, bool is_of_descriptors)
 {
-	return strncmp(path, "/proc/self/", 11) == 0 || strncmp(path, "/proc/thread-self/", 18) == 0;
+	static const char *const names[] = { "/proc/self/", "/proc/thread-self/" };
+	static const char *const descriptors[] = { "/proc/self/fd/", "/proc/thread-self/fd/", "/dev/fd/" };
+	const char *const *list = is_of_descriptors ? descriptors : names;
+	for (int at = 0; at < (is_of_descriptors ? 3 : 2); at++)
+		if (strncmp(path, list[at], strlen(list[at])) == 0)
+			return strlen(list[at]);
+	return 0;
+}
+
+/* "self" is us: a descriptor of the process is had as one of ours, all else of it by its number. False: it is none. */
+static bool take_path_of_itself(struct asked *asked, int at, const char *path, char *room)
+{
+	size_t length = itself_in(path, true);
+	char *end = NULL;
+	long number = length ? strtol(path + length, &end, 10) : -1;
+	if (length && end != path + length && (!*end || *end == '/')) {
+		int fd = process_descriptor(asked->process, (int)number);
+		if (fd < 0)
+			return false; /* the kernel says so */
+		asked->descriptors[at] = fd;
+		snprintf(room, WIRE_PATH_BYTES, "/proc/self/fd/%d%s", fd, end);
+	} else if ((length = itself_in(path, false))) {
+		snprintf(room, WIRE_PATH_BYTES, "/proc/%d/%s", asked->tid, path + length);
+	}
+	asked->arguments[at] = (long)(length ? room : path);
+	return length > 0;
 }
 
 static int take_path(struct asked *asked, int at)
@@ -110,12 +138,8 @@ static int take_path(struct asked *asked, int at)
 	char *room = room_for(asked, WIRE_PATH_BYTES);
 	if (!room)
 		return -E2BIG;
-	if (is_of_itself(path)) {
-		/* "self" is us. */
-		snprintf(room, WIRE_PATH_BYTES, "/proc/%d%s", asked->tid, strchr(path + sizeof "/proc", '/'));
-		asked->arguments[at] = (long)room;
+	if (take_path_of_itself(asked, at, path, room))
 		return 0;
-	}
 	bool has_directory = at > 0 && asked->call->arguments[at - 1].kind == DIRFD && asked->arguments[at - 1] != AT_FDCWD;
 	const char *absolute = path;
 	if (has_directory) {
@@ -277,6 +301,24 @@ static long call_hook(struct asked *asked)
 	return result == -1 ? -errno : result;
 }
 
+/* The kernel passes no descriptor on that was opened with O_PATH: it becomes one for reading. */
+static long passable(long fd)
+{
+	if (fd < 0 || !(kernel(SYS_fcntl, fd, F_GETFL) & O_PATH))
+		return fd;
+	struct directory_footer footer;
+	long flags = kernel(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
+	bool is_directory = fds_directory((int)fd, &footer) == 0;
+	long again = fds_open_again((int)fd, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	kernel(SYS_close, fd);
+	if (again < 0)
+		return again;
+	kernel(SYS_fcntl, again, F_SETFD, flags ? FD_CLOEXEC : 0);
+	if (is_directory)
+		kernel(SYS_lseek, again, DIRECTORY_BASE, SEEK_SET);
+	return again;
+}
+
 /* Whoever reads it has no hooks: a file that would fill on demand is made whole now. */
 static long whole(long fd)
 {
@@ -285,7 +327,7 @@ static long whole(long fd)
 		atomic_store_explicit(&big_marks[fd], 0, memory_order_relaxed);
 	if (error)
 		kernel(SYS_close, fd);
-	return error ? error : fd;
+	return error ? error : passable(fd);
 }
 
 long answer(const struct seccomp_notif *notice, int listener, const struct call *call, struct process *process, char *room)
