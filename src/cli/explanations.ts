@@ -302,7 +302,10 @@ function connectionChoice(config: Config, { host, port }: Address, protocol: Pro
     const why = `unless a process of the run uses port ${port} itself: then it is that one`;
     return { whose: "target", rule: "loopback", why };
   }
-  return { whose: "target", rule: "outgoing", why: "the agent reaches it from the target's network" };
+  const own = protocol === "tcp"
+    ? `; if it is the target's own address and the run listens on port ${port}: the run itself, by the rule own-server`
+    : "";
+  return { whose: "target", rule: "outgoing", why: `the agent reaches it from the target's network${own}` };
 }
 
 function filterChoice({ side, rules }: AddressFilter, key: string, isMatch: (rule: AddressRule) => boolean): Choice {

@@ -24,6 +24,7 @@ import { Files } from "./intproxy/files.ts";
 import { Incoming, type IncomingWishes } from "./intproxy/incoming.ts";
 import { Life } from "./intproxy/life.ts";
 import { Outgoing } from "./intproxy/outgoing.ts";
+import { OwnServers } from "./intproxy/own_servers.ts";
 import type { Trace } from "./intproxy/trace.ts";
 import { Server } from "./intproxy/server.ts";
 import { OwnAddresses } from "./intproxy/own_addresses.ts";
@@ -106,7 +107,6 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   signal.addEventListener("abort", onAbort);
   undo.defer(() => signal.removeEventListener("abort", onAbort));
   signal.throwIfAborted();
-
   const target = await agent.shakeHands(options.version, options.secret).catch((error) => {
     signal.throwIfAborted();
     throw error;
@@ -127,12 +127,38 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   undo.defer(() => life.close());
   const mapper = new PathMapper(options.pathMapping ?? []);
   const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
+  const ownServers = outgoing.ownServers = new OwnServers(incoming, ownAddresses, life);
+  undo.defer(() => ownServers.close());
   const datagrams = new Datagrams(agent, (address, port) => destinations.isLocal("udp", address, port));
   undo.defer(() => datagrams.close());
-  const parts = { agent, outgoing, unixSockets, ownAddresses, datagrams, destinations, incoming, files, writing, life };
+  const parts = {
+    agent,
+    outgoing,
+    ownServers,
+    unixSockets,
+    ownAddresses,
+    datagrams,
+    destinations,
+    incoming,
+    files,
+    writing,
+    life,
+  };
   const server = new Server(directory, { ...parts, mapper, build, log, trace: options.trace });
   undo.defer(() => server.close());
-  await writeSettings(directory, {
+  await tellShims(options, parts, target.hostname);
+  signal.throwIfAborted();
+  signal.removeEventListener("abort", onAbort);
+  undo.move();
+  agent.onWarning = tellOnce(options.rootPid, life, options.isRootWaiting ?? false);
+  const session = new Session(options, { ...parts, server });
+  return { target, warnings: agent.warnings, attended: life.attended, finished: session.run() };
+}
+
+/** Writes the settings. */
+async function tellShims(options: IntproxyOptions, parts: Omit<Parts, "server">, hostname: string): Promise<void> {
+  const { outgoing, unixSockets, datagrams, destinations, incoming } = parts;
+  await writeSettings(options.directory, {
     ...options.settings,
     ...outgoing.ports,
     ...unixSockets.relays,
@@ -140,16 +166,9 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     asksDestinations: destinations.hasFilter,
     isIncomingRemote: incoming.isRemote,
     isTracing: options.isTracing ?? false,
-    build,
-    hostname: options.hostname ?? target.hostname,
+    build: options.build,
+    hostname: options.hostname ?? hostname,
   });
-  signal.throwIfAborted();
-
-  signal.removeEventListener("abort", onAbort);
-  undo.move();
-  agent.onWarning = tellOnce(options.rootPid, life, options.isRootWaiting ?? false);
-  const session = new Session(options, { ...parts, server });
-  return { target, warnings: agent.warnings, attended: life.attended, finished: session.run() };
 }
 
 /** Tells the programs what the agent warns of while they run, each sentence once. */
@@ -166,6 +185,7 @@ function tellOnce(rootPid: number, life: Life, isRootWaiting: boolean): (text: s
 interface Parts {
   agent: AgentClient;
   outgoing: Outgoing;
+  ownServers: OwnServers;
   unixSockets: UnixSockets;
   ownAddresses: OwnAddresses;
   datagrams: Datagrams;
@@ -211,8 +231,8 @@ class Session {
   }
 
   async #goDown(outcome: Outcome): Promise<void> {
-    const { agent, outgoing, unixSockets, ownAddresses, datagrams, destinations, incoming } = this.#parts;
-    const { files, writing, life, server } = this.#parts;
+    const { agent, outgoing, ownServers, unixSockets, ownAddresses, datagrams, destinations } = this.#parts;
+    const { incoming, files, writing, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
@@ -229,6 +249,7 @@ class Session {
     await server.flushed();
     await server.close();
     // 5. Relays, and the shelf.
+    await ownServers.close();
     await outgoing.close();
     await unixSockets.close();
     await datagrams.close();

@@ -52,6 +52,24 @@ sandboxTest(
   },
 );
 
+/** What may differ: who steals a port gets what comes to any address; with incoming off sockets are this machine's. */
+const OWN_SERVER = { mirror: undefined, steal: /^loopback at 10.*$/gm, off: /\("\(.*?\)", |^own address.*$/gm };
+
+for (const [mode, intended] of Object.entries(OWN_SERVER)) {
+  const name = `a program reaches its own server by its own address and name, incoming: ${mode}`;
+  sandboxTest(name, { needs: [PYTHON] }, async (it) => {
+    const program = `${transcript}\n${await Deno.readTextFile(new URL("own_server.py", PROGRAMS))}`;
+    const config = `${it.here}/mirrord.json`;
+    await Deno.writeTextFile(config, JSON.stringify({ feature: { network: { incoming: { mode } } } }));
+    const inside = await it.inside([PYTHON, "-c", program]);
+    const outside = await it.run([PYTHON, "-c", program], { flags: ["-f", config] });
+    assert.match(inside.stdout, /own address at 10\.99\.7\.1: .*10\.99\.7\.1/);
+    const said = ({ stdout, stderr }: { stdout: string; stderr: string }) =>
+      (stdout + stderr).split("\n").map((line) => intended ? line.replace(intended, "") : line);
+    assert.deepEqual(said(outside), said(inside));
+  });
+}
+
 sandboxTest("a program sees the interfaces of the target", {}, async (it) => {
   const program = await builtProgram("difference/programs/interfaces.c");
   await Deno.copyFile(program, `${it.sandbox.root}/tmp/interfaces`);

@@ -19,7 +19,7 @@ import { ownEndOf, setLowWater, Sockets } from "../../sys/sockets.ts";
 import { keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
-import { chosenFor, isConflict } from "./listener_choice.ts";
+import { chosenFor, isConflict, isReachedAt } from "./listener_choice.ts";
 import { listenersByProc } from "./listeners.ts";
 import { MirrorListenerEnd } from "./mirror_listener_end.ts";
 import type { OwnAddresses } from "./own_addresses.ts";
@@ -47,10 +47,17 @@ interface Bound {
   readonly isV6Only: boolean;
 }
 
-/** One that listens, and where it does so really. */
-interface Listener extends Bound {
+/** Where a socket listens really. */
+export interface Reachable {
   readonly realAddress: Address;
   readonly realPort: number;
+}
+
+interface Listener extends Bound, Reachable {}
+
+export interface Named {
+  readonly address: Address;
+  readonly port: number;
 }
 
 interface Subscription {
@@ -64,8 +71,8 @@ interface Subscription {
 interface Names {
   /** Our own end; empty while we connect. */
   key: string;
-  readonly peer: { address: Address; port: number };
-  readonly own: { address: Address; port: number };
+  readonly peer: Named;
+  readonly own: Named;
   /** In the clock of performance.now(); Infinity while the connection stands. */
   forgetAt: number;
 }
@@ -135,6 +142,27 @@ export class Incoming {
   /** What the program has bound a socket to. */
   nameOf(inode: number): { address: Address; port: number } | undefined {
     return this.#bound.get(inode) ?? this.#ownAddresses.nameOf(inode);
+  }
+
+  /** The socket of the run that would get a connection to there, if all of the port's connections come to the run. */
+  listenerAt(address: Address, port: number): Reachable | undefined {
+    if (this.isFiltered(port)) return undefined;
+    const all = [...this.#subscriptions.values()].flatMap(({ listeners }) => listeners);
+    const fitting = all.filter((it) => it.port === port && isReachedAt(it, address) && isListening(it));
+    return chosenFor(address, fitting);
+  }
+
+  /** Whether some connections to this port of the program are the run's and others the target's. */
+  isFiltered(port: number): boolean {
+    return this.#wishes.mode === "steal" && filterAt(this.#wishes, this.#targetPort(port)) !== "";
+  }
+
+  /** Connects to a server of the run, which will be told these names. A descriptor or -errno. */
+  dialFor(server: Reachable, { peer, own }: { peer: Named; own: Named }): Promise<number> {
+    const names: Names = { key: "", peer, own, forgetAt: Infinity };
+    const dialling = this.#dial(server, names);
+    this.#awaitedBy(server, dialling.then(() => this.#retire(names)));
+    return dialling;
   }
 
   /** Ends the subscriptions that nobody listens for any more. */
@@ -245,26 +273,35 @@ export class Incoming {
     const end = new LateEnd(() => this.#retire(names));
     this.#agent.streams.add(stream, end);
     if (!listener || this.#isClosed) return this.#agent.streams.reset(stream);
-    const connecting = this.#connect(listener, stream, isMirror, end, names);
-    const others = this.#connecting.get(listener.realPort) ?? new Set();
-    this.#connecting.set(listener.realPort, others.add(connecting));
+    this.#awaitedBy(listener, this.#connect(listener, stream, isMirror, end, names));
+  }
+
+  /** Who asks for names of a connection to it waits for this one. */
+  #awaitedBy({ realPort }: Reachable, connecting: Promise<void>): void {
+    const others = this.#connecting.get(realPort) ?? new Set();
+    this.#connecting.set(realPort, others.add(connecting));
     this.#own(connecting.finally(() => {
       others.delete(connecting);
-      if (others.size === 0) this.#connecting.delete(listener.realPort);
+      if (others.size === 0) this.#connecting.delete(realPort);
     }));
+  }
+
+  async #dial({ realAddress, realPort }: Reachable, names: Names): Promise<number> {
+    const fd = await dialMarked({ address: reachableAddress(realAddress), port: realPort }, UNMARKED, CONNECT_MS);
+    if (fd < 0) return fd;
+    const own = ownEndOf(fd);
+    names.key = keyOf(own.address, own.port);
+    this.#names.set(names.key, names);
+    return fd;
   }
 
   async #connect(listener: Listener, stream: number, isMirror: boolean, end: LateEnd, names: Names): Promise<void> {
     const sockets = this.#sockets ??= Sockets.open();
-    const to = { address: reachableAddress(listener.realAddress), port: listener.realPort };
-    const fd = typeof sockets === "number" ? sockets : await dialMarked(to, UNMARKED, CONNECT_MS);
+    const fd = typeof sockets === "number" ? sockets : await this.#dial(listener, names);
     if (fd < 0 || typeof sockets === "number") {
       this.#log(`cannot connect to the program's port ${listener.realPort}: error ${-fd}`);
       return this.#agent.streams.reset(stream);
     }
-    const own = ownEndOf(fd);
-    names.key = keyOf(own.address, own.port);
-    this.#names.set(names.key, names);
     if (isMirror) setLowWater(fd, MIRROR_ANSWER_BYTES);
     const local = sockets.adopt(fd);
     local.keepUrgent();

@@ -20,6 +20,11 @@ export function chosenFor<T extends BoundSocket>(own: Uint8Array, listeners: rea
   return best;
 }
 
+/** Whether the kernel would give it a connection to this address. */
+export function isReachedAt(listener: BoundSocket, own: Uint8Array): boolean {
+  return fitness(listener, own) > 0;
+}
+
 /** The very address, a wildcard of its family, one of both families; what would not get it, rather than nobody. */
 function fitness({ address, isV6Only }: BoundSocket, own: Uint8Array): number {
   if (equalBytes(address, own)) return 3;

@@ -3,6 +3,7 @@
  *
  * State      event                                   action > next
  * -          Connect                                 Connect to the agent > PENDING
+ * -          Connect, to a server of the run         connect to it (own_servers.ts), then as if the agent had > PENDING
  * PENDING    agent: errno                            blocking: ConnectReply; else break the socket in the hole > FAILED
  * PENDING    agent: connected, blocking              ConnectReply > AWAITED
  * PENDING    agent: connected, non-blocking          complete the socket in the hole > OPEN; it is gone: Reset > FAILED
@@ -22,6 +23,7 @@ import type { MessageNamed } from "../../proto/schema.ts";
 import { canonical, keyOf } from "./addresses.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
+import type { OwnServers } from "./own_servers.ts";
 import { Relays } from "./relays.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 
@@ -67,6 +69,9 @@ export class Outgoing {
 
   /** What the program has bound a socket to, if it is really bound elsewhere. */
   ownName: (inode: number) => { address: Uint8Array; port: number } | undefined = () => undefined;
+
+  /** The run's. */
+  ownServers: Pick<OwnServers, "find" | "reach" | "join"> | undefined;
 
   private constructor(agent: AgentClient, relays: Relays) {
     this.#agent = agent;
@@ -134,9 +139,22 @@ export class Outgoing {
       attempt.answered.resolve();
       if (isBlocking) shim.send({ type: "ConnectReply", errno: attempt.errno }, id);
     };
+    const onOwn = (fd: number, name: Attempt["own"]) => {
+      notLate();
+      this.#answerOwn(attempt, fd, name);
+      attempt.answered.resolve();
+      if (isBlocking) shim.send({ type: "ConnectReply", errno: attempt.errno }, id);
+    };
     const own = message.boundInode === 0n ? undefined : this.#boundTo(message);
-    if (!own) return this.#agent.request({ type: "Connect", stream, address, port }, onAnswer);
-    this.#agent.request({ type: "ConnectFrom", stream, address, port, ...own }, onAnswer);
+    const ask = () => {
+      if (!own) return this.#agent.request({ type: "Connect", stream, address, port }, onAnswer);
+      this.#agent.request({ type: "ConnectFrom", stream, address, port, ...own }, onAnswer);
+    };
+    const server = this.ownServers?.find(address, port);
+    if (!server) return ask();
+    const named = own?.ownAddress.length ? own.ownAddress : address;
+    const names = { peer: { address: named, port: own?.ownPort || attempt.local.port }, own: attempt.peer };
+    this.#own(this.ownServers!.reach(server, names).then((fd) => fd === undefined ? ask() : onOwn(fd, names.peer)));
   }
 
   /** In the program's eyes. */
@@ -175,6 +193,24 @@ export class Outgoing {
     else this.#own(this.#complete(attempt));
   }
 
+  #answerOwn(attempt: Attempt, fd: number, name: Attempt["own"]): void {
+    if (fd >= 0 && (this.#isClosed || this.#attempts.get(attempt.key) !== attempt)) {
+      closeDescriptor(fd);
+      return this.#fail(attempt, ERRNO.ECONNABORTED);
+    }
+    attempt.own = name;
+    if (fd < 0) {
+      this.#fail(attempt, -fd);
+      if (!attempt.isBlocking) this.#own(this.#breakOff(attempt));
+      return;
+    }
+    attempt.state = "awaited";
+    attempt.end = new LateEnd(() => this.#retire(attempt, "closed"));
+    this.ownServers!.join(attempt.end, fd, attempt.peer.port);
+    if (attempt.isBlocking) this.#giveUpLater(attempt);
+    else this.#own(this.#complete(attempt));
+  }
+
   /** The other end of the app's socket becomes ours, there where it waits. */
   async #complete(attempt: Attempt): Promise<void> {
     const { address, port } = attempt.local;
@@ -183,6 +219,7 @@ export class Outgoing {
     if (fd < 0) {
       // The app has closed its socket, or was ended.
       this.#fail(attempt, -fd);
+      attempt.end!.reset();
       return this.#agent.streams.reset(attempt.stream);
     }
     this.#join(attempt, fd);
@@ -218,7 +255,9 @@ export class Outgoing {
   #giveUpLater(attempt: Attempt): void {
     const timer = setTimeout(() => {
       this.#awaited.delete(timer);
-      if (attempt.state === "awaited") this.#agent.streams.reset(attempt.stream);
+      if (attempt.state !== "awaited") return;
+      this.#agent.streams.reset(attempt.stream);
+      attempt.end!.reset();
     }, ACCEPT_MS);
     this.#awaited.add(timer);
   }

@@ -55,7 +55,7 @@ export class OwnAddresses {
   }
 
   async #bind(inode: number, name: OwnName, id: number, shim: ShimConnection): Promise<void> {
-    const isOfTarget = isLoopback(name.address) || await this.#has(name.address);
+    const isOfTarget = isLoopback(name.address) || await this.isOwn(name.address);
     if (isOfTarget) {
       this.#names.delete(inode);
       this.#names.set(inode, name);
@@ -64,7 +64,8 @@ export class OwnAddresses {
     shim.send({ type: "Done", errno: isOfTarget ? 0 : ERRNO.EADDRNOTAVAIL }, id);
   }
 
-  async #has(address: Uint8Array): Promise<boolean> {
+  /** Whether it is an address of the target's. */
+  async isOwn(address: Uint8Array): Promise<boolean> {
     const records = await this.#interfaces();
     for (let at = 0; at + RECORD_BYTES <= records.length; at += RECORD_BYTES) {
       const bytes = records[at + FAMILY_AT] === 4 ? 4 : records[at + FAMILY_AT] === 6 ? 16 : 0;
