@@ -30,6 +30,13 @@ void fresh_void(void)
 	atomic_store_explicit(&void_until_ms, big_now_ms() + 1, memory_order_relaxed);
 }
 
+static _Atomic bool is_doubting;
+
+void fresh_doubt(void)
+{
+	atomic_store_explicit(&is_doubting, true, memory_order_relaxed);
+}
+
 static struct heard *take(uint64_t inode)
 {
 	struct heard *entry = &heard[inode % HEARD];
@@ -77,7 +84,7 @@ static void remember(const struct heard *news)
 
 static bool is_old(const struct heard *known, int64_t limit_ms)
 {
-	return big_now_ms() - known->at_ms >= limit_ms ||
+	return atomic_load_explicit(&is_doubting, memory_order_relaxed) || big_now_ms() - known->at_ms >= limit_ms ||
 	       known->at_ms < atomic_load_explicit(&void_until_ms, memory_order_relaxed);
 }
 

@@ -28,4 +28,7 @@ int64_t fresh_size(int fd);
 /* The program has changed something at the target: what is known of open files is old. */
 void fresh_void(void);
 
+/* The program is told of changes (inotify): from now on nothing is believed to be as it was a moment ago. */
+void fresh_doubt(void);
+
 #endif

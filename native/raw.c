@@ -74,6 +74,8 @@ static long raw_file(long number, const long *a, bool *is_known)
 		return hook_fdatasync(N(a[0]));
 	case SYS_openat2:
 		return raw_openat2(N(a[0]), P(a[1]), P(a[2]), (size_t)a[3]);
+	case SYS_inotify_add_watch:
+		return hook_inotify_add_watch(N(a[0]), P(a[1]), (uint32_t)a[2]);
 	case SYS_chdir:
 		return hook_chdir(P(a[0]));
 	case SYS_getcwd:
@@ -270,6 +272,8 @@ __attribute__((noinline)) static long away_from_home(long number, long *a)
 	char room[WIRE_PATH_BYTES];
 	if (is_relative_to_descriptor(number))
 		a[1] = (long)mapping_of(cwd_absolute(N(a[0]), P(a[1]), room), room);
+	else if (number == SYS_inotify_add_watch)
+		a[1] = (long)mapping_of(cwd_absolute(AT_FDCWD, P(a[1]), room), room);
 	else if (is_of_path(number))
 		a[0] = (long)mapping_of(cwd_absolute(AT_FDCWD, P(a[0]), room), room);
 	return raw_call(number, a);

@@ -301,21 +301,6 @@ int hook_lio_listio(int mode, struct aiocb *const requests[], int count, struct 
 	return real.lio_listio(mode, requests, count, event);
 }
 
-/* Nobody here hears what happens at the target. ENOSPC (no more watches) makes programs look themselves from time to time:
- * tail(1), file watchers of Node and Python. */
-int hook_inotify_add_watch(int fd, const char *path, uint32_t mask)
-{
-	struct place place;
-	switch (locate(AT_FDCWD, path, false, &place)) {
-	case LOCAL:
-		return real.inotify_add_watch(fd, path, mask);
-	case ABSENT:
-		return edge(-ENOENT);
-	default:
-		return edge(-ENOSPC);
-	}
-}
-
 /* Without /proc nothing could be fetched any more. */
 int hook_chroot(const char *path)
 {

@@ -76,6 +76,7 @@ enum wire_type {
 	WIRE_ALLOCATE_WRITING = 74,
 	WIRE_MAPPED_WRITING = 75,
 	WIRE_CHANGE_DIRECTORY = 100,
+	WIRE_WATCH_PATH = 163,
 	WIRE_MAP_PATH = 105,
 	WIRE_BIND = 110,
 	WIRE_BIND_REPLY = 111,
@@ -1794,6 +1795,27 @@ static inline size_t wire_put_change_directory(uint8_t *frame, size_t room, uint
 static inline bool wire_get_change_directory(struct wire_in *in, struct wire_change_directory *message)
 {
 	return wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* inotify_add_watch(2) of a path of the target; answered by PathReply: what to watch here in its place */
+struct wire_watch_path {
+	struct wire_bytes path;
+	uint32_t mask;
+};
+
+static inline size_t wire_put_watch_path(uint8_t *frame, size_t room, uint32_t id, struct wire_watch_path message)
+{
+	struct wire_out out = wire_begin(frame, room, 163, id);
+	wire_put_bytes(&out, message.path);
+	wire_put_u32(&out, message.mask);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_watch_path(struct wire_in *in, struct wire_watch_path *message)
+{
+	return wire_get_bytes(in, &message->path) &&
+	       wire_get_u32(in, &message->mask) &&
 	       wire_is_done(in);
 }
 

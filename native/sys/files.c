@@ -433,7 +433,7 @@ static int64_t path_of(int fd, char *into, uint32_t capacity)
  * The kernel knows the path of an open object. Its text begins at the root of the object's mount namespace, so the path
  * of `root` itself is taken off its front: "/" for a container, a directory for a chroot.
  */
-static int64_t path_below(int root, int found, char *into, uint32_t capacity)
+int64_t path_below(int root, int found, char *into, uint32_t capacity)
 {
 	char above[FILES_PATH_BYTES];
 	int64_t above_length = path_of(root, above, sizeof above);

@@ -54,6 +54,9 @@ int stat_object(int fd, const char *name, struct file_stat *into);
 /* An O_PATH descriptor for what `path` leads to inside `root`; flags: O_NOFOLLOW, O_DIRECTORY. Or -errno. */
 int find_object(int root, const char *path, uint64_t flags);
 
+/* Bytes of the path below `root` of an open object, in `into`; or -errno. */
+int64_t path_below(int root, int found, char *into, uint32_t capacity);
+
 /* The calling thread takes the target's file-system rights (NULL: stays as it is), and lays them down. */
 void rights_take(const uint32_t *words);
 void rights_lay_down(const uint32_t *words);

@@ -19,9 +19,9 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/syscall.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
 
 /* Of a directory above: what may put something else in the place of a name, or forbid the way through it. */
 #define WAY_EVENTS (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB)
@@ -149,4 +149,83 @@ SYS int32_t watch_add(int32_t inotify, int32_t root, const char *path, const uin
 SYS int32_t watch_remove(int32_t inotify, int32_t number)
 {
 	return (int32_t)result(inotify_rm_watch(inotify, number));
+}
+
+/* ---- for programs that watch by themselves ---- */
+
+/* What is told of a subject: bytes of its path, bytes of what it holds, and whether it is a directory. */
+struct told {
+	uint32_t path_bytes, entry_bytes, is_directory;
+};
+
+/* Puts 'd' or 'f' and the name, terminated, for each entry: their bytes, or -errno; -ENOSPC when they are too many. */
+static int64_t put_entries(const char *link, char *into, uint32_t room)
+{
+	_Alignas(8) char entries[32768];
+	int fd = open(link, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int64_t status = result(fd), put = 0;
+	while (status >= 0) {
+		status = result(syscall(SYS_getdents64, fd, entries, sizeof entries));
+		if (status <= 0)
+			break;
+		uint16_t length;
+		for (int64_t at = 0; at < status; at += length) {
+			const char *name = entries + at + 19;
+			size_t span = strlen(name) + 1;
+			memcpy(&length, entries + at + 16, sizeof length);
+			if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+				continue;
+			if ((size_t)put + span + 1 > room) {
+				close(fd);
+				return -ENOSPC;
+			}
+			into[put++] = entries[at + 18] == 4 ? 'd' : 'f'; /* DT_DIR */
+			memcpy(into + put, name, span);
+			put += (int64_t)span;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return status < 0 ? status : put;
+}
+
+/*
+ * Watches what `path` leads to for inotify_add_watch(2) of a program with these rights, and tells where that is and what
+ * is in it by then. The watch's number, or -errno; a number that was given can be removed when `into` had no room.
+ */
+SYS int32_t watch_subject(int32_t inotify, int32_t root, const char *path, uint32_t mask, const uint32_t *rights,
+			  char *into, uint32_t room, struct told *told)
+{
+	enum { FOR_PATHS = IN_ONLYDIR | IN_DONT_FOLLOW, OF_READING = IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE };
+	uint32_t events = (mask & ~(uint32_t)FOR_PATHS) | IN_MASK_ADD;
+	char link[32];
+	struct stat st;
+	int flags = (mask & IN_ONLYDIR ? O_DIRECTORY : 0) | (mask & IN_DONT_FOLLOW ? O_NOFOLLOW : 0);
+	*told = (struct told){ 0 };
+	rights_take(rights);
+	int found = find_object(root, path, (uint64_t)flags);
+	int64_t number = found, status = found;
+	if (found >= 0) {
+		snprintf(link, sizeof link, "/proc/self/fd/%d", found);
+		number = result(inotify_add_watch(inotify, link, events & ~(uint32_t)OF_READING));
+		status = number < 0 ? number : path_below(root, found, into, room);
+	}
+	if (status >= 0) {
+		told->path_bytes = (uint32_t)status;
+		status = result(fstat(found, &st));
+	}
+	if (status >= 0 && S_ISDIR(st.st_mode)) {
+		told->is_directory = 1;
+		status = put_entries(link, into + told->path_bytes, room - told->path_bytes);
+		told->entry_bytes = status > 0 ? (uint32_t)status : 0;
+	}
+	/* Our own looking is nobody's news. */
+	if (status >= 0 && (mask & OF_READING))
+		number = result(inotify_add_watch(inotify, link, events));
+	rights_lay_down(rights);
+	if (found >= 0)
+		close(found);
+	if (status < 0 && number >= 0)
+		told->path_bytes = told->entry_bytes = 0;
+	return (int32_t)(status < 0 ? status : number);
 }

@@ -22,6 +22,7 @@ import type { Names } from "./names.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Target } from "./target.ts";
 import { Tree } from "./tree.ts";
+import { ClientEvents, Events } from "./events.ts";
 import { ClientWatches, Watches } from "./watches.ts";
 import { Writing } from "./writing.ts";
 
@@ -41,6 +42,7 @@ export interface SessionContext {
 
 /** Those of all clients: the kernel gives a user few instances. */
 const watches = new Watches();
+const events = new Events();
 
 /** How long requests that are under way may hold up the end of a session. */
 const LAST_REQUESTS_MS = 2000;
@@ -55,6 +57,7 @@ export class Session {
   readonly #datagrams: Datagrams;
   readonly #incoming: IncomingStreams;
   readonly #watches: ClientWatches;
+  readonly #events: ClientEvents;
   readonly #running = new Set<Promise<void>>();
   /** Ends the name queries that this client waits for. */
   readonly #ending = new AbortController();
@@ -73,6 +76,11 @@ export class Session {
     this.#incoming = new IncomingStreams(this.#link);
     const tell = (watch: number, name: Uint8Array) => this.#link.sendAhead({ type: "Changed", id: 0, watch, name });
     this.#watches = new ClientWatches(watches, { root, rights }, tell);
+    this.#events = new ClientEvents(
+      events,
+      { root, rights },
+      (events) => this.#link.sent({ type: "Events", id: 0, events }),
+    );
     this.#link.beforeSending = () => this.#watches.tell();
   }
 
@@ -207,6 +215,10 @@ export class Session {
         return this.#run(id, this.#files.list(frame, this.#outlet(id)));
       case "Walk":
         return this.#run(id, this.#files.walk(frame, this.#outlet(id), this.#watcher(frame.watch)));
+      case "WatchEvents":
+        return this.#answer(id, this.#events.begin(frame));
+      case "UnwatchEvents":
+        return this.#events.end(frame.watch);
       case "Unwatch":
         return this.#watches.end(frame.watch);
       case "ReadEntries":
@@ -301,6 +313,7 @@ export class Session {
       this.#files.close(),
       this.#writing.close(),
       this.#watches.close(),
+      this.#events.close(),
       ...this.#running,
     ]);
     await within(LAST_REQUESTS_MS, ended);

@@ -20,6 +20,7 @@ import { AgentClient, type AgentClientOptions, type TargetFacts } from "./intpro
 import { Datagrams } from "./intproxy/datagrams.ts";
 import { Destinations, type NetworkRules } from "./intproxy/destinations.ts";
 import { handlesOf } from "./intproxy/descriptors.ts";
+import { Events } from "./intproxy/events.ts";
 import { Files } from "./intproxy/files.ts";
 import { Incoming, type IncomingWishes } from "./intproxy/incoming.ts";
 import { Life } from "./intproxy/life.ts";
@@ -124,6 +125,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   undo.defer(() => incoming.close());
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
   const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody()), writing));
+  const events = undo.use(new Events(directory, agent, () => life.everybody()));
   undo.defer(() => life.close());
   const mapper = new PathMapper(options.pathMapping ?? []);
   const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
@@ -141,6 +143,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     destinations,
     incoming,
     files,
+    events,
     writing,
     life,
   };
@@ -192,6 +195,7 @@ interface Parts {
   destinations: Destinations;
   incoming: Incoming;
   files: Files;
+  events: Events;
   writing: Writing;
   life: Life;
   server: Server;

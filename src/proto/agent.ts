@@ -164,6 +164,25 @@ export const AGENT = {
     fields: { errno: "i32", data: "bytes" },
   },
 
+  WatchEvents: {
+    id: 200,
+    doc: "inotify_add_watch(2) of a program: the client is told what happens (Events) by this number, which it chose",
+    fields: { path: "bytes", mask: "u32", watch: "u32" },
+  },
+  WatchEventsReply: {
+    id: 201,
+    doc:
+      "`path`: without links. `entries` of a directory, by then: `d` (a directory) or `f` and the name, NUL-terminated",
+    fields: { errno: "i32", path: "bytes", isDirectory: "bool", entries: "bytes" },
+  },
+  Events: {
+    id: 202,
+    doc:
+      "agent to client: records of u32 watch, u32 mask, u32 cookie, u16 length of the name, name; as inotify(7) has them",
+    fields: { events: "bytes" },
+  },
+  UnwatchEvents: { id: 203, doc: "not answered", fields: { watch: "u32" } },
+
   StatFs: { id: 36, doc: "statfs(2)", fields: { path: "bytes" } },
   StatFsReply: {
     id: 37,

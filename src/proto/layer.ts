@@ -318,6 +318,11 @@ export const LAYER = {
     fields: { path: "bytes" },
   },
 
+  WatchPath: {
+    id: 163,
+    doc: "inotify_add_watch(2) of a path of the target; answered by PathReply: what to watch here in its place",
+    fields: { path: "bytes", mask: "u32" },
+  },
   MapPath: {
     id: 105,
     doc: "which path `path` stands for by `feature.fs.mapping`; answered by PathReply, ENOENT: it stands for itself",

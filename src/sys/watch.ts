@@ -13,6 +13,14 @@ const sys = loadSys({
   watch_wait: { parameters: ["i32", "i32"], result: "i32", nonblocking: true },
   watch_read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   watch_add: { parameters: ["i32", "i32", "buffer", "buffer", "buffer", "u32"], result: "i32", nonblocking: true },
+  watch_subject: {
+    parameters: ["i32", "i32", "buffer", "u32", "buffer", "buffer", "u32", "buffer"],
+    result: "i32",
+    nonblocking: true,
+  },
+  replay_make: { parameters: ["buffer"], result: "i32" },
+  replay_modify: { parameters: ["buffer"], result: "i32" },
+  replay_access: { parameters: ["buffer"], result: "i32" },
   watch_remove: { parameters: ["i32", "i32"], result: "i32" },
 });
 
@@ -21,13 +29,39 @@ export interface WatchEvent {
   /** Of the watch; -1: events were lost. */
   readonly number: number;
   readonly mask: number;
+  /** What belongs together: IN_MOVED_FROM and IN_MOVED_TO. */
+  readonly cookie: number;
   /** Of the entry, empty: the directory itself. */
   readonly name: Uint8Array;
 }
 
+export const IN_ACCESS = 0x1;
 export const IN_MODIFY = 0x2;
 export const IN_ATTRIB = 0x4;
+export const IN_CLOSE_WRITE = 0x8;
+export const IN_CLOSE_NOWRITE = 0x10;
+export const IN_OPEN = 0x20;
+export const IN_MOVED_FROM = 0x40;
+export const IN_MOVED_TO = 0x80;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
+export const IN_DELETE_SELF = 0x400;
+export const IN_MOVE_SELF = 0x800;
+export const IN_IGNORED = 0x8000;
+export const IN_ONLYDIR = 0x100_0000;
+export const IN_DONT_FOLLOW = 0x200_0000;
+export const IN_ISDIR = 0x4000_0000;
 const HEAD_BYTES = 16;
+/** For a path and what a directory holds that a program watches by itself. */
+const SUBJECT_BYTES = 256 << 10;
+
+/** What a program watches: where it is, and, as "d" or "f" and a NUL-terminated name each, what is in it. */
+export interface Followed {
+  readonly number: number;
+  readonly path: Uint8Array<ArrayBuffer>;
+  readonly isDirectory: boolean;
+  readonly entries: Uint8Array<ArrayBuffer>;
+}
 /** Watches of one path, it and the directories above it. */
 const MOST_NUMBERS = 64;
 
@@ -57,6 +91,22 @@ export class Inotify implements Disposable {
     return { numbers: [...numbers.subarray(1, 1 + numbers[0]!)], isWhole: status === 0 };
   }
 
+  /** Watches what `path` (NUL-terminated) leads to, for these events and the flags of a path: a negative errno, or ... */
+  async follow(
+    root: number,
+    path: Uint8Array<ArrayBuffer>,
+    mask: number,
+    rights: PackedRights,
+  ): Promise<number | Followed> {
+    const into = new Uint8Array(SUBJECT_BYTES);
+    const told = new Uint32Array(3);
+    const number = await sys.watch_subject(this.#fd, root, path, mask, rights, into, into.length, told);
+    if (number < 0) return number;
+    const [pathBytes, entryBytes, isDirectory] = [told[0]!, told[1]!, told[2] === 1];
+    const entries = into.slice(pathBytes, pathBytes + entryBytes);
+    return { number, path: into.slice(0, pathBytes), isDirectory, entries };
+  }
+
   remove(number: number): void {
     sys.watch_remove(this.#fd, number);
   }
@@ -74,6 +124,7 @@ export class Inotify implements Disposable {
         yield {
           number: view.getInt32(at, true),
           mask: view.getUint32(at + 4, true),
+          cookie: view.getUint32(at + 8, true),
           name: name.subarray(0, end < 0 ? 0 : end),
         };
         at += HEAD_BYTES + length;
@@ -102,3 +153,10 @@ export class WatchError extends Error {
     super(`Cannot watch directories: errno ${errno}`);
   }
 }
+
+/** One event each, at what stands for a file: a path that is NUL-terminated. What cannot be done is not. */
+export const replay: Readonly<Record<"make" | "modify" | "access", (path: Uint8Array<ArrayBuffer>) => void>> = {
+  make: sys.replay_make,
+  modify: sys.replay_modify,
+  access: sys.replay_access,
+};

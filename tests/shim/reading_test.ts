@@ -1,6 +1,7 @@
 /** Calls that take bytes out of a descriptor: of a big remote file they fetch what is missing, and of nothing else. */
 import assert from "node:assert/strict";
 import { ERRNO } from "../../src/base/errors.ts";
+import { utf8 } from "../../src/base/bytes.ts";
 import type { LayerFrame } from "../../src/proto/layer.ts";
 import { answerFrom, directory, file, statOf } from "../support/remote_tree.ts";
 import { type Answer, startUnderShim } from "../support/under_shim.ts";
@@ -28,7 +29,10 @@ function big(request: LayerFrame): Answer {
   }
 }
 
-async function call(args: string[], answer = big): Promise<{ output: string; asked: LayerFrame[] }> {
+async function call(
+  args: string[],
+  answer: (request: LayerFrame) => Answer = big,
+): Promise<{ output: string; asked: LayerFrame[] }> {
   await using app = await startUnderShim("reading", args, { answer });
   const output = (await app.output()).trimEnd();
   return { output, asked: app.frames.filter(({ type }) => type !== "DescriptorClosed") };
@@ -133,10 +137,19 @@ Deno.test("a file that has become shorter ends where it ends", async () => {
   }
 });
 
-Deno.test("inotify_add_watch() of a path of the target is ENOSPC: its events are not heard here", async () => {
+Deno.test("inotify_add_watch() watches what the intproxy says in the place of the target's path", async () => {
   using local = await localFile();
-  assert.equal((await call(["inotify_add_watch", "/data/big"])).output, "ENOSPC");
-  assert.equal((await call(["inotify_add_watch", local.path])).output, "1");
+  const answer = (errno: number) => (request: LayerFrame): Answer =>
+    request.type === "WatchPath" ? { type: "PathReply", errno, path: utf8(local.path) } : undefined;
+  const watched = await call(["inotify_add_watch", "/data/big"], answer(0));
+  assert.deepEqual([watched.output, watched.asked.length], ["1", 1]);
+  assert.equal((await call(["inotify_add_watch", "/data/big"], answer(ERRNO.ENOENT))).output, "ENOENT");
+});
+
+Deno.test("inotify_add_watch() stays local without a message when the path is", async () => {
+  using local = await localFile();
+  const { output, asked } = await call(["inotify_add_watch", local.path]);
+  assert.deepEqual([output, asked.length], ["1", 0]);
 });
 
 Deno.test("RLIMIT_FSIZE is about what a program writes, not about what it reads", async () => {

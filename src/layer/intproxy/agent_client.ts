@@ -29,6 +29,7 @@ const ANSWERS = {
   Open: "OpenReply",
   List: "ListReply",
   Walk: "WalkReply",
+  WatchEvents: "WatchEventsReply",
   ReadEntries: "EntryContents",
   StatEntries: "EntryStats",
   ReadAt: "ReadReply",
@@ -100,6 +101,7 @@ export class AgentClient {
   onDatagram: (news: MessageNamed<typeof AGENT, "Datagram" | "DatagramFailed">) => void = () => {};
   /** What the agent tells of directories that it watches. */
   onChanged: (news: MessageNamed<typeof AGENT, "Changed">) => void = () => {};
+  onEvents: (news: MessageNamed<typeof AGENT, "Events">) => void = () => {};
   /** What the agent wanted the user to know while it started. */
   readonly warnings: string[] = [];
   /** Of the agent's mirrord. */
@@ -205,7 +207,12 @@ export class AgentClient {
   }
 
   /** Sends what is not answered. */
-  tell(message: MessageNamed<typeof AGENT, "CloseHandle" | "Unwatch" | "Reset" | "Datagram" | "CloseDatagrams">): void {
+  tell(
+    message: MessageNamed<
+      typeof AGENT,
+      "CloseHandle" | "Unwatch" | "UnwatchEvents" | "Reset" | "Datagram" | "CloseDatagrams"
+    >,
+  ): void {
     this.#link.send({ ...message, id: 0 });
   }
 
@@ -251,6 +258,8 @@ export class AgentClient {
         return this.onNewConnection(message);
       case "Changed":
         return this.onChanged(message);
+      case "Events":
+        return this.onEvents(message);
       case "Ping":
         return this.#link.send({ type: "Pong", id: message.id });
       case "Warning":
@@ -316,6 +325,7 @@ const NEWS_TYPES: ReadonlySet<AgentMessage["type"]> = new Set([
   "ConnectUnixReply",
   "Datagram",
   "NewConnection",
+  "Events",
 ]);
 
 const PING_MS = 10_000;

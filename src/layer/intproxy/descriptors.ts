@@ -38,3 +38,24 @@ function linkOf(path: string): string | undefined {
     return undefined;
   }
 }
+
+/** Inodes (hexadecimal) that these processes watch by inotify(7); undefined: some of them cannot be looked into. */
+export function watchedInodes(pids: Iterable<number>): Set<string> | undefined {
+  const inodes = new Set<string>();
+  for (const pid of pids) {
+    try {
+      for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+        if (linkOf(`/proc/${pid}/fd/${name}`) !== "anon_inode:inotify") continue;
+        const text = Deno.readTextFileSync(`/proc/${pid}/fdinfo/${name}`);
+        for (const [, inode] of text.matchAll(/^inotify .* ino:([0-9a-f]+) /gm)) inodes.add(inode!);
+      }
+    } catch {
+      if (isThere(pid)) return undefined;
+    }
+  }
+  return inodes;
+}
+
+function isThere(pid: number): boolean {
+  return linkOf(`/proc/${pid}/exe`) !== undefined;
+}

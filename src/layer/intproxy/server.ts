@@ -11,6 +11,7 @@ import type { LayerFrame } from "../../proto/layer.ts";
 import type { AgentClient } from "./agent_client.ts";
 import type { Datagrams } from "./datagrams.ts";
 import type { Destinations } from "./destinations.ts";
+import type { Events } from "./events.ts";
 import type { Files } from "./files.ts";
 import type { Incoming } from "./incoming.ts";
 import type { Life } from "./life.ts";
@@ -26,6 +27,7 @@ import type { Writing } from "./writing.ts";
 export interface ServerParts {
   readonly agent: AgentClient;
   readonly files: Files;
+  readonly events: Events;
   readonly outgoing: Outgoing;
   readonly unixSockets: UnixSockets;
   readonly ownAddresses: OwnAddresses;
@@ -173,6 +175,8 @@ export class Server {
       case "AskDns":
       case "GetResolver":
         return onNameRequest(agent, destinations, frame, frame.id, shim);
+      case "WatchPath":
+        return this.#parts.events.onRequest(frame, frame.id, shim);
       case "MapPath": {
         const path = this.#parts.mapper.map(frame.path);
         return shim.send({ type: "PathReply", errno: path ? 0 : ERRNO.ENOENT, path: path ?? NOTHING }, frame.id);
