@@ -1,8 +1,8 @@
 /* process.c - children follow: whatever environment a program gives to a new image, the shim and the session are in it.
  *
  * Between vfork and exec there is no allocating: a new environment is an array on the stack. The program's own
- * LD_PRELOAD stays, behind ours. What the shim cannot enter is started by the supervisor when it is static, else (musl, setuid,
- * of another architecture) it is noted by name. What only the target has is only_there.c's.
+ * LD_PRELOAD stays, behind ours. What the shim cannot enter is started by the supervisor (static, musl), else (setuid, of
+ * another architecture) it is noted by name. What only the target has is only_there.c's.
  */
 #include "big.h"
 #include "cwd.h"
@@ -119,7 +119,7 @@ static struct obstacle obstacle_in(const uint8_t *head, size_t length)
 		if (segment.p_type != PT_INTERP)
 			continue;
 		if (is_for_musl(head, length, &segment))
-			return (struct obstacle){ .what = "is linked against musl", .is_without_shim = true };
+			return (struct obstacle){ "is linked against musl", .is_without_shim = true, .is_for_supervisor = true };
 		return none;
 	}
 	return (struct obstacle){ .what = "is statically linked", .is_for_supervisor = true };
@@ -282,7 +282,8 @@ static int launch_as_it_is(const struct launch *it, char *const envp[], bool is_
 }
 
 /* The supervisor becomes the program: see supervisor/supervisor.c. BYPASS: it cannot be had here. */
-__attribute__((noinline)) static long launch_supervised(const struct launch *it, const char *path, char *const envp[])
+__attribute__((noinline)) static long launch_supervised(const struct launch *it, const char *path, char *const envp[],
+							bool is_without_shim)
 {
 	enum { OWN_ARGUMENTS = 2 };
 	char supervisor[SHIM_PATH_BYTES];
@@ -304,7 +305,7 @@ __attribute__((noinline)) static long launch_supervised(const struct launch *it,
 	instead.path = supervisor;
 	instead.argv = argv;
 	instead.how = it->how == EXECVPE ? EXECVE : it->how == SPAWNP ? SPAWN : it->how;
-	return launch_as_it_is(&instead, envp, false);
+	return launch_as_it_is(&instead, envp, is_without_shim);
 }
 
 static int launch_here(const struct launch *it, char *const envp[])
@@ -317,7 +318,7 @@ static int launch_here(const struct launch *it, char *const envp[])
 	errno = saved;
 	/* What may not be executed is refused as if nobody stood between. */
 	if (unlikely(obstacle.is_for_supervisor) && is_executable_here(path)) {
-		long result = launch_supervised(it, path, envp);
+		long result = launch_supervised(it, path, envp, obstacle.is_without_shim);
 		if (result != BYPASS)
 			return (int)result;
 		wire_note("Runs without mirrord", path, obstacle.what);

@@ -41,6 +41,7 @@ const PACKAGES = {
   php: ["/usr/bin/php", "php-cli"],
   iptables: ["/usr/sbin/iptables", "iptables"],
   busybox: ["/usr/bin/busybox", "busybox-static"],
+  musl: ["/usr/bin/musl-gcc", "musl-tools"],
   go: ["/usr/lib/go-1.19/bin/go", "golang-1.19-go"],
 } as const;
 

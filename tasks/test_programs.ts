@@ -34,6 +34,7 @@ if (import.meta.main) {
     "make",
     "go",
     "busybox",
+    "musl",
     "pip",
     ...NETWORK,
   ]);

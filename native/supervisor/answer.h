@@ -30,7 +30,7 @@ struct asked {
 	size_t used;
 };
 
-enum { ROOM_BYTES = 256 * 1024 };
+enum { ROOM_BYTES = 288 * 1024 };
 
 /* Its result, -errno, GO_ON or ANSWERED; with call->gives_descriptor and a result that is not negative, it is a descriptor of ours, to be passed on.
  * `room` has ROOM_BYTES. */
@@ -44,6 +44,9 @@ void *room_for(struct asked *asked, size_t bytes);
 
 /* Calls that are not simply those of their hooks. False: this is none. */
 bool answer_special(struct asked *asked, long *result);
+
+/* A call with struct msghdr: its result, -errno or GO_ON. */
+long answer_message(struct asked *asked);
 
 /* The socket has something to be read, or the call need not wait: 0, or -errno. */
 long wait_until_ready(struct asked *asked, int fd, bool is_patient);

@@ -116,8 +116,10 @@ const struct call calls[] = {
 	{ SYS_getsockopt, OF_SOCKETS, false, { F, _, _, N, L } },
 	{ SYS_sendto, OF_SOCKETS, false, { F, BYTES_BY(2), _, _, A, _ } },
 	{ SYS_recvfrom, OF_SOCKETS, false, { F, ROOM_BY(2), _, _, N, L } },
-	{ SYS_sendmsg, OF_SOCKETS, false, { F, { MESSAGE, 0 }, _ } },
-	{ SYS_recvmsg, OF_SOCKETS, false, { F, { INBOX, 0 }, _ } },
+	{ SYS_sendmsg, OF_SOCKETS, false, { F, _, _ } },
+	{ SYS_sendmmsg, OF_SOCKETS, false, { F, _, _, _ } },
+	{ SYS_recvmsg, OF_SOCKETS, false, { F, _, _ } },
+	{ SYS_recvmmsg, OF_SOCKETS, false, { F, _, _, _, _ } },
 	{ SYS_socket, OF_SOCKETS, false, { _, _, _ } },
 
 	{ SYS_uname, OF_HOSTNAME, false, { OUT_OF(struct utsname) } },

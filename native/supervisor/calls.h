@@ -22,8 +22,6 @@ enum kind {
 	ADDRESS, /* in: a socket's address, whose length is the next argument */
 	NAME, /* out: a socket's address; the next argument points to its length */
 	LENGTH, /* that pointer */
-	MESSAGE, /* struct msghdr, to be sent */
-	INBOX, /* struct msghdr, to be received into */
 };
 
 struct argument {

@@ -157,8 +157,10 @@ bool answer_special(struct asked *asked, long *result)
 	case SYS_recvfrom:
 		return answer_waiting(asked, result);
 	case SYS_sendmsg:
+	case SYS_sendmmsg:
 	case SYS_recvmsg:
-		*result = GO_ON;
+	case SYS_recvmmsg:
+		*result = answer_message(asked);
 		return true;
 	default:
 		return false;

@@ -12,8 +12,11 @@ export interface Program {
   readonly words: readonly string[];
   /** Why the program, or what its "#!" names, will run without the shim; undefined: it will run with it. */
   readonly obstacle: string | undefined;
-  /** The shim cannot enter it: a supervisor answers its system calls (native/supervisor). */
-  readonly isSupervised: boolean;
+  /**
+   * A supervisor answers its system calls (native/supervisor), because the shim cannot enter it; "alone": or because that would
+   * not do, so it is not to be there.
+   */
+  readonly isSupervised: boolean | "alone";
 }
 
 /** As env(1): 126 when it was found and may not be run, 127 when it was not found. */
@@ -28,16 +31,16 @@ const HEAD_BYTES = 256;
 /** Throws `UserError` when the program is not there (127) or may not be run (126). */
 export function findProgram(name: string, path: string | undefined): Program {
   const found = locate(name, path ?? DEFAULT_PATH);
-  const { obstacle: inFile, isBareScript, isStatic } = inspect(found, found, 0);
-  const unsupervised = isStatic ? whyNoSupervisor() : undefined;
+  const { obstacle: inFile, isBareScript, isForSupervisor } = inspect(found, found, 0);
+  const unsupervised = isForSupervisor ? whyNoSupervisor() : undefined;
   const obstacle = snapObstacle(found) ??
-    (unsupervised ? `${inFile}; ${unsupervised}` : isStatic ? undefined : inFile) ??
+    (unsupervised ? `${inFile}; ${unsupervised}` : isForSupervisor ? undefined : inFile) ??
     containersObstacle(name);
   return {
     path: isBareScript ? "/bin/sh" : found,
     words: isBareScript ? ["/bin/sh", found] : [name],
     obstacle,
-    isSupervised: isStatic && obstacle === undefined,
+    isSupervised: obstacle === undefined && isForSupervisor,
   };
 }
 
@@ -87,11 +90,10 @@ function statOrUndefined(path: string): Deno.FileInfo | undefined {
 interface Findings {
   readonly obstacle: string | undefined;
   readonly isBareScript: boolean;
-  /** No loader starts it. */
-  readonly isStatic: boolean;
+  readonly isForSupervisor: Program["isSupervised"];
 }
 
-const NOTHING: Findings = { obstacle: undefined, isBareScript: false, isStatic: false };
+const NOTHING: Findings = { obstacle: undefined, isBareScript: false, isForSupervisor: false };
 
 /** Follows "#!" to the binary that will really run. */
 function inspect(program: string, path: string, depth: number): Findings {
@@ -184,13 +186,17 @@ function elfFindings(path: string): Pick<Findings, "obstacle"> & Partial<Finding
     if (segments.getUint32(at, true) !== PT_INTERP) continue;
     const length = Math.min(Number(segments.getBigUint64(at + 32, true)), 4096);
     const loader = fromUtf8(readAt(file, Number(segments.getBigUint64(at + 8, true)), length)).replace(/\0.*$/s, "");
-    if (loader.includes("/ld-musl-")) return { obstacle: `${path} is for musl, not glibc: ${rest}` };
+    if (loader.includes("/ld-musl-")) {
+      return { obstacle: `${path} is for musl, not glibc: ${rest}`, isForSupervisor: "alone" };
+    }
+    if (!isGo(file, view)) return { obstacle: undefined };
     return {
-      obstacle: isGo(file, view) ? `${path} is a Go program, which asks the kernel past libc: ${GO_REST}` : undefined,
+      obstacle: `${path} is a Go program, which asks the kernel past libc: ${GO_REST}`,
+      isForSupervisor: "alone",
     };
   }
   const how = isGo(file, view) ? "a Go program without cgo, which nothing can be loaded into" : "statically linked";
-  return { obstacle: `${path} is ${how}: ${rest}`, isStatic: true };
+  return { obstacle: `${path} is ${how}: ${rest}`, isForSupervisor: true };
 }
 
 /** Undefined, or what a supervisor of programs lacks on this machine. */

@@ -17,7 +17,7 @@ import { pathMappingTable } from "../config/path_mapping.ts";
 import { pathRulesTable, unixSocketsTable } from "../config/path_rules.ts";
 import type { Config } from "../config/resolve.ts";
 import { skippedIn } from "../config/skipped.ts";
-import { environmentFor, unpackShim } from "../layer/inject.ts";
+import { environmentFor, unpackShim, withoutShim } from "../layer/inject.ts";
 import { holdSession, makeSessionDirectory } from "../layer/session_directory.ts";
 import { becomeProgram, type StartingLimits, workingDirectory } from "../sys/process.ts";
 import { announce } from "./announce.ts";
@@ -92,7 +92,8 @@ async function start(run: Run): Promise<void> {
   const { program, args, limits, progress, signal } = run;
   await using undo = new AsyncDisposableStack();
   const { directory, session, shimPath, target } = await beginRun(run, undo);
-  const variables = await variablesFor(run, target, shimPath, directory);
+  const all = await variablesFor(run, target, shimPath, directory);
+  const variables = program.isSupervised === "alone" ? withoutShim(all, shimPath) : all;
   signal.throwIfAborted();
   await session.go();
   await run.letSignalsThrough();

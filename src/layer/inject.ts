@@ -50,6 +50,16 @@ export function environmentFor(variables: readonly Uint8Array[], shim: string, s
   ];
 }
 
+/** The same for a program whose loader could not take the shim, or that would not be asked by it. */
+export function withoutShim(variables: readonly Uint8Array[], shim: string): Uint8Array[] {
+  return variables.flatMap((variable) => {
+    const text = fromUtf8(variable);
+    if (!text.startsWith("LD_PRELOAD=")) return [variable];
+    const others = text.slice(11).split(/[: ]+/).filter((path) => path !== "" && path !== shim);
+    return others.length > 0 ? [utf8(`LD_PRELOAD=${others.join(":")}`)] : [];
+  });
+}
+
 function isOurs(variable: Uint8Array): boolean {
   const text = fromUtf8(variable);
   return text.startsWith("LD_PRELOAD=") || text.startsWith(`${SESSION_VARIABLE}=`);

@@ -4,7 +4,7 @@ import { eventually } from "../support/eventually.ts";
 import { sandboxTest } from "../support/sandbox_case.ts";
 import { CACHE, GO } from "./packages.ts";
 
-const SOURCE = new URL("./static.go.txt", import.meta.url).pathname;
+const SOURCE = new URL("./static/program.go.txt", import.meta.url).pathname;
 const NEEDS = { needs: [GO] };
 const BLUE = '{ "color": "blue" }';
 
@@ -48,6 +48,17 @@ sandboxTest("a Go program reads the target's files, walks its trees, knows its h
   ]);
 });
 
+// Rows L14, L16, L18, L19, L20, L21, E05
+sandboxTest("each call of a Go program gives what it gives in the target", { ...NEEDS, files: FILES }, async (it) => {
+  const program = await goProgram(it.here);
+  await Deno.copyFile(program, `${it.sandbox.root}/app/program`);
+  const [there, here] = [await it.inside(["/app/program", "calls"]), await it.write([program, "calls"])];
+  assert.equal(here.stdout, there.stdout);
+  assert.match(here.stdout, /^listed: 50 true$/m);
+  assert.match(here.stdout, /^rmdir: $/m);
+});
+
+// Rows E31, E32
 sandboxTest(
   "a Go program's own resolver asks the target's name server; it connects from within the target",
   NEEDS,

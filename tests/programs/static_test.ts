@@ -1,7 +1,7 @@
 /** Programs that no loader starts: a supervisor answers their system calls (native/supervisor). */
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
-import { sandboxTest } from "../support/sandbox_case.ts";
+import { builtProgram, sandboxTest } from "../support/sandbox_case.ts";
 
 const BUSYBOX = "/usr/bin/busybox";
 const NEEDS = { needs: [BUSYBOX] };
@@ -74,3 +74,38 @@ sandboxTest("a static program finds names and connects from within the target", 
   const { stdout, stderr } = await it.run([BUSYBOX, "wget", "-q", "-O", "-", "http://echo-server/"]);
   assert.equal(JSON.parse(stdout || "null")?.http.path, "/", stderr);
 });
+
+const MUSL = "/usr/bin/musl-gcc";
+
+async function builtForMusl(flags: readonly string[]): Promise<string> {
+  const directory = new URL("../../native/out/apps/", import.meta.url).pathname;
+  const program = `${directory}program-musl${flags.join("")}`;
+  const source = new URL("./static/program.c", import.meta.url).pathname;
+  await Deno.mkdir(directory, { recursive: true });
+  const { success, stderr } = await new Deno.Command(MUSL, { args: ["-O1", ...flags, "-o", program, source] }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  return program;
+}
+
+const WAYS: readonly { way: string; program: () => Promise<string>; needs?: readonly string[] }[] = [
+  { way: "static", program: () => builtProgram("programs/static/program.c", ["-static"]) },
+  { way: "static at any address", program: () => builtProgram("programs/static/program.c", ["-static-pie"]) },
+  { way: "static with musl", program: () => builtForMusl(["-static"]), needs: [MUSL] },
+  { way: "dynamic with musl", program: () => builtForMusl([]), needs: [MUSL] },
+];
+
+for (const { way, program, needs } of WAYS) {
+  sandboxTest(`a C program that is ${way} says the same in the target and here`, {
+    files: FILES,
+    ...needs ? { needs } : {},
+  }, async (it) => {
+    const path = await program();
+    await Deno.copyFile(path, `${it.sandbox.root}/app/program`);
+    for (const what of ["files", "network", "waiting"]) {
+      const [here, there] = [await it.run([path, what]), await it.inside(["/app/program", what])];
+      assert.ok(there.stdout.split("\n").length > 2, there.stderr);
+      assert.equal(here.stdout, there.stdout);
+      assert.deepEqual([here.code, here.signal], [there.code, there.signal]);
+    }
+  });
+}
