@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -111,6 +112,18 @@ SYS int32_t process_spawn_detached(char *arguments, uint32_t argument_count, cha
 	free(argv);
 	free(envp);
 	return outcome;
+}
+
+/* This process is its parent's servant: it ends with it whatever it does just then, and goes first when memory is short. `parent` is who started it; -ESRCH when that has ended already. */
+SYS int32_t process_serve_parent(int32_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return -errno;
+	if (getppid() != parent) return -ESRCH;
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0) return 0;
+	ssize_t written = write(fd, "1000", 4);
+	close(fd);
+	return written == 4 ? 0 : -EIO;
 }
 
 /* The working directory as the kernel has it, which need not be text. Its length, or -errno. */

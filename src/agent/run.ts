@@ -6,6 +6,7 @@
  */
 import { Clients } from "./clients.ts";
 import { Incoming } from "./incoming/incoming.ts";
+import type { JqCommand } from "./incoming/judge.ts";
 import { Names } from "./names.ts";
 import { becomeTarget, type TargetChoice } from "./target.ts";
 import { watchTarget } from "./target_watch.ts";
@@ -24,6 +25,8 @@ export interface AgentOptions {
   keepAliveMs?: number;
   /** Nothing heard of a client for this long: its session ends. Clients ping every 10 s. */
   clientTimeoutMs: number;
+  /** For filters with programs of jq. */
+  jq?: JqCommand;
   log: (line: string) => void;
   signal: AbortSignal;
 }
@@ -37,7 +40,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   if (secretSha256 === undefined && way.kind === "listen") throw new TypeError("An agent that listens needs a secret");
   using transport = openTransport(way);
   const target = await becomeTarget(options.target, log, options.signal);
-  const incoming = target.pid === undefined ? undefined : new Incoming(log);
+  const incoming = target.pid === undefined ? undefined : new Incoming(log, { jq: options.jq });
   const clients = new Clients({
     target,
     ...incoming && { incoming },

@@ -7,6 +7,7 @@ import { CONFIG_FILE_OPTION, EXEC_OPTIONS } from "../config/options.ts";
 import { type Config, resolveConfig, saidByEnvironment } from "../config/resolve.ts";
 import type { FileSays } from "../config/keys.ts";
 import type { Said } from "../config/values.ts";
+import { checkJqPrograms } from "./check_jq.ts";
 import type { CommandInput } from "./command.ts";
 
 export interface LoadedConfig {
@@ -23,6 +24,7 @@ export async function loadConfig(input: CommandInput): Promise<LoadedConfig> {
   const typed = [...saidByVariables(), ...saidByFlags(input)];
   const { said, warnings } = file === undefined ? { said: [], warnings: [] } : await saidByFileAt(file, keyOf(typed));
   const config = resolveConfig([...said, ...typed]);
+  await checkJqPrograms(config.incoming.jqPrograms);
   return { config, file, warnings: [...warnings, ...adviceOn(config)] };
 }
 

@@ -17,6 +17,7 @@ import { EXT_COMMAND } from "./ext.ts";
 import { EXTRACT_COMMAND } from "./extract.ts";
 import { FIX_COMMAND } from "./fix.ts";
 import { formatCommands, formatOptions, formatVariables } from "./help.ts";
+import { AGENT_JQ_COMMAND } from "./agent_jq.ts";
 import { INTPROXY_COMMAND } from "./intproxy.ts";
 import { LS_COMMAND } from "./ls.ts";
 import { refuseOther } from "./other_commands.ts";
@@ -44,6 +45,7 @@ export const COMMANDS: readonly Command[] = [
   FIX_COMMAND,
   VERSION_COMMAND,
   AGENT_COMMAND,
+  AGENT_JQ_COMMAND,
   INTPROXY_COMMAND,
   completeCommand(() => COMMANDS),
 ];

@@ -68,6 +68,7 @@ async function verify(path: string, isResolved: boolean): Promise<Success | { ty
   const { readConfigFile } = await import("../config/file.ts");
   const { formatConfig, resolveConfig } = await import("../config/resolve.ts");
   const { adviceOn } = await import("../config/advice.ts");
+  const { checkJqPrograms } = await import("./check_jq.ts");
   const { keyOf, saidByVariables } = await import("./configuration.ts");
   const errors: UserError[] = [];
   try {
@@ -75,6 +76,7 @@ async function verify(path: string, isResolved: boolean): Promise<Success | { ty
     const file = await readConfigFile(path, keyOf(typed));
     errors.push(...file.errors);
     const config = resolveConfig([...file.said, ...typed]);
+    await checkJqPrograms(config.incoming.jqPrograms);
     if (errors.length === 0) {
       return {
         type: "Success",

@@ -20,6 +20,8 @@ export interface IncomingConfig {
   /** For the agent; empty: every connection. */
   readonly filter: string;
   readonly settings: FilterSettings;
+  /** jq programs in it, and where each was said: to be looked at by jq itself, which takes its time to load. */
+  readonly jqPrograms: readonly { readonly program: string; readonly from: string }[];
   /** As the user wrote it. */
   readonly written: Readonly<Record<string, unknown>>;
   /** Ports at the target that the filter is for; undefined: all. */
@@ -40,12 +42,14 @@ export interface IncomingConfig {
 export interface FilterSettings {
   readonly bodyBytes: number;
   readonly bodyMs: number;
+  readonly jqMs: number;
   readonly detectionMs: number;
   readonly marksAnswers: boolean;
 }
 
 const BODY_BYTES = 65535;
 const BODY_MS = 1000;
+const JQ_SECONDS = 1;
 const DETECTION_SECONDS = 2;
 
 function filterText(filter: object, settings: FilterSettings): string {
@@ -62,16 +66,19 @@ export function incomingOf(target: Target, value: Value, last: ReadonlyMap<Confi
     throw refuse(last.get(`${PREFIX}.ports`)!, "it does not go together with ignore_ports", "give one of them");
   }
   const written = writtenFilters(value, last);
+  const filter = written && filterFor(written.key, written.value, last);
   const settings = {
     bodyBytes: value("agent.max_body_buffer_size", "bufferBytes") ?? BODY_BYTES,
     bodyMs: value("agent.max_body_buffer_timeout", "milliseconds") ?? BODY_MS,
+    jqMs: (value("agent.jaq_time_limit", "seconds") ?? JQ_SECONDS) * 1000,
     detectionMs: (value("agent.http_detection_timeout", "seconds") ?? DETECTION_SECONDS) * 1000,
     marksAnswers: value("agent.inject_headers", "boolean") ?? false,
   };
   return {
     mode: modeFor(target, value(`${PREFIX}.mode`, "incomingMode"), last),
-    filter: written === undefined ? "" : filterText(filterFor(written.key, written.value, last), settings),
+    filter: filter === undefined ? "" : filterText(filter, settings),
     settings,
+    jqPrograms: written === undefined ? [] : programsOf(filter!, last.get(`${PREFIX}.http_filter.${written.key}`)!),
     written: written === undefined ? {} : { [written.key]: written.value },
     filterPorts: value(`${PREFIX}.http_filter.ports`, "ports"),
     portMapping: value(`${PREFIX}.port_mapping`, "portPairs") ?? [],
@@ -89,6 +96,7 @@ export function formatIncoming(it: IncomingConfig): Record<IncomingKey, unknown>
   const unlessEmpty = (list: readonly unknown[]) => list.length > 0 ? list : undefined;
   return {
     [`${PREFIX}.http_filter.header_filter`]: said("header_filter"),
+    [`${PREFIX}.http_filter.header_filter_jq`]: said("header_filter_jq"),
     [`${PREFIX}.http_filter.path_filter`]: said("path_filter"),
     [`${PREFIX}.http_filter.method_filter`]: said("method_filter"),
     [`${PREFIX}.http_filter.body_filter`]: said("body_filter"),
@@ -103,16 +111,34 @@ export function formatIncoming(it: IncomingConfig): Record<IncomingKey, unknown>
     "agent.flush_connections": it.isFlush,
     "agent.max_body_buffer_size": it.settings.bodyBytes,
     "agent.max_body_buffer_timeout": it.settings.bodyMs,
+    "agent.jaq_time_limit": it.settings.jqMs / 1000,
     "agent.http_detection_timeout": it.settings.detectionMs / 1000,
     "agent.inject_headers": it.settings.marksAnswers || undefined,
   } as Record<IncomingKey, unknown>;
 }
 
-const FILTER_KEYS = ["header_filter", "path_filter", "method_filter", "body_filter", "all_of", "any_of"] as const;
+const FILTER_KEYS = [
+  "header_filter",
+  "header_filter_jq",
+  "path_filter",
+  "method_filter",
+  "body_filter",
+  "all_of",
+  "any_of",
+] as const;
+/** src/proto/http_filter.ts has the same. */
+const MOST_JQ_PROGRAMS = 8;
+
+const KINDS: { readonly [K in typeof FILTER_KEYS[number]]?: ValueKind } = {
+  header_filter_jq: "text",
+  body_filter: "object",
+  all_of: "httpFilters",
+  any_of: "httpFilters",
+};
 
 function writtenFilters(value: Value, last: ReadonlyMap<ConfigKey, Said>) {
   const given = FILTER_KEYS.flatMap((key) => {
-    const kind = key.endsWith("_of") ? "httpFilters" : key === "body_filter" ? "object" : "pattern";
+    const kind = KINDS[key] ?? "pattern";
     const it = value(`${PREFIX}.http_filter.${key}`, kind);
     return it === undefined ? [] : [{ key, value: it }];
   });
@@ -125,6 +151,7 @@ function writtenFilters(value: Value, last: ReadonlyMap<ConfigKey, Said>) {
 
 function filterFor(key: typeof FILTER_KEYS[number], value: unknown, last: ReadonlyMap<ConfigKey, Said>): object {
   const said = last.get(`${PREFIX}.http_filter.${key}`)!;
+  if (key === "header_filter_jq") return { kind: "jq", program: value };
   if (typeof value === "string") return { kind: key.replace("_filter", ""), table: tableOf(value, said) };
   if (key === "body_filter") return bodyFilter(value as Readonly<Record<string, unknown>>, said);
   const filters = (value as readonly Record<string, unknown>[]).map((it) => innerFilter(it, said));
@@ -132,18 +159,30 @@ function filterFor(key: typeof FILTER_KEYS[number], value: unknown, last: Readon
   return { kind: key === "all_of" ? "all" : "any", of: filters };
 }
 
+/** The reference tool says of no name for jq here: the key's own is taken too. */
+const JQ_KINDS: readonly string[] = ["header_jq", "header_filter_jq"];
+const INNER_KINDS: readonly string[] = ["header", "path", "method", ...JQ_KINDS];
+
 /** `{ "header": "…" }`, or what bodyFilter() reads. */
 function innerFilter(it: Readonly<Record<string, unknown>>, said: Said): object {
   if ("body" in it) return bodyFilter(it, said);
   const [kind, ...more] = Object.keys(it);
   const source = kind === undefined ? undefined : it[kind];
-  if (
-    !["header", "path", "method"].includes(kind ?? "") || more.length > 0 || typeof source !== "string" || source === ""
-  ) {
-    const hint = 'each is an object with one of "header", "path", "method", and a regular expression; or of a body';
+  if (!INNER_KINDS.includes(kind ?? "") || more.length > 0 || typeof source !== "string" || source === "") {
+    const hint = 'each is an object with one of "header", "path", "method", and a regular expression; ' +
+      'or with "header_jq" and a jq program; or of a body';
     throw refuse(said, `it holds ${JSON.stringify(it)}`, hint);
   }
+  if (JQ_KINDS.includes(kind!)) return { kind: "jq", program: source };
   return { kind, table: tableOf(source, said) };
+}
+
+/** Programs of jq in a filter of the agent's. */
+function programsOf(filter: object, said: Said): IncomingConfig["jqPrograms"] {
+  const { kind, program, of } = filter as { kind: string; program: string; of: readonly object[] };
+  const leaves = kind === "all" || kind === "any" ? of.flatMap((it) => programsOf(it, said)) : [];
+  if (leaves.length > MOST_JQ_PROGRAMS) throw refuse(said, `it holds more than ${MOST_JQ_PROGRAMS} programs of jq`);
+  return kind === "jq" ? [{ program, from: said.from }] : leaves;
 }
 
 /** `{ "body": "json", "query": JSONPath, "matches": REGEX }` */

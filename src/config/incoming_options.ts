@@ -6,6 +6,7 @@ const PREFIX = "feature.network.incoming";
 export type IncomingKey =
   | `feature.network.incoming.${
     | "http_filter.header_filter"
+    | "http_filter.header_filter_jq"
     | "http_filter.path_filter"
     | "http_filter.method_filter"
     | "http_filter.body_filter"
@@ -20,6 +21,7 @@ export type IncomingKey =
   | "agent.flush_connections"
   | "agent.max_body_buffer_size"
   | "agent.max_body_buffer_timeout"
+  | "agent.jaq_time_limit"
   | "agent.http_detection_timeout"
   | "agent.inject_headers";
 
@@ -32,6 +34,15 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
     env: "MIRRORD_HTTP_HEADER_FILTER",
     doc:
       'Only HTTP requests (HTTP/1 and HTTP/2, so gRPC calls too) with a header "Name: value" that this matches, whatever the case',
+    group,
+  },
+  {
+    key: `${PREFIX}.http_filter.header_filter_jq`,
+    kind: "text",
+    env: "MIRRORD_HTTP_HEADER_FILTER_JQ",
+    doc:
+      'Only HTTP requests with a header that makes this jq program give true. It gets each header by itself, as the string "name: ' +
+      'value" with its name in lower case; an error is no match',
     group,
   },
   {
@@ -59,13 +70,15 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
   {
     key: `${PREFIX}.http_filter.all_of`,
     kind: "httpFilters",
-    doc: "Only HTTP requests that all of these match: objects with one of header, path, method, or of a body",
+    doc:
+      "Only HTTP requests that all of these match: objects with one of header, header_jq, path, method, or of a body",
     group,
   },
   {
     key: `${PREFIX}.http_filter.any_of`,
     kind: "httpFilters",
-    doc: "Only HTTP requests that any of these matches: objects with one of header, path, method, or of a body",
+    doc:
+      "Only HTTP requests that any of these matches: objects with one of header, header_jq, path, method, or of a body",
     group,
   },
   {
@@ -128,6 +141,13 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
     kind: "milliseconds",
     doc: "How many milliseconds a filter of bodies waits for the whole of one; later ones do not match",
     default: "1000",
+    group: "Agent",
+  },
+  {
+    key: "agent.jaq_time_limit",
+    kind: "seconds",
+    doc: "How many seconds a jq program may think about the headers of a request; then it does not match",
+    default: "1",
     group: "Agent",
   },
   {

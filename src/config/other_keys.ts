@@ -27,11 +27,9 @@ const AGENT = [
   harmless("agent.nftables"), // always nftables
   later("agent.override_cache_control", false), // answers stay as they are
   harmless("agent.clean_iptables_on_start"), // there is nothing to clean: a guard does it
-  harmless("agent.jaq_time_limit"),
 ];
 
 const FEATURES = [
-  later("feature.network.incoming.http_filter.header_filter_jq"),
   operator("feature.network.incoming.on_concurrent_steal"),
   operator("feature.network.incoming.tls_delivery"),
   operator("feature.network.incoming.https_delivery"),

@@ -34,6 +34,7 @@ const REFERENCE: readonly [string, string | undefined, string, string][] = [
 const VARIABLES: readonly [string, string, string, unknown][] = [
   ["MIRRORD_OUTGOING_IGNORE_LOCALHOST", "true", "feature.network.outgoing.ignore_localhost", true],
   ["MIRRORD_HTTP_HEADER_FILTER", "^x: y$", "feature.network.incoming.http_filter.header_filter", "^x: y$"],
+  ["MIRRORD_HTTP_HEADER_FILTER_JQ", "true", "feature.network.incoming.http_filter.header_filter_jq", "true"],
   ["MIRRORD_HTTP_FILTER_PORTS", "80,8080", "feature.network.incoming.http_filter.ports", [80, 8080]],
   ["MIRRORD_PROXY", "false", "use_proxy", false],
   ["MIRRORD_KUBECONFIG", "/k", "kubeconfig", "/k"],

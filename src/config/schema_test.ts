@@ -39,6 +39,7 @@ Deno.test("the file with every key has every key that is not refused in any valu
     "feature.network.dns.filter.remote",
     "feature.network.incoming.ignore_ports",
     "feature.network.incoming.http_filter.header_filter",
+    "feature.network.incoming.http_filter.header_filter_jq",
     "feature.network.incoming.http_filter.path_filter",
     "feature.network.incoming.http_filter.method_filter",
     "feature.network.incoming.http_filter.body_filter",

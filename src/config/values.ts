@@ -91,7 +91,7 @@ export const ALLOWED: Readonly<Record<ValueKind, string>> = {
   objects: "an array of objects",
   incomingMode: `one of ${INCOMING_MODES.map((it) => `"${it}"`).join(", ")}`,
   pattern: "a regular expression",
-  httpFilters: "an array of objects with one of header, path, method, or of a body",
+  httpFilters: "an array of objects with one of header, header_jq, path, method, or of a body",
   ports: "an array of ports",
   portPairs: "an array of pairs of ports",
   logLevel: `one of ${LOG_LEVELS.join(", ")}`,

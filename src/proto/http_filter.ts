@@ -8,6 +8,7 @@ import { parseJsonPath, selectJson } from "../base/json_path.ts";
 export type HttpFilter =
   | { readonly kind: "header" | "path" | "method"; /** Base64. */ readonly table: string }
   | { readonly kind: "body"; /** JSONPath. */ readonly query: string; readonly table: string }
+  | { readonly kind: "jq"; readonly program: string }
   | { readonly kind: "all" | "any"; readonly of: readonly HttpFilter[] };
 
 /** What goes with the filter of a subscription. */
@@ -15,6 +16,8 @@ export interface FilterSettings {
   /** How much of a body is waited for, and how long, before it is said not to match. */
   readonly bodyBytes: number;
   readonly bodyMs: number;
+  /** How long jq may think about a request, before it is said not to match. */
+  readonly jqMs: number;
   /** How long a connection may take to say whether it is HTTP. */
   readonly detectionMs: number;
   /** Answers say in a header of their own which way they came. */
@@ -32,6 +35,8 @@ export interface RequestFacts {
   readonly headers: readonly Uint8Array[];
   /** What it says in JSON; without, no filter of bodies matches. "any": all of them do. */
   readonly body?: { readonly json: unknown } | "any" | undefined;
+  /** Which programs of jq its headers match; without, none. "any": all of them do. */
+  readonly jq?: ReadonlyMap<string, boolean> | "any" | undefined;
 }
 
 export type RequestTest = (request: RequestFacts) => boolean;
@@ -39,12 +44,16 @@ export type RequestTest = (request: RequestFacts) => boolean;
 const HEAD_BYTES = 8 + 256;
 const RESTING = 5;
 const MOST_NESTED = 8;
+/** Of one filter; src/config/incoming.ts has the same. */
+const MOST_PROGRAMS = 8;
 const QUESTION_MARK = 0x3f;
 
 export interface ReadFilter extends FilterSettings {
   readonly filter: HttpFilter;
   readonly test: RequestTest;
   readonly hasBody: boolean;
+  /** Of jq. */
+  readonly programs: readonly string[];
 }
 
 const MOST_BODY_BYTES = 16 << 20;
@@ -54,18 +63,24 @@ const MOST_FOUND_CHARACTERS = 1 << 20;
 
 /** Reads what Subscribe carries. Throws `TypeError` or `SyntaxError` when it is no filter. */
 export function readHttpFilter(text: string): ReadFilter {
-  const { filter, bodyBytes, bodyMs, detectionMs, marksAnswers } = JSON.parse(text) as FilterText;
-  const limits = [[bodyBytes, MOST_BODY_BYTES], [bodyMs, MOST_MS], [detectionMs, MOST_MS]] as const;
+  const { filter, ...settings } = JSON.parse(text) as FilterText;
+  const { bodyBytes, bodyMs, jqMs, detectionMs } = settings;
+  const times = [bodyMs, jqMs, detectionMs].map((it) => [it, MOST_MS] as const);
+  const limits = [[bodyBytes, MOST_BODY_BYTES] as const, ...times];
   if (!limits.every(([value, most]) => Number.isInteger(value) && value >= 0 && value <= most)) {
     throw new TypeError("A limit is out of range");
   }
-  const isMarking = marksAnswers === true;
+  const marksAnswers = settings.marksAnswers === true;
   const test = testOf(filter, 0);
-  return { filter, test, hasBody: hasBody(filter), bodyBytes, bodyMs, detectionMs, marksAnswers: isMarking };
+  const leaves = leavesOf(filter);
+  const programs = [...new Set(leaves.flatMap((it) => it.kind === "jq" ? [it.program] : []))];
+  if (programs.length > MOST_PROGRAMS) throw new TypeError("It has too many jq programs");
+  const hasBody = leaves.some((it) => it.kind === "body");
+  return { filter, test, hasBody, programs, bodyBytes, bodyMs, jqMs, detectionMs, marksAnswers };
 }
 
-function hasBody(filter: HttpFilter): boolean {
-  return filter.kind === "body" || ((filter.kind === "all" || filter.kind === "any") && filter.of.some(hasBody));
+function leavesOf(filter: HttpFilter): readonly HttpFilter[] {
+  return filter.kind === "all" || filter.kind === "any" ? filter.of.flatMap(leavesOf) : [filter];
 }
 
 function testOf(filter: HttpFilter, depth: number): RequestTest {
@@ -86,6 +101,11 @@ function testOf(filter: HttpFilter, depth: number): RequestTest {
     case "body": {
       const [path, matches] = [parseJsonPath(filter.query), matcherOf(filter.table)];
       return ({ body }) => body !== undefined && (body === "any" || hasMatch(selectJson(path, body.json), matches));
+    }
+    case "jq": {
+      const { program } = filter;
+      if (typeof program !== "string") throw new TypeError("A program is no text");
+      return ({ jq }) => jq === "any" || (jq?.get(program) ?? false);
     }
     case "all": {
       const tests = filter.of.map((it) => testOf(it, depth + 1));

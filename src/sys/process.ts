@@ -8,6 +8,7 @@ const sys = loadSys({
     result: "i32",
   },
   process_spawn_detached: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
+  process_serve_parent: { parameters: ["i32"], result: "i32" },
   process_working_directory: { parameters: ["buffer", "u32"], result: "i32" },
   process_may_execute: { parameters: ["buffer"], result: "i32" },
   process_may_supervise: { parameters: [], result: "i32" },
@@ -54,6 +55,14 @@ export function becomeProgram(
  */
 export function spawnDetached(argv: readonly Uint8Array[], environment: readonly Uint8Array[]): number {
   return sys.process_spawn_detached(joinNul(argv), argv.length, joinNul(environment), environment.length);
+}
+
+/**
+ * This process ends when `parent`, which has started it, does, and is the first to go when memory is short.
+ * 0 or -errno: that parent has ended.
+ */
+export function serveParent(parent: number): number {
+  return sys.process_serve_parent(parent);
 }
 
 /** linux/limits.h; getcwd(2) knows no longer ones. */

@@ -199,6 +199,8 @@ export interface ScriptedOptions {
   readonly settingsMs?: number;
   /** Requests with "wait: body" are for whom the member "to" of their body names. */
   readonly bodyLimits?: BodyLimits;
+  /** Requests with "wait: jq" are for "mine" when this says that they are. */
+  readonly judgement?: Promise<ReadonlyMap<string, boolean>>;
 }
 
 /** A connection of the agent between a scripted client and scripted programs: "to: NAME" says who is to answer a stream. */
@@ -211,13 +213,19 @@ export class ScriptedConnection implements AsyncDisposable {
   readonly #unreachable: ReadonlySet<string>;
 
   constructor(
+<<<<<<< HEAD
     { unreachable = [], mirrors = [], isMarking = false, bodyLimits, settingsMs = 0 }: ScriptedOptions = {},
+=======
+    { unreachable = [], mirrors = [], isMarking = false, bodyLimits, judgement }: ScriptedOptions = {},
+>>>>>>> 44cb895 (agent: jq programs over headers choose requests, in a process of their own that can be ended)
   ) {
     this.#unreachable = new Set(unreachable);
     const [theirs, ours] = streamPair();
     this.client = new ScriptedPeer(theirs);
     const routes: StreamRoutes = {
-      choose: ({ headers, body }) => {
+      judged: ({ headers }) => headers.some((it) => fromUtf8(it) === "wait: jq") ? judgement : undefined,
+      choose: ({ headers, body, jq }) => {
+        if (typeof jq === "object" && jq.get("mine")) return this.#route("mine");
         if (typeof body === "object") return this.#route((body.json as { to: string }).to);
         const line = headers.map((it) => fromUtf8(it)).find((it) => it.startsWith("to: "));
         return line === undefined ? undefined : this.#route(line.slice(4));

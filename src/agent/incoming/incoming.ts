@@ -26,6 +26,8 @@ import {
 } from "../../sys/redirected.ts";
 import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
 import { Connections, type Wanted } from "./connections.ts";
+import type { JqCommand } from "./judge.ts";
+import { Judges, type JudgeShare } from "./judges.ts";
 import { programOf } from "./http/program.ts";
 import { cutOff, feedAll, MirrorCopy } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
@@ -59,6 +61,7 @@ interface Subscription extends Wish {
   /** What `filter` says; undefined: every connection. */
   readonly test: RequestTest | undefined;
   readonly settings: ReadFilter | undefined;
+  readonly judge: JudgeShare | undefined;
   readonly since: Date;
 }
 
@@ -86,6 +89,7 @@ interface Redirect {
 export class Incoming {
   readonly #log: (line: string) => void;
   readonly #wantsOwner: boolean;
+  readonly #judges: Judges;
   /** By age. */
   readonly #subscriptions: Subscription[] = [];
   readonly #tasks = new Set<Promise<void>>();
@@ -100,8 +104,9 @@ export class Incoming {
   /** Ports that are redirected. */
   #redirected = "";
 
-  constructor(log: (line: string) => void, options: { wantsOwner?: boolean } = {}) {
+  constructor(log: (line: string) => void, options: { wantsOwner?: boolean; jq?: JqCommand | undefined } = {}) {
     this.#log = log;
+    this.#judges = new Judges(options.jq, (task) => this.#own(task));
     this.#wantsOwner = options.wantsOwner ?? true;
   }
 
@@ -119,7 +124,13 @@ export class Incoming {
     }
     const opened = this.#open();
     if (typeof opened === "number") return noRedirect(port, opened);
-    const subscription = { ...wish, client, settings, test: settings?.test, since: new Date() };
+    const hasJq = settings !== undefined && settings.programs.length > 0;
+    const judge = hasJq ? this.#judges.share(wish.filter, settings!, (it) => client.warn(it)) : undefined;
+    if (typeof judge === "string") {
+      this.#closeIfIdle();
+      return { errno: ERRNO.ENOSPC, error: `port ${port} has a filter that cannot be run: ${judge}` };
+    }
+    const subscription = { ...wish, client, settings, judge, test: settings?.test, since: new Date() };
     const stealer = isWhole(subscription) ? this.#stealerOf(port) : undefined;
     if (stealer !== undefined) {
       this.#closeIfIdle();
@@ -203,6 +214,7 @@ export class Incoming {
 
   #remove(isMeant: (it: Subscription) => boolean): void {
     const left = this.#subscriptions.filter((it) => !isMeant(it));
+    for (const it of this.#subscriptions) if (!left.includes(it)) it.judge?.giveBack();
     if (left.length === this.#subscriptions.length) return;
     this.#subscriptions.splice(0, Infinity, ...left);
     this.#forgetFilters();

@@ -7,6 +7,7 @@ import type { ReadFilter, RequestFacts, RequestTest } from "../../proto/http_fil
 import { streamPair } from "./http/pair.ts";
 import type { BodyLimits, Route, StreamRoutes } from "./http2/routes.ts";
 import type { Delivery, IncomingClient } from "./incoming.ts";
+import type { JudgeShare } from "./judges.ts";
 
 export interface RoutedSubscription {
   readonly client: IncomingClient;
@@ -14,6 +15,8 @@ export interface RoutedSubscription {
   /** Undefined: every request. */
   readonly test: RequestTest | undefined;
   readonly settings?: ReadFilter | undefined;
+  /** Of its programs of jq, when it has any. */
+  readonly judge?: JudgeShare | undefined;
 }
 
 export interface LiveRoutesOptions {
@@ -28,6 +31,18 @@ export class LiveRoutes implements StreamRoutes {
 
   constructor(options: LiveRoutesOptions) {
     this.#options = options;
+  }
+
+  judged(request: RequestFacts): RequestFacts["jq"] | Promise<RequestFacts["jq"]> {
+    const asked = this.#options.subscriptions().filter(({ judge, test }) =>
+      // It depends on jq: without a match there it is not theirs, with one it may be.
+      judge && test && !test(request) && test({ ...request, body: "any", jq: "any" })
+    );
+    if (asked.length === 0) return undefined;
+    const verdicts = asked.map(({ judge }) => judge!.judge(request.headers));
+    const union = (all: readonly ReadonlyMap<string, boolean>[]) => new Map(all.flatMap((it) => [...it]));
+    if (verdicts.every((it) => it instanceof Map)) return union(verdicts);
+    return Promise.all(verdicts).then(union);
   }
 
   bodyLimits(request: RequestFacts): BodyLimits | undefined {

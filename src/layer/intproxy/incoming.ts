@@ -26,7 +26,7 @@ import type { OwnAddresses } from "./own_addresses.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 
 /** What the user wants of incoming connections. */
-export interface IncomingWishes extends Omit<IncomingConfig, "written" | "settings"> {
+export interface IncomingWishes extends Omit<IncomingConfig, "written" | "settings" | "jqPrograms"> {
   /** The run, for others to read: user@host. */
   readonly who: string;
 }

@@ -38,6 +38,8 @@ export interface Routes {
   choose(request: RequestHead): object | undefined;
   /** A connection to whom `choose` named. Undefined when it cannot be had. */
   open(key: object | undefined): Promise<StreamEnd | undefined>;
+  /** What jq says of its headers, as `jq` of what is asked next. */
+  judged(request: RequestHead): RequestHead["jq"] | Promise<RequestHead["jq"]>;
   /** How much of its body decides who wants it, and how long that may take; undefined: its head does. */
   bodyLimits(request: RequestHead): BodyLimits | undefined;
   /** A line for the head of every answer, and no connection is given back; undefined: none. */
@@ -146,11 +148,12 @@ export class HttpConnection {
     if (!await this.#nextRequest()) return false;
     const bytes = await readHead(this.#reader);
     if (bytes === "end") return false;
-    const request = bytes === "no HTTP" ? undefined : parseRequest(withoutHttp2Offer(bytes));
-    if (!request) {
+    const head = bytes === "no HTTP" ? undefined : parseRequest(withoutHttp2Offer(bytes));
+    if (!head) {
       await this.#refuse("400 Bad Request", "mirrord: this is no HTTP request that can be passed on safely\n");
       return false;
     }
+    const request = { ...head, jq: await this.#routes.judged(head) };
     const body = await this.#body(request);
     const facts = body === undefined ? request : { ...request, body };
     const key = this.#routes.choose(facts);

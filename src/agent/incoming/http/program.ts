@@ -15,6 +15,7 @@ export function programOf(filters: readonly (HttpFilter | undefined)[]): Uint8Ar
 function nodeOf(filter: HttpFilter): Uint8Array<ArrayBuffer> {
   switch (filter.kind) {
     case "body":
+    case "jq":
       return node(LATER, new Uint8Array());
     case "all":
     case "any":

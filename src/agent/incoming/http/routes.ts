@@ -26,6 +26,10 @@ export class FilteredRoutes implements Routes {
     return this.#live.open(subscription);
   }
 
+  judged(request: RequestHead): RequestHead["jq"] | Promise<RequestHead["jq"]> {
+    return this.#live.judged(request);
+  }
+
   bodyLimits(request: RequestHead): BodyLimits | undefined {
     return this.#live.bodyLimits(request);
   }

@@ -3,7 +3,7 @@
  * target's own program. A connection to each of them is opened when it is needed; ids, windows and tables are their own.
  *
  * Event                                  action
- * request of a stream                    choose, pass it on; or wait for its body first (undecided.ts)
+ * request of a stream                    choose, pass it on; or wait for jq (unjudged.ts), or its body (undecided.ts) first
  * end of the client's connection         cancel every stream, close all
  * the target's program ends or leaves    tell the client (GOAWAY), close when no stream is left: as without us
  * somebody else's program ends           what it had not answered yet is answered here (exchange.ts)
@@ -22,6 +22,7 @@ import { blockOf, type HeaderBlock, type StreamRequest } from "./header_block.ts
 import { Link, type LinkOwner } from "./link.ts";
 import type { BodyLimits, Route, StreamRoutes } from "./routes.ts";
 import { Undecided } from "./undecided.ts";
+import { Unjudged } from "./unjudged.ts";
 import { Upstream, type UpstreamOwner } from "./upstream.ts";
 
 export const MOST_STREAMS = 1024;
@@ -49,6 +50,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   readonly #streams = new Map<number, ClientStream>();
   /** Of streams that wait for their body. */
   readonly #held = { bytes: 0 };
+  readonly #judging = new Set<Promise<void>>();
   readonly #upstreams = new Map<Route, Upstream>();
   /** Those that take no new calls too. */
   readonly #all = new Set<Upstream>();
@@ -60,7 +62,11 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   #brokenOffAt = 0;
   #isRetiring = false;
   #hasConnectProtocol = false;
+<<<<<<< HEAD
   #hasBegun = false;
+=======
+  #bug: unknown;
+>>>>>>> 44cb895 (agent: jq programs over headers choose requests, in a process of their own that can be ended)
   #leaving: Promise<void> | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -75,7 +81,6 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
 
   /** Resolves when the connection is over and all its ends are closed; rejects for a bug of ours alone. */
   async serve(): Promise<void> {
-    let bug: unknown;
     try {
       await this.#skipPreface();
       await this.#hearTarget();
@@ -92,14 +97,14 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
         await this.#hearOut();
       } else {
         this.#peer.reset();
-        if (isBug(error)) bug = error;
+        if (isBug(error)) this.#bug ??= error;
       }
     }
     clearTimeout(this.#graceTimer);
     this.#client.breakOff();
     this.#peer.close();
-    await Promise.all([...this.#all].map((it) => it.over));
-    if (bug) throw bug;
+    await Promise.all([...this.#judging, ...[...this.#all].map((it) => it.over)]);
+    if (this.#bug) throw this.#bug;
   }
 
   onHeaders(stream: number, block: HeaderBlock, isEnd: boolean): void {
@@ -194,6 +199,35 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       throw new StreamFault(stream, CODE.noError, "Its fields are too large");
     }
     const asked = { stream, request, block, isEnd };
+    const jq = this.#routes.judged(request);
+    if (jq instanceof Promise) this.#awaitJudgement(asked, jq);
+    else this.#decide(jq === undefined ? asked : { ...asked, request: { ...request, jq } });
+  }
+
+  #awaitJudgement(asked: Asked, jq: Promise<RequestFacts["jq"]>): void {
+    const { stream, request } = asked;
+    const unjudged = new Unjudged(asked, { client: this.#client, onOver: () => this.#onOver(stream, true) });
+    this.#streams.set(stream, unjudged);
+    const judging = jq.then((known) => {
+      if (unjudged.isOver) return;
+      this.#streams.delete(stream);
+      try {
+        this.#decide({ ...asked, request: { ...request, jq: known } });
+        unjudged.tell(() => this.#streams.get(stream));
+      } catch (error) {
+        if (!(error instanceof StreamFault)) throw error;
+        this.onStreamFault(error);
+      }
+      this.onTurn();
+    }).catch((error) => {
+      this.#bug ??= isBug(error) ? error : undefined;
+      this.#peer.reset();
+    }).finally(() => this.#judging.delete(judging));
+    this.#judging.add(judging);
+  }
+
+  #decide(asked: Asked): void {
+    const { stream } = asked;
     const limits = this.#bodyLimits(asked);
     if (!limits) return void this.#begin(asked, undefined, 0);
     const undecided = new Undecided(asked, {

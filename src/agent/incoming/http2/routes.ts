@@ -13,6 +13,8 @@ export interface BodyLimits {
 }
 
 export interface StreamRoutes {
+  /** What jq says of its headers, as `jq` of what is asked next; a promise when that is not known yet. */
+  judged(request: RequestFacts): RequestFacts["jq"] | Promise<RequestFacts["jq"]>;
   /** Undefined: the head of this request decides. */
   bodyLimits(request: RequestFacts): BodyLimits | undefined;
   choose(request: RequestFacts): Route;
