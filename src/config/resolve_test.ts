@@ -110,6 +110,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
       max_body_buffer_size: 65535,
       max_body_buffer_timeout: 1000,
       http_detection_timeout: 2,
+      jaq_time_limit: 1,
     },
     feature: {
       fs: { mode: "read", read_write: [], read_only: [], local: [], not_found: [], mapping: {} },

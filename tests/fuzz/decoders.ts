@@ -101,7 +101,14 @@ function duplexOver(bytes: Uint8Array): Duplex {
 
 /** Every stream to the same program. */
 function routesTo(open: () => StreamEnd) {
-  return { choose: () => undefined, copies: () => [], open: () => Promise.resolve(open()) };
+  return {
+    judged: () => undefined,
+    bodyLimits: () => undefined,
+    choose: () => undefined,
+    copies: () => [],
+    mark: () => undefined,
+    open: () => Promise.resolve(open()),
+  };
 }
 
 /** The same as an end of a connection; it ends some turns after its bytes, so that the other side can answer. */

@@ -46,7 +46,7 @@ function readText(path: string): string {
 }
 
 test("a jq program over headers chooses requests of one connection, by the claims of a token say", async (sandbox) => {
-  await using server = await startServer(sandbox, filtered({ header_filter_jq: JWT_USER }));
+  await using _server = await startServer(sandbox, filtered({ header_filter_jq: JWT_USER }));
   const ask = (...args: string[]) => whoAnswers(sandbox, ...args, URL_80);
   assert.deepEqual(
     [

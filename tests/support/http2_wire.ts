@@ -213,11 +213,7 @@ export class ScriptedConnection implements AsyncDisposable {
   readonly #unreachable: ReadonlySet<string>;
 
   constructor(
-<<<<<<< HEAD
-    { unreachable = [], mirrors = [], isMarking = false, bodyLimits, settingsMs = 0 }: ScriptedOptions = {},
-=======
-    { unreachable = [], mirrors = [], isMarking = false, bodyLimits, judgement }: ScriptedOptions = {},
->>>>>>> 44cb895 (agent: jq programs over headers choose requests, in a process of their own that can be ended)
+    { unreachable = [], mirrors = [], isMarking = false, bodyLimits, judgement, settingsMs = 0 }: ScriptedOptions = {},
   ) {
     this.#unreachable = new Set(unreachable);
     const [theirs, ours] = streamPair();

@@ -96,7 +96,7 @@ export class HeaderJudge implements AsyncDisposable {
     this.#wake();
     const answers = await promise;
     clearTimeout(timer);
-    return new Map(programs.map((it, at) => [it, answers?.[at]!.includes(true) ?? false]));
+    return new Map(programs.map((it, at) => [it, answers?.[at]?.includes(true) ?? false]));
   }
 
   async #serve(): Promise<void> {

@@ -62,11 +62,8 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   #brokenOffAt = 0;
   #isRetiring = false;
   #hasConnectProtocol = false;
-<<<<<<< HEAD
   #hasBegun = false;
-=======
   #bug: unknown;
->>>>>>> 44cb895 (agent: jq programs over headers choose requests, in a process of their own that can be ended)
   #leaving: Promise<void> | undefined;
   #graceTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -206,11 +203,10 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
 
   #awaitJudgement(asked: Asked, jq: Promise<RequestFacts["jq"]>): void {
     const { stream, request } = asked;
-    const unjudged = new Unjudged(asked, { client: this.#client, onOver: () => this.#onOver(stream, true) });
-    this.#streams.set(stream, unjudged);
+    const unjudged = new Unjudged(asked, { client: this.#client, onOver: () => this.#onOver(asked, true) });
+    this.#add(asked, unjudged);
     const judging = jq.then((known) => {
       if (unjudged.isOver) return;
-      this.#streams.delete(stream);
       try {
         this.#decide({ ...asked, request: { ...request, jq: known } });
         unjudged.tell(() => this.#streams.get(stream));
@@ -227,7 +223,6 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   }
 
   #decide(asked: Asked): void {
-    const { stream } = asked;
     const limits = this.#bodyLimits(asked);
     if (!limits) return void this.#begin(asked, undefined, 0);
     const undecided = new Undecided(asked, {

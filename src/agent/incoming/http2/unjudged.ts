@@ -15,6 +15,7 @@ export interface UnjudgedOptions {
 }
 
 export class Unjudged implements ClientStream {
+  readonly isAnswered = false;
   readonly #asked: Asked;
   readonly #options: UnjudgedOptions;
   readonly #heard: { readonly bytes: number; tell(stream: ClientStream): void }[] = [];
