@@ -252,6 +252,7 @@ class Disorder {
     const says = (headers: readonly Uint8Array[], line: string) => headers.some((it) => fromUtf8(it) === line);
     const [theirs, ours] = streamPair();
     const routes = {
+      judged: () => undefined,
       choose: ({ headers, body }: { headers: readonly Uint8Array[]; body?: unknown }) =>
         body !== undefined || says(headers, "to: mine") ? this.#routes.mine : undefined,
       copies: () => hasMirror ? [this.#routes.mirror] : [],
