@@ -11,20 +11,22 @@ export interface Memory {
   ownMb: number;
 }
 
-/** Processes whose command line holds all of `words`. */
-export function findProcesses(words: string[]): number[] {
-  const found: number[] = [];
-  for (const entry of Deno.readDirSync("/proc")) {
-    const pid = Number(entry.name);
-    if (!Number.isInteger(pid) || pid === Deno.pid) continue;
+const PROCESSES = ["intproxy", "agent"] as const;
+type Process = (typeof PROCESSES)[number];
+
+/** The only run with this target: its agent, and the intproxy that started it. */
+function findProcess(which: Process, target: number): number | undefined {
+  const isAgent = (pid: string) =>
+    Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes(`\0agent\0--stdio\0--pid\0${target}\0`);
+  const agent = [...Deno.readDirSync("/proc")].find(({ name }) => {
     try {
-      const line = Deno.readTextFileSync(`/proc/${pid}/cmdline`).split("\0");
-      if (words.every((word) => line.includes(word))) found.push(pid);
+      return /^\d+$/.test(name) && isAgent(name);
     } catch {
-      // gone meanwhile
+      return false; // gone meanwhile
     }
-  }
-  return found;
+  })?.name;
+  if (agent === undefined) return undefined;
+  return Number(which === "agent" ? agent : /^PPid:\s+(\d+)/m.exec(Deno.readTextFileSync(`/proc/${agent}/status`))![1]);
 }
 
 export function memoryOf(pid: number): Memory {
@@ -62,11 +64,11 @@ async function memoryOfConnections(bench: Bench, pid: number, peer: string): Pro
     { MIRRORD_PROGRESS_MODE: "off" },
   );
   await shell.ask(`(sleep 2 | ${peer} hold 127.0.0.1 7071 10)`);
-  const resident = () => ["intproxy", "agent"].map((who) => memoryOf(findProcesses([who]).at(-1)!).residentMb);
+  const resident = () => PROCESSES.map((who) => memoryOf(findProcess(who, pid)!).residentMb);
   const before = resident();
   await shell.ask(`sleep 5 | ${peer} hold 127.0.0.1 7071 ${CONNECTIONS}`);
   const during = resident();
-  return ["intproxy", "agent"].map((who, at) => ({
+  return PROCESSES.map((who, at) => ({
     what: `memory of the ${who}, for each of ${CONNECTIONS} open connections`,
     ours: `${((during[at]! - before[at]!) * 1024 / CONNECTIONS).toFixed(0)} kB resident`,
     beside: `${before[at]!.toFixed(0)} MB without them`,
@@ -83,8 +85,8 @@ async function memoryDuring(bench: Bench, pid: number, state: string, command: s
   }).spawn();
   try {
     await new Promise((resolve) => setTimeout(resolve, 6000));
-    return ["intproxy", "agent"].map((who) => {
-      const found = findProcesses([who]).at(-1);
+    return PROCESSES.map((who) => {
+      const found = findProcess(who, pid);
       if (!found) throw new Error(`There is no ${who} process`);
       const { residentMb, ownMb } = memoryOf(found);
       return {
