@@ -83,8 +83,11 @@ static int64_t wait_for_turn(struct lane *lane, struct budget *budget)
 		pause_for(step);
 		int64_t now = now_ns(CLOCK_MONOTONIC);
 		save(budget);
-		if (now - atomic_load(&lane->spare_at) < FRESH_NS)
+		if (now - atomic_load(&lane->spare_at) < FRESH_NS) {
+			/* What nobody wanted is not owed. */
+			budget->saved = budget->saved < 0 ? 0 : budget->saved;
 			return SPARE_BYTES_A_TURN;
+		}
 		if (now - began >= BUSY_TURN_NS && budget->saved > 0)
 			return BUSY_BYTES_A_TURN;
 		if (now - began >= BUSY_STEP_NS)
