@@ -1,8 +1,8 @@
 /* lane.c - see lane.h. A mirror must not slow the target, and whoever reads it may run on the same processors.
  *
  * A scout that runs when nothing else wants to (SCHED_IDLE) takes short sleeps. When it wakes in time there is time to spare, and as much
- * may be read as there is. When it does not, a twentieth of a processor is what all that this process does may take for it: readers
- * wait until that has been saved up, and all of them get their turn then. What waits in the taps meanwhile is bounded there.
+ * may be read as there is. When it does not, a twentieth of a processor is what all that this process does may take, and a little that was
+ * to spare before: readers wait until that has been saved up, and all of them get their turn then. What waits in the taps meanwhile is bounded there.
  */
 #include "lane.h"
 #include "taps.h"
@@ -21,11 +21,12 @@
 /* Turns of a busy machine: the more is read at once, the less it costs. */
 #define BUSY_STEP_NS 10000000
 #define BUSY_TURN_NS 20000000
-#define BUSY_BYTES_A_TURN (1 << 20)
+#define BUSY_BYTES_A_TURN (2 << 20)
 #define SPARE_BYTES_A_TURN (16 << 20)
 /* Of a processor's time, one in so many. */
 #define SHARE 20
-#define MOST_SAVED_NS 2000000
+/* What has been to spare lately may be taken in a busy moment. */
+#define MOST_SAVED_NS 50000000
 /* Who has taken more (a burst; other work of the agent's) gets his next turn within a second. */
 #define MOST_OWED_NS 45000000
 
@@ -65,11 +66,15 @@ struct budget {
 	int64_t saved, at, used;
 };
 
-static void save(struct budget *it)
+static void save(struct budget *it, bool is_spare)
 {
-	int64_t now = now_ns(CLOCK_MONOTONIC), used = now_ns(CLOCK_PROCESS_CPUTIME_ID);
-	it->saved += (now - it->at) / SHARE - (used - it->used);
-	it->saved = it->saved > MOST_SAVED_NS ? MOST_SAVED_NS : it->saved < -MOST_OWED_NS ? -MOST_OWED_NS : it->saved;
+	int64_t now = now_ns(CLOCK_MONOTONIC), used = now_ns(CLOCK_PROCESS_CPUTIME_ID), saved = it->saved;
+	/* What nobody wanted is not owed. */
+	if (is_spare)
+		saved = (saved < 0 ? 0 : saved) + now - it->at;
+	else
+		saved += (now - it->at) / SHARE - (used - it->used);
+	it->saved = saved > MOST_SAVED_NS ? MOST_SAVED_NS : saved < -MOST_OWED_NS ? -MOST_OWED_NS : saved;
 	it->at = now;
 	it->used = used;
 }
@@ -82,12 +87,10 @@ static int64_t wait_for_turn(struct lane *lane, struct budget *budget)
 		sem_post(&lane->turns);
 		pause_for(step);
 		int64_t now = now_ns(CLOCK_MONOTONIC);
-		save(budget);
-		if (now - atomic_load(&lane->spare_at) < FRESH_NS) {
-			/* What nobody wanted is not owed. */
-			budget->saved = budget->saved < 0 ? 0 : budget->saved;
+		bool is_spare = now - atomic_load(&lane->spare_at) < FRESH_NS;
+		save(budget, is_spare);
+		if (is_spare)
 			return SPARE_BYTES_A_TURN;
-		}
 		if (now - began >= BUSY_TURN_NS && budget->saved > 0)
 			return BUSY_BYTES_A_TURN;
 		if (now - began >= BUSY_STEP_NS)
@@ -99,7 +102,7 @@ static int64_t wait_for_turn(struct lane *lane, struct budget *budget)
 static void *run_lane(void *argument)
 {
 	struct lane *lane = argument;
-	struct budget budget = { .at = now_ns(CLOCK_MONOTONIC), .used = now_ns(CLOCK_PROCESS_CPUTIME_ID) };
+	struct budget budget = { MOST_SAVED_NS, now_ns(CLOCK_MONOTONIC), now_ns(CLOCK_PROCESS_CPUTIME_ID) };
 	pthread_mutex_lock(&lane->lock);
 	while (!lane->is_leaving) {
 		while (!lane->first && !lane->is_leaving)
