@@ -17,6 +17,7 @@ import type { Route } from "./routes.ts";
 
 const SIZES = [0, 1, 100, 16384, 65535, 65536, 200_000, 262_144, 600_000];
 const WINDOWS = [0, 1000, 65535, 1 << 20];
+const CALM = [[SETTING.initialWindowSize, 1 << 20], [SETTING.maxConcurrentStreams, 100]] as const;
 const CODES = [0, 2, 7, 8, 11];
 const CONNECTION_WINDOW = 8 << 20;
 const PATIENCE_MS = 30_000;
@@ -273,8 +274,7 @@ class Disorder {
     }
     this.#isCalm = true;
     const sides = [this.#client, ...this.#programs];
-    const calm = [[SETTING.initialWindowSize, 1 << 20], [SETTING.maxConcurrentStreams, 100]] as const;
-    for (const it of sides) it.say((frames) => frames.settings(calm));
+    for (const it of sides) it.say((frames) => frames.settings(CALM));
     await this.#until(() => this.#client.isGone || this.#client.streams.size === 0);
     await this.#until(() => sides.every((it) => it.isGone || hasWindow(it)));
     assert.deepEqual(this.#client.goodbyes.filter((it) => it !== "0"), []);
@@ -286,8 +286,8 @@ class Disorder {
     if (!this.#isCalm && this.#chance.is(0.02)) return undefined;
     const [theirs, ours] = streamPair();
     const program = new Side(theirs, this.#chance, false);
-    const most = this.#isCalm || this.#chance.is(0.7) ? 100 : this.#chance.of([0, 1, 3, 10]);
-    program.say((it) => it.settings([[SETTING.maxConcurrentStreams, most]]));
+    const most = this.#chance.is(0.7) ? 100 : this.#chance.of([0, 1, 3, 10]);
+    program.say((it) => it.settings(this.#isCalm ? CALM : [[SETTING.maxConcurrentStreams, most]]));
     this.#programs.push(program);
     return ours;
   }

@@ -6,6 +6,7 @@
  */
 import { utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
+import { othersTurn } from "../../../base/turn.ts";
 import { CODE, ConnectionFault, StreamFault } from "./faults.ts";
 import { FieldDecoder, MOST_LIST_BYTES } from "./field_decoder.ts";
 import { FieldEncoder } from "./field_encoder.ts";
@@ -45,6 +46,9 @@ const CREDIT_BYTES = CONNECTION_WINDOW / 8;
 /** A header block in as many frames as it may take when each is full, and some. */
 const MOST_BLOCK_BYTES = MOST_LIST_BYTES;
 const MOST_CONTINUATIONS = 64;
+
+/** After so many frames it is somebody else's turn: they may be small, and a peer may have no end of them. */
+const FRAMES_A_TURN = 256;
 
 interface OpenBlock {
   readonly stream: number;
@@ -101,10 +105,15 @@ export class Link {
   /** Reads to the end of the connection, then resolves; throws what it ends by. */
   async run(end: StreamEnd): Promise<void> {
     this.#output.attach(end);
+    let frames = 0;
     do {
-      for (let frame = this.#reader.next(); frame; frame = this.#reader.next()) this.#take(frame);
+      for (let frame = this.#reader.next(); frame; frame = this.#reader.next(), frames++) this.#take(frame);
       this.#owner.onTurn();
       await this.#output.drained();
+      if (frames > FRAMES_A_TURN) {
+        await othersTurn();
+        frames = 0;
+      }
     } while (await this.#reader.fill(end));
   }
 

@@ -311,50 +311,6 @@ test("bytes that come one by one are read as those that come at once", async (wi
   assert.match(await (await wire.program()).next(), /^headers 1 end :method: GET/);
 });
 
-test("fields of more than 8 MB in all are refused, until some of the requests are over", async (wire) => {
-  const { client, target } = await begun(wire);
-  const big = [...GET, `x-big: ${"x".repeat(200_000)}`];
-  let stream = -1;
-  for (let count = 0; count < 42; count++) await client.headers(stream += 2, big, { isEnd: true });
-  assert.equal(await client.next(), `rstStream ${stream} ${CODE.refusedStream}`);
-  await client.numbers(FRAME.rstStream, 1, CODE.cancel);
-  await client.headers(stream += 2, big, { isEnd: true });
-  await target.find(/^headers 83 end|^continuation 83/);
-});
-
-test("who breaks off what was answered already may do so as often as it likes", async (wire) => {
-  const { client, target } = await begun(wire);
-  for (let stream = 1; stream < 3000; stream += 2) {
-    await client.headers(stream, GET);
-    await target.until(() => target.heard.some((it) => it.startsWith(`headers ${stream} `)));
-    target.heard.length = 0;
-    await target.headers(stream, [":status: 200"], { isEnd: true });
-    await client.until(() => client.heard.some((it) => it.startsWith(`headers ${stream} `)));
-    client.heard.length = 0;
-    await client.numbers(FRAME.rstStream, stream, CODE.cancel);
-  }
-});
-
-test("who asks and does not read is not heard after a while, and answered in full later", async (wire) => {
-  const { client } = await begun(wire);
-  const frame = bytes(0, 0, 8, FRAME.ping, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8);
-  const pings = concatBytes(Array.from({ length: 1000 }, () => frame));
-  const answers = () => client.heard.filter((it) => it === "ping ack").length;
-  const resume = client.pause();
-  let sent = 0;
-  const sending = (async () => {
-    for (; sent < 200; sent++) await client.raw(pings);
-  })();
-  for (let turn = 0, last = -1; sent !== last || turn < 20; turn++) {
-    last = sent;
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
-  assert.ok(sent < 100, `${sent * pings.length} bytes were taken`);
-  resume();
-  await sending;
-  await client.until(() => answers() === 200_000);
-});
-
 test("a client is told of the target's extended CONNECT with the first settings", async (wire) => {
   const { client } = wire;
   await client.begin([], { isClient: true });
