@@ -23,6 +23,7 @@ function test(name: string, body: (wire: ScriptedConnection) => Promise<void>): 
 
 /** Ways that lead nowhere. */
 const NOBODY: StreamRoutes = {
+  judged: () => undefined,
   bodyLimits: () => undefined,
   choose: () => undefined,
   copies: () => [],

@@ -1,7 +1,7 @@
 /** The rules of RFC 9113 between scripted sides: windows, header blocks, what is a fault, and what nobody may do for long. */
 import assert from "node:assert/strict";
 import { ScriptedConnection, type ScriptedOptions, type ScriptedPeer } from "../../../../tests/support/http2_wire.ts";
-import { concatBytes, utf8 } from "../../../base/bytes.ts";
+import { utf8 } from "../../../base/bytes.ts";
 import { CODE } from "./faults.ts";
 import { STREAM_WINDOW } from "./flow.ts";
 import { FLAG, FRAME, PREFACE, SETTING } from "./frames.ts";

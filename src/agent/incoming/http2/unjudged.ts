@@ -2,6 +2,7 @@
  * A stream about whose headers jq has not said its word: what comes of it waits, and is heard as if it came afterwards. Nothing of
  * it is credited before, so what waits is bounded by the windows that the client was given.
  */
+import { ByteQueue } from "./byte_queue.ts";
 import type { Asked, ClientStream } from "./exchange.ts";
 import { CODE, StreamFault } from "./faults.ts";
 import { MOST_WINDOW } from "./frames.ts";
@@ -18,7 +19,13 @@ export class Unjudged implements ClientStream {
   readonly isAnswered = false;
   readonly #asked: Asked;
   readonly #options: UnjudgedOptions;
-  readonly #heard: { readonly bytes: number; tell(stream: ClientStream): void }[] = [];
+  readonly #body = new ByteQueue();
+  /** Bytes of padding. */
+  #overhead = 0;
+  #trailers: { readonly block: HeaderBlock; readonly isEnd: boolean } | undefined;
+  #isEnd: boolean;
+  /** With or without bytes. */
+  #isEndOfBody = false;
   /** How much of the answer may be sent. */
   #window: number;
   #isOver = false;
@@ -26,6 +33,7 @@ export class Unjudged implements ClientStream {
   constructor(asked: Asked, options: UnjudgedOptions) {
     this.#asked = asked;
     this.#options = options;
+    this.#isEnd = asked.isEnd;
     this.#window = options.client.peer.initialWindow;
   }
 
@@ -34,15 +42,19 @@ export class Unjudged implements ClientStream {
   }
 
   onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
-    const kept = bytes.slice();
-    this.#heard.push({
-      bytes: bytes.length + overhead,
-      tell: (stream) => stream.onRequestData(kept, overhead, isEnd),
-    });
+    if (this.#isEnd) {
+      this.#options.client.credit(bytes.length + overhead);
+      throw new StreamFault(this.#asked.stream, CODE.streamClosed, "A body goes on after its end");
+    }
+    this.#body.push(bytes);
+    this.#overhead += overhead;
+    this.#isEnd = this.#isEndOfBody = isEnd;
   }
 
   onRequestTrailers(block: HeaderBlock, isEnd: boolean): void {
-    this.#heard.push({ bytes: 0, tell: (stream) => stream.onRequestTrailers(block, isEnd) });
+    if (this.#isEnd) throw new StreamFault(this.#asked.stream, CODE.streamClosed, "Fields follow the end of a request");
+    this.#isEnd = true;
+    this.#trailers = { block, isEnd };
   }
 
   onWindow(bytes: number): void {
@@ -60,12 +72,24 @@ export class Unjudged implements ClientStream {
 
   /** `next` finds who takes the next piece, for the one before may have changed that; or nobody does any more. */
   tell(next: () => ClientStream | undefined): void {
-    next()?.onWindow(this.#window - this.#options.client.peer.initialWindow);
-    for (const it of this.#heard) {
-      const stream = next();
-      if (stream) it.tell(stream);
+    const { client } = this.#options;
+    next()?.onWindow(this.#window - client.peer.initialWindow);
+    const isEmpty = this.#body.length === 0 && (this.#isEndOfBody || this.#overhead > 0);
+    const pieces = isEmpty ? [new Uint8Array(0)] : this.#body.chunks;
+    let fault: unknown;
+    pieces.forEach((bytes, at) => {
+      const overhead = at === 0 ? this.#overhead : 0;
+      const stream = fault === undefined ? next() : undefined;
       // It still takes room in the connection's window.
-      else this.#options.client.credit(it.bytes);
-    }
+      if (!stream) return client.credit(bytes.length + overhead);
+      try {
+        stream.onRequestData(bytes, overhead, this.#isEndOfBody && at === pieces.length - 1);
+      } catch (error) {
+        fault = error;
+      }
+    });
+    if (fault !== undefined) throw fault;
+    const trailers = this.#trailers;
+    if (trailers) next()?.onRequestTrailers(trailers.block, trailers.isEnd);
   }
 }

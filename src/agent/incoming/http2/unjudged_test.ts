@@ -1,6 +1,7 @@
 /** Streams that wait for jq, between scripted sides. */
 import assert from "node:assert/strict";
 import { ScriptedConnection } from "../../../../tests/support/http2_wire.ts";
+import { CODE } from "./faults.ts";
 import { FRAME } from "./frames.ts";
 
 const GET = [":method: GET", ":scheme: http", ":authority: x", ":path: /"];
@@ -63,4 +64,26 @@ test("a stream that is broken off while jq thinks about it goes nowhere", async 
   const target = await wire.program();
   assert.match(await target.next(), /^headers 1 end :method: GET/);
   assert.match(await target.next(), /^headers 3 end :method: GET/);
+});
+
+test("what comes a byte at a time, or without any, waits in no more memory than it has", async ({ wire, judge }) => {
+  const { client } = wire;
+  const target = await wire.program();
+  for (const stream of [1, 3, 5, 7]) await client.headers(stream, POST, { isEnd: stream === 7 });
+  for (let count = 0; count < 2000; count++) {
+    await client.data(1, "x");
+    await client.data(3, "");
+  }
+  await client.data(3, "", { isEnd: true });
+  await client.data(5, "all", { isEnd: true });
+  await client.data(5, "more");
+  assert.equal(await client.next(), `rstStream 5 ${CODE.streamClosed}`);
+  judge(false);
+  await client.data(1, "y", { isEnd: true });
+  await target.find(/^data [0-9] end 1$/);
+  await target.until(() => [...target.texts.values()].some((it) => it === "x".repeat(2000) + "y"));
+  assert.ok(target.heard.filter((it) => it.startsWith("data")).length < 10);
+  assert.deepEqual(target.heard.filter((it) => it.startsWith("headers")).length, 3);
+  const window = client.windows.get(0)! + 65535;
+  assert.ok(window >= 8 << 20, `${window}`);
 });
