@@ -604,8 +604,12 @@ bool big_has_any(void)
 int big_met(int fd)
 {
 	struct big it;
-	if (!big_look(&it, fd, true))
+	struct stat st;
+	if (!big_look(&it, fd, true)) {
+		if (kernel(SYS_fstat, fd, &st) == 0 && fds_is_written(st.st_mode, st.st_nlink))
+			big_mark_as(fd, WRITTEN_MARK);
 		return 0;
+	}
 	struct directory_footer footer;
 	if (it.is_whole) {
 		big_mark_as(fd, fds_directory(fd, &footer) == 0 ? DIRECTORY_MARK : WHOLE_MARK);

@@ -28,8 +28,9 @@
 #include <sys/uio.h>
 
 enum { BIG_MARKS = 1 << 20 };
-/* Perhaps a remote file that is not all there; one that is, and may have grown at the target (fresh.h); a directory. */
-enum { BIG_MARK = 1, WHOLE_MARK = 2, DIRECTORY_MARK = 3 };
+/* Perhaps a remote file that is not all there; one that is, and may have grown at the target (fresh.h); a directory; one that
+ * is written (writing.h). */
+enum { BIG_MARK = 1, WHOLE_MARK = 2, DIRECTORY_MARK = 3, WRITTEN_MARK = 4 };
 extern _Atomic uint8_t big_marks[BIG_MARKS];
 
 static inline int big_mark_of(int fd)

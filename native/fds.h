@@ -64,7 +64,13 @@ static inline bool fds_is_ours(uint32_t mode, uint64_t links)
 /* Is it one that is written (writing.h)? */
 static inline bool fds_is_written(uint32_t mode, uint64_t links)
 {
-	return unlikely(mode == (S_IFREG | S_ISVTX | 0666) && links == 0);
+	return unlikely((mode & ~(uint32_t)S_IXOTH) == (S_IFREG | S_ISVTX | 0666) && links == 0);
+}
+
+/* And one of which the intproxy has to be asked after each write: there is little room at the target, or something went wrong. */
+static inline bool fds_is_asking(uint32_t mode, uint64_t links)
+{
+	return fds_is_written(mode, links) && (mode & S_IXOTH);
 }
 
 /* 0, the number on the shelf, and what stat said when it was opened (unless NULL); or -EBADF: it is none of those. */

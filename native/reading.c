@@ -91,8 +91,20 @@ static long attempt(const struct request *it)
 
 /* Of a descriptor with a mark: what may be a remote file; and if it has come to an end, once more if that is one no
  * more. */
+static ssize_t read_written(const struct request *it)
+{
+	if ((it->offset < 0 ? kernel(SYS_lseek, it->fd, 0, SEEK_CUR) : it->offset) == 0)
+		writing_freshen(it->fd);
+	long result = attempt(it);
+	if (result == 0 && writing_freshen(it->fd))
+		result = attempt(it);
+	return edge_size(result);
+}
+
 static ssize_t read_marked(struct request it)
 {
+	if (big_mark_of(it.fd) == WRITTEN_MARK)
+		return read_written(&it);
 	if (is_directory(it.fd))
 		return edge_size(-EISDIR);
 	fresh_before(it.fd, it.offset);
@@ -155,6 +167,8 @@ ssize_t hook_preadv2(int fd, const struct iovec *parts, int count, off_t offset,
 
 off_t hook_lseek(int fd, off_t offset, int whence)
 {
+	if (unlikely(big_mark_of(fd) == WRITTEN_MARK) && whence == SEEK_END)
+		writing_freshen(fd);
 	long result = big_may_be(fd) ? big_seek(fd, offset, whence) : BYPASS;
 	int64_t size = big_mark_of(fd) && whence == SEEK_END ? fresh_size(fd) : -1;
 	if (unlikely(size >= 0))
@@ -235,6 +249,22 @@ static ssize_t really(const struct move *it, int from, off_t *offset, size_t cou
 	}
 }
 
+/* What the target had no room for was not moved. */
+__attribute__((noinline)) static ssize_t moved(const struct move *it, ssize_t result)
+{
+	ssize_t taken = writing_done(result, it->to, it->to_offset ? *it->to_offset - result : -1);
+	int saved = errno;
+	ssize_t left = result - (taken > 0 ? taken : 0);
+	if (it->to_offset)
+		*it->to_offset -= left;
+	if (it->offset)
+		*it->offset -= left;
+	else if (left > 0)
+		kernel(SYS_lseek, it->from, -left, SEEK_CUR); /* a pipe's bytes are gone */
+	errno = saved;
+	return taken;
+}
+
 /* As much as is asked for, as the kernel does with a file: piece by piece, until the other end takes less. */
 static ssize_t move(const struct move *it, size_t count)
 {
@@ -254,6 +284,8 @@ static ssize_t move(const struct move *it, size_t count)
 			result = really(it, loan.fd, &loan.at, piece);
 			big_lent(&loan, result);
 		}
+		if (unlikely(big_mark_of(it->to) == WRITTEN_MARK) && result > 0)
+			result = moved(it, result);
 		if (result <= 0)
 			return done ? (ssize_t)done : result;
 		done += (size_t)result;

@@ -1,8 +1,10 @@
-/* synchronous.c - hooks of writing to files that were opened with O_SYNC or O_DSYNC, and of giving files room.
+/* synchronous.c - hooks of writing: to files that were opened with O_SYNC or O_DSYNC, or whose target has little room; and of giving
+ * files room.
  *
- * A program that opened none costs its writes a load and a branch.
+ * What is no file of the target costs its writes a load and a branch.
  */
 #include "attempts.h"
+#include "big.h"
 #include "real.h"
 #include "remote.h"
 #include "writing.h"
@@ -22,30 +24,70 @@ static ssize_t synchronized(ssize_t result, int fd, int flags)
 	return error ? edge(error) : result;
 }
 
+/* What the target could not take is taken back: as much as it has counts, as write(2) has it on a full disk. */
+__attribute__((noinline)) static ssize_t taken_back(ssize_t result, int fd, int64_t offset, uint64_t size, int error)
+{
+	int64_t from = offset >= 0 ? offset : kernel(SYS_lseek, fd, 0, SEEK_CUR) - result;
+	int64_t taken = size < (uint64_t)(from + result) ? (int64_t)size - from : 0;
+	if (taken < 0)
+		taken = 0;
+	if (offset < 0)
+		kernel(SYS_lseek, fd, from + taken, SEEK_SET);
+	return taken > 0 ? (ssize_t)taken : edge(error);
+}
+
+ssize_t writing_done(ssize_t result, int fd, int64_t offset)
+{
+	uint64_t size = UINT64_MAX;
+	if (result <= 0)
+		return result;
+	int error = writing_check(fd, result, &size);
+	return likely(!error) ? result : taken_back(result, fd, offset, size, error);
+}
+
+static ssize_t written(ssize_t result, int fd, int64_t offset, int flags)
+{
+	if (likely(big_mark_of(fd) != WRITTEN_MARK))
+		return result;
+	return synchronized(writing_done(result, fd, offset), fd, flags);
+}
+
 ssize_t hook_write(int fd, const void *from, size_t length)
 {
-	return synchronized(attempts_judged(fd, real.write(fd, from, length)), fd, 0);
+	return written(attempts_judged(fd, real.write(fd, from, length)), fd, -1, 0);
 }
 
 ssize_t hook_pwrite(int fd, const void *from, size_t length, off_t offset)
 {
-	return synchronized(real.pwrite(fd, from, length, offset), fd, 0);
+	return written(real.pwrite(fd, from, length, offset), fd, offset, 0);
 }
 
 ssize_t hook_writev(int fd, const struct iovec *parts, int count)
 {
-	return synchronized(attempts_judged(fd, real.writev(fd, parts, count)), fd, 0);
+	return written(attempts_judged(fd, real.writev(fd, parts, count)), fd, -1, 0);
 }
 
 ssize_t hook_pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 {
-	return synchronized(real.pwritev(fd, parts, count, offset), fd, 0);
+	return written(real.pwritev(fd, parts, count, offset), fd, offset, 0);
 }
 
 ssize_t hook_pwritev2(int fd, const struct iovec *parts, int count, off_t offset, int flags)
 {
 	int modes = flags & RWF_SYNC ? O_SYNC : flags & RWF_DSYNC ? O_DSYNC : 0;
-	return synchronized(real.pwritev2(fd, parts, count, offset, flags), fd, writing_may_be() ? modes : 0);
+	return written(real.pwritev2(fd, parts, count, offset, flags), fd, offset, modes);
+}
+
+/* A file that is cut gives its room back: where there is little, that has to happen before more is written. */
+int hook_ftruncate(int fd, off_t length)
+{
+	struct stat st;
+	int result = real.ftruncate(fd, length);
+	if (likely(result < 0 || big_mark_of(fd) != WRITTEN_MARK))
+		return result;
+	if (kernel(SYS_fstat, fd, &st) < 0 || !fds_is_asking(st.st_mode, st.st_nlink))
+		return result;
+	return edge(writing_sync(writing_file_of(fd), WRITING_SYNC));
 }
 
 /* At the target, whose room it is. Ours only gets the size: memory comes when it is written. */

@@ -75,6 +75,9 @@ enum wire_type {
 	WIRE_STAT_WRITING = 73,
 	WIRE_ALLOCATE_WRITING = 74,
 	WIRE_MAPPED_WRITING = 75,
+	WIRE_CHECK_WRITING = 158,
+	WIRE_WROTE = 159,
+	WIRE_FIND_WRITING = 160,
 	WIRE_CHANGE_DIRECTORY = 100,
 	WIRE_WATCH_PATH = 163,
 	WIRE_MAP_PATH = 105,
@@ -1777,6 +1780,69 @@ static inline size_t wire_put_mapped_writing(uint8_t *frame, size_t room, uint32
 static inline bool wire_get_mapped_writing(struct wire_in *in, struct wire_mapped_writing *message)
 {
 	return wire_get_u64(in, &message->file) &&
+	       wire_is_done(in);
+}
+
+/* `length` bytes were written to a file whose mode says that this is to be asked: does the target have them, or room for them? Answered by Wrote */
+struct wire_check_writing {
+	uint64_t file;
+	uint64_t length;
+};
+
+static inline size_t wire_put_check_writing(uint8_t *frame, size_t room, uint32_t id, struct wire_check_writing message)
+{
+	struct wire_out out = wire_begin(frame, room, 158, id);
+	wire_put_u64(&out, message.file);
+	wire_put_u64(&out, message.length);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_check_writing(struct wire_in *in, struct wire_check_writing *message)
+{
+	return wire_get_u64(in, &message->file) &&
+	       wire_get_u64(in, &message->length) &&
+	       wire_is_done(in);
+}
+
+/* errno, and up to where the target has the file: what it could not take is not here any more either */
+struct wire_wrote {
+	int32_t error;
+	uint64_t size;
+};
+
+static inline size_t wire_put_wrote(uint8_t *frame, size_t room, uint32_t id, struct wire_wrote message)
+{
+	struct wire_out out = wire_begin(frame, room, 159, id);
+	wire_put_i32(&out, message.error);
+	wire_put_u64(&out, message.size);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_wrote(struct wire_in *in, struct wire_wrote *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_u64(in, &message->size) &&
+	       wire_is_done(in);
+}
+
+/* the number on the shelf of this file of the target; answered by OnShelf, ENOENT: the run does not write it */
+struct wire_find_writing {
+	uint64_t dev;
+	uint64_t ino;
+};
+
+static inline size_t wire_put_find_writing(uint8_t *frame, size_t room, uint32_t id, struct wire_find_writing message)
+{
+	struct wire_out out = wire_begin(frame, room, 160, id);
+	wire_put_u64(&out, message.dev);
+	wire_put_u64(&out, message.ino);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_find_writing(struct wire_in *in, struct wire_find_writing *message)
+{
+	return wire_get_u64(in, &message->dev) &&
+	       wire_get_u64(in, &message->ino) &&
 	       wire_is_done(in);
 }
 

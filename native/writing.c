@@ -1,4 +1,5 @@
 /* writing.c - files of the target that this program writes: opened, and synchronized with. See writing.h. */
+#include "big_parts.h"
 #include "writing.h"
 #include "real.h"
 #include "remote.h"
@@ -15,6 +16,7 @@ _Atomic bool writing_met, writing_met_synchronous;
 
 static void meet(int fd)
 {
+	big_mark_as(fd, WRITTEN_MARK);
 	atomic_store_explicit(&writing_met, true, memory_order_relaxed);
 	if (kernel(SYS_fcntl, fd, F_GETFL) & O_DSYNC)
 		atomic_store_explicit(&writing_met_synchronous, true, memory_order_relaxed);
@@ -118,6 +120,19 @@ static int place(int fd, int flags)
 	return fd;
 }
 
+/* When the intproxy was asked last about some of the files, by their numbers. Losing an entry costs a question. */
+enum { ASKED = 64, FRESH_MS = 200 };
+static struct {
+	_Atomic uint64_t file;
+	_Atomic int64_t at_ms;
+} asked[ASKED];
+
+static void note_asked(uint64_t file)
+{
+	atomic_store_explicit(&asked[file % ASKED].file, file, memory_order_relaxed);
+	atomic_store_explicit(&asked[file % ASKED].at_ms, big_now_ms(), memory_order_relaxed);
+}
+
 int writing_take(uint64_t file, int flags)
 {
 	enum { KEPT = O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_PATH };
@@ -125,8 +140,10 @@ int writing_take(uint64_t file, int flags)
 	int fd = fetch(&request);
 	if (fd < 0)
 		return fd;
+	fd = place(fd, flags);
 	meet(fd);
-	return place(fd, flags);
+	note_asked(file);
+	return fd;
 }
 
 int writing_open(struct wire_bytes path, int flags, mode_t mode)
@@ -163,6 +180,26 @@ int writing_sync(uint64_t file, int how)
 	struct wire_sync_writing message = { .file = file, .how = (uint32_t)how };
 	size_t length = wire_put_sync_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	return remote_done(&call, wire_ask(&call, length, WIRE_DONE));
+}
+
+int writing_check(int fd, long length, uint64_t *size)
+{
+	struct stat st;
+	struct wire_call call;
+	if (kernel(SYS_fstat, fd, &st) < 0 || likely(!fds_is_asking(st.st_mode, st.st_nlink)))
+		return 0;
+	struct wire_check_writing message = { .file = writing_file_of(fd), .length = (uint64_t)length };
+	if (!message.file)
+		return 0;
+	struct wire_wrote reply = { 0 };
+	size_t bytes = wire_put_check_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, bytes, WIRE_WROTE);
+	if (error)
+		return error;
+	if (wire_finish(&call, wire_get_wrote(&call.in, &reply)))
+		return -EIO;
+	*size = reply.size;
+	return reply.error ? refused(reply.error) : 0;
 }
 
 int writing_allocate(uint64_t file, int mode, off_t offset, off_t length)
@@ -209,6 +246,16 @@ void writing_sync_open(void)
 		kernel(SYS_close, list);
 }
 
+bool writing_freshen(int fd)
+{
+	struct wire_stat stat;
+	uint64_t file = writing_file_of(fd);
+	bool is_known = atomic_load_explicit(&asked[file % ASKED].file, memory_order_relaxed) == file;
+	if (!file || (is_known && big_now_ms() - atomic_load_explicit(&asked[file % ASKED].at_ms, memory_order_relaxed) < FRESH_MS))
+		return false;
+	return writing_stat(fd, &stat) == 0;
+}
+
 int writing_stat(int fd, struct wire_stat *stat)
 {
 	struct wire_call call;
@@ -217,6 +264,7 @@ int writing_stat(int fd, struct wire_stat *stat)
 	int error = fds_written(fd, &message.file, stat);
 	if (error)
 		return error;
+	note_asked(message.file);
 	struct wire_stat_reply reply = { 0 };
 	size_t length = wire_put_stat_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	error = wire_ask(&call, length, WIRE_STAT_REPLY);
@@ -261,7 +309,7 @@ static void flush(FILE *stream)
 	if (!stream || ftrylockfile(stream) != 0)
 		return;
 	if (writing_file_of(fileno(stream)) != 0)
-		fflush_unlocked(stream);
+		real.fflush_unlocked(stream);
 	funlockfile(stream);
 }
 
@@ -337,6 +385,36 @@ void writing_mapped(int fd)
 	if (message.file)
 		wire_tell(&call, wire_put_mapped_writing(call.buffer, sizeof call.buffer, WIRE_ID, message));
 	errno = saved;
+}
+
+/* write(2) within libc, which tells of no error of the target: the stream's own means say it. */
+static int flushed(FILE *stream, int result)
+{
+	enum { ERROR_SEEN = 0x20 }; /* _IO_ERR_SEEN of glibc: ferror(3) */
+	uint64_t size = UINT64_MAX;
+	int fd = result == 0 ? fileno(stream) : -1;
+	if (likely(fd < 0 || big_mark_of(fd) != WRITTEN_MARK))
+		return result;
+	int error = writing_check(fd, 0, &size);
+	if (!error)
+		return result;
+	if (kernel(SYS_lseek, fd, 0, SEEK_CUR) > (long)size)
+		kernel(SYS_lseek, fd, size, SEEK_SET);
+	stream->_flags |= ERROR_SEEN;
+	errno = -error;
+	return EOF;
+}
+
+int hook_fflush(FILE *stream)
+{
+	int result = real.fflush(stream);
+	return likely(!writing_may_be()) || !stream ? result : flushed(stream, result);
+}
+
+int hook_fflush_unlocked(FILE *stream)
+{
+	int result = real.fflush_unlocked(stream);
+	return likely(!writing_may_be()) || !stream ? result : flushed(stream, result);
 }
 
 int hook_fclose(FILE *stream)

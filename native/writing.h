@@ -47,11 +47,21 @@ int writing_sync(uint64_t file, int how);
 /* The same for every such file that this process has open. Its errors have nobody to be told to. */
 void writing_sync_open(void);
 
+/* After a write of `length` bytes: 0, or -errno of the target, which may have cut the file to `*size`. Asks only where it has
+ * to be asked. */
+int writing_check(int fd, long length, uint64_t *size);
+/* What a write of `wanted` bytes, which took `result` of them here, returns to the program; `offset` -1: at the position. */
+ssize_t writing_done(ssize_t result, int fd, int64_t offset);
+
 /* fallocate(2) at the target. 0 or -errno. */
 int writing_allocate(uint64_t file, int mode, off_t offset, off_t length);
 
 /* fstat(2) of a file of the shelf. 0 or -errno. */
 int writing_stat(int fd, struct wire_stat *stat);
+
+/* Before something is read of what the target's own programs may have changed: has that brought here, if that was not done just
+ * now. Was it? */
+bool writing_freshen(int fd);
 
 /* A new stream, or NULL, as it is: one over such a file is flushed when the program ends. */
 FILE *writing_known(FILE *stream);

@@ -323,12 +323,45 @@ SYS void shelf_cut(struct shelf *shelf, uint64_t number, uint64_t size)
 {
 	struct item *item = locked_find(shelf, number);
 	if (item)
-		sums_cut(&item->sums, size);
+		sums_cut(&item->sums, &shelf->keys, size);
 }
 
-SYS void shelf_doubt(struct shelf *shelf, uint64_t number)
+SYS void shelf_doubt(struct shelf *shelf, uint64_t number, uint64_t from, uint64_t until)
 {
 	struct item *item = locked_find(shelf, number);
 	if (item)
-		sums_doubt(&item->sums);
+		sums_doubt(&item->sums, from, until);
+}
+
+/* The target has these bytes, by others: they become the file's where no program of the run has written. 0 or -errno. */
+SYS int32_t shelf_merge(struct shelf *shelf, uint64_t number, uint64_t offset, const uint8_t *data, uint32_t length)
+{
+	struct item *item = locked_find(shelf, number);
+	int fd = item ? reopen(item->fd, O_RDWR) : -ENOENT;
+	if (fd < 0)
+		return fd;
+	int32_t status = sums_merge(&item->sums, &shelf->keys, fd, offset, data, length);
+	close(fd);
+	return status;
+}
+
+/* Puts bytes behind all others of the file, whoever else appends at the same time. The file's size before, or -errno. */
+SYS int64_t shelf_append(struct shelf *shelf, uint64_t number, const uint8_t *data, uint32_t length)
+{
+	struct item *item = locked_find(shelf, number);
+	int fd = item ? reopen(item->fd, O_WRONLY | O_APPEND) : -ENOENT;
+	if (fd < 0)
+		return fd;
+	ssize_t count = write(fd, data, length);
+	int64_t end = count == (ssize_t)length ? (int64_t)lseek(fd, 0, SEEK_CUR) : count < 0 ? -errno : -EIO;
+	close(fd);
+	return end < 0 ? end : end - length;
+}
+
+/* Whether a program that has written to it is to ask afterwards: see SHELF_ASKING in native/fds.h. */
+SYS void shelf_mark(struct shelf *shelf, uint64_t number, uint32_t is_asking)
+{
+	struct item *item = locked_find(shelf, number);
+	if (item)
+		fchmod(item->fd, S_ISVTX | 0666 | (is_asking ? S_IXOTH : 0));
 }

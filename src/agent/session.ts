@@ -244,9 +244,12 @@ export class Session {
       case "OpenWriting":
         return this.#answer(id, this.#writing.open(frame));
       case "Write":
+      case "Patch":
         return this.#answer(id, this.#writing.write(frame));
       case "Allocate":
         return this.#answer(id, this.#writing.allocate(frame));
+      case "ReadWriting":
+        return this.#answer(id, this.#writing.read(frame));
       default: {
         const answer = this.#tree.answer(frame);
         if (!answer) throw new WireError(`It sent "${frame.type}", which is not for an agent`);

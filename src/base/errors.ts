@@ -47,6 +47,7 @@ export const ERRNO = {
   EMFILE: 24,
   EFBIG: 27,
   ENOSPC: 28,
+  EDQUOT: 122,
   EROFS: 30,
   EPIPE: 32,
   ENAMETOOLONG: 36,

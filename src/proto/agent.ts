@@ -34,6 +34,9 @@ export const AGENT_LIMITS = {
   statEntries: 2048,
 } as const;
 
+/** A file system of which nobody knows that it has an end. */
+export const UNBOUNDED = 0x7fff_ffff_ffff_ffffn;
+
 export const AGENT = {
   GetFeatures: { id: 165, doc: "what the agent may do, and what its kernel can", fields: {} },
   Features: {
@@ -331,8 +334,19 @@ export const AGENT = {
   },
   WritingReply: {
     id: 71,
-    doc: "`handle` serves Write. `restHandle` is 0 when `data` is all of the contents, else it serves ReadAt",
-    fields: { errno: "i32", stat: "stat", handle: "u64", restHandle: "u64", data: "bytes" },
+    doc:
+      "`handle` serves Write. `restHandle` is 0 when `data` is all of the contents, else it serves ReadAt. `free`: bytes " +
+      "that its file system can still take, of this user; canPatch: Patch and ReadWriting are known here",
+    fields: {
+      errno: "i32",
+      stat: "stat",
+      handle: "u64",
+      restHandle: "u64",
+      free: "u64",
+      canPatch: "bool",
+      data: "bytes",
+    },
+    absent: { free: UNBOUNDED, canPatch: false },
   },
   Write: {
     id: 72,
@@ -341,7 +355,24 @@ export const AGENT = {
       "4 fdatasync(2), 8 stat, 16 close, whatever went wrong before. Those of one handle happen in their order",
     fields: { handle: "u64", then: "u32", size: "u64", offset: "u64", data: "bytes" },
   },
-  Written: { id: 73, doc: "the stat is there if it was asked for", fields: { errno: "i32", stat: "stat" } },
+  Written: {
+    id: 73,
+    doc: "the stat is there if it was asked for. `done`: bytes that were written, also before an error; `free` as in " +
+      "WritingReply; isChanged: by size or time, others have changed the file since this handle was opened or last used",
+    fields: { errno: "i32", stat: "stat", done: "u64", free: "u64", isChanged: "bool" },
+    absent: { done: 0n, free: UNBOUNDED, isChanged: false },
+  },
+  Patch: {
+    id: 190,
+    doc: "Write of several ranges: `data` are their bytes end to end, then for each two u32, its distance from " +
+      "`offset` and its length; `ranges` is their number. Answered by Written",
+    fields: { handle: "u64", then: "u32", size: "u64", offset: "u64", ranges: "u32", data: "bytes" },
+  },
+  ReadWriting: {
+    id: 191,
+    doc: "pread(2) of a handle that serves Write, after what was asked of it before; answered by ReadReply",
+    fields: { handle: "u64", offset: "u64", length: "u32" },
+  },
   Allocate: {
     id: 74,
     doc: "fallocate(2) of a handle that serves Write",

@@ -95,7 +95,9 @@ export function decodeAgentFrame(frame: Uint8Array): AgentFrame | { unknownType:
   const decl = BY_TYPE.get(type);
   if (!decl) return { unknownType: type, id };
   const message: Record<string, unknown> = { type, id };
-  for (const [name, kind] of Object.entries(decl.fields)) message[name] = check(map[name], kind, `${type}.${name}`);
+  for (const [name, kind] of Object.entries(decl.fields)) {
+    message[name] = check(map[name] ?? decl.absent?.[name], kind, `${type}.${name}`);
+  }
   return message as AgentFrame;
 }
 

@@ -312,6 +312,23 @@ export const LAYER = {
     fields: { file: "u64", mode: "u32", offset: "u64", length: "u64" },
   },
   MappedWriting: { id: 75, doc: "the file is mapped shared and writable; not answered", fields: { file: "u64" } },
+  CheckWriting: {
+    id: 158,
+    doc:
+      "`length` bytes were written to a file whose mode says that this is to be asked: does the target have them, or room " +
+      "for them? Answered by Wrote",
+    fields: { file: "u64", length: "u64" },
+  },
+  Wrote: {
+    id: 159,
+    doc: "errno, and up to where the target has the file: what it could not take is not here any more either",
+    fields: { errno: "i32", size: "u64" },
+  },
+  FindWriting: {
+    id: 160,
+    doc: "the number on the shelf of this file of the target; answered by OnShelf, ENOENT: the run does not write it",
+    fields: { dev: "u64", ino: "u64" },
+  },
   ChangeDirectory: {
     id: 100,
     doc: "may this be the working directory? Answered by PathReply: the path without links",

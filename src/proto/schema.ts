@@ -12,6 +12,8 @@ export interface MessageDecl {
   readonly id: number;
   readonly doc: string;
   readonly fields: Readonly<Record<string, FieldKind>>;
+  /** On the agent's wire: fields that an older agent does not send, and what they are then. */
+  readonly absent?: Readonly<Record<string, bigint | number | boolean>>;
 }
 
 export type Schema = Readonly<Record<string, MessageDecl>>;

@@ -19,7 +19,10 @@ const sys = loadSys({
   },
   shelf_read: { parameters: ["pointer", "u64", "u64", "buffer", "u32"], result: "i32", nonblocking: true },
   shelf_cut: { parameters: ["pointer", "u64", "u64"], result: "void" },
-  shelf_doubt: { parameters: ["pointer", "u64"], result: "void" },
+  shelf_doubt: { parameters: ["pointer", "u64", "u64", "u64"], result: "void" },
+  shelf_merge: { parameters: ["pointer", "u64", "u64", "buffer", "u32"], result: "i32" },
+  shelf_append: { parameters: ["pointer", "u64", "buffer", "u32"], result: "i64" },
+  shelf_mark: { parameters: ["pointer", "u64", "u32"], result: "void" },
 });
 
 export interface Look {
@@ -35,7 +38,12 @@ export interface Look {
 /** Bytes that the target has not: in the buffer given, from its beginning. */
 export interface Difference {
   offset: number;
+  /** Bytes in the buffer. */
   count: number;
+  /** How many ranges they are, as Patch of the agent's wire has them; 0: one. */
+  ranges: number;
+  /** Where in the file the last of them ends. */
+  end: number;
   /** Where to look on. */
   next: number;
 }
@@ -85,11 +93,12 @@ export class Shelf implements Disposable {
     until: number,
     into: Uint8Array<ArrayBuffer>,
   ): Promise<Difference | undefined | number> {
-    const words = new BigUint64Array(2);
+    const words = new BigUint64Array(4);
     const [first, last] = [BigInt(from), BigInt(until)];
     const count = await sys.shelf_scan(this.#shelf, number, first, last, into, into.length, words);
     if (count <= 0) return count < 0 ? count : undefined;
-    return { offset: Number(words[0]), count, next: Number(words[1]) };
+    const [offset, next, ranges, end] = Array.from(words, Number) as [number, number, number, number];
+    return { offset, count, ranges, end, next };
   }
 
   /** Bytes as they are; their number, or -errno. */
@@ -102,9 +111,24 @@ export class Shelf implements Disposable {
     sys.shelf_cut(this.#shelf, number, BigInt(size));
   }
 
-  /** What the target has is not sure any more. */
-  doubt(number: bigint): void {
-    sys.shelf_doubt(this.#shelf, number);
+  /** What the target has in [from, until) is not sure any more. */
+  doubt(number: bigint, from: number, until: number): void {
+    sys.shelf_doubt(this.#shelf, number, BigInt(from), BigInt(until));
+  }
+
+  /** Others have written these bytes at the target: they become the file's where no program of the run has written. */
+  merge(number: bigint, offset: number, data: Uint8Array<ArrayBuffer>): number {
+    return sys.shelf_merge(this.#shelf, number, BigInt(offset), data, data.length);
+  }
+
+  /** Puts bytes behind all others of the file; where they lie, or -errno. */
+  append(number: bigint, data: Uint8Array<ArrayBuffer>): number {
+    return Number(sys.shelf_append(this.#shelf, number, data, data.length));
+  }
+
+  /** Whether programs ask after each write to it. */
+  mark(number: bigint, isAsking: boolean): void {
+    sys.shelf_mark(this.#shelf, number, Number(isAsking));
   }
 
   /** No scan may be under way. */

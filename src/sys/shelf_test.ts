@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Shelf } from "./shelf.ts";
+import { type Difference, Shelf } from "./shelf.ts";
 
 const BLOCK = 4096;
 
@@ -34,9 +34,18 @@ async function differences(shelf: Shelf, until: number, capacity = 256 << 10): P
     const next = await shelf.difference(1n, at, until, into);
     if (next === undefined) return found;
     assert.ok(typeof next === "object");
-    found.push(`${next.offset}+${next.count}`);
+    found.push(next.ranges === 0 ? `${next.offset}+${next.count}` : rangesIn(next, into));
     at = next.next;
   }
+}
+
+/** As the agent's wire has Patch: the bytes of all, then a distance and a length for each. */
+function rangesIn({ offset, count, ranges }: Difference, into: Uint8Array): string {
+  const view = new DataView(into.buffer, into.byteOffset + count - 8 * ranges);
+  const places = Array.from({ length: ranges }, (_, at) => {
+    return `${offset + view.getUint32(8 * at, true)}+${view.getUint32(8 * at + 4, true)}`;
+  });
+  return places.join(" ");
 }
 
 function write(path: string, at: number, bytes: Uint8Array): void {
@@ -47,7 +56,7 @@ function write(path: string, at: number, bytes: Uint8Array): void {
 
 const ones = (count: number) => new Uint8Array(count).fill(1);
 
-Deno.test("only blocks that were changed differ, and once", async () => {
+Deno.test("only bytes that were changed differ, and once", async () => {
   await using it = await open();
   write(it.path, 0, ones(10 * BLOCK + 5));
   assert.deepEqual(await differences(it.shelf, 10 * BLOCK + 5), [`0+${10 * BLOCK + 5}`]);
@@ -55,7 +64,39 @@ Deno.test("only blocks that were changed differ, and once", async () => {
   write(it.path, 3 * BLOCK + 7, Uint8Array.of(2));
   write(it.path, 7 * BLOCK, Uint8Array.of(2));
   write(it.path, 8 * BLOCK, Uint8Array.of(2));
-  assert.deepEqual(await differences(it.shelf, 10 * BLOCK + 5), [`${3 * BLOCK}+${BLOCK}`, `${7 * BLOCK}+${2 * BLOCK}`]);
+  write(it.path, 8 * BLOCK + 1, Uint8Array.of(2));
+  const places = `${3 * BLOCK + 7}+1 ${7 * BLOCK}+1 ${8 * BLOCK}+2`;
+  assert.deepEqual(await differences(it.shelf, 10 * BLOCK + 5), [places]);
+  assert.deepEqual(await differences(it.shelf, 10 * BLOCK + 5), []);
+});
+
+Deno.test("many small changes of one block are told together, a file that grows within a block from where it grew", async () => {
+  await using it = await open();
+  write(it.path, 0, ones(13));
+  assert.deepEqual(await differences(it.shelf, 13), ["0+13"]);
+  write(it.path, 13, ones(6));
+  assert.deepEqual(await differences(it.shelf, 19), ["13+6"]);
+  write(it.path, 0, ones(BLOCK));
+  await differences(it.shelf, BLOCK);
+  for (let at = 0; at < BLOCK; at += 16) write(it.path, at, Uint8Array.of(3));
+  const [few] = await differences(it.shelf, BLOCK);
+  assert.equal(few!.split(" ").length, BLOCK / 16);
+  for (let at = 0; at < BLOCK; at += 2) write(it.path, at, Uint8Array.of(4));
+  assert.deepEqual(await differences(it.shelf, BLOCK), [`0+${BLOCK - 1}`]);
+});
+
+Deno.test("what others wrote becomes the file's where nobody here has written", async () => {
+  await using it = await open();
+  assert.equal(it.shelf.fill(1n, 0, ones(BLOCK + 9)), 0);
+  write(it.path, 5, Uint8Array.of(7));
+  const theirs = ones(BLOCK + 20);
+  theirs.set([8, 8], 5);
+  theirs.set([9], BLOCK + 3);
+  assert.equal(it.shelf.merge(1n, 0, theirs), 0);
+  const merged = theirs.slice();
+  merged[5] = 7;
+  assert.deepEqual(await Deno.readFile(it.path), merged);
+  assert.deepEqual(await differences(it.shelf, BLOCK + 20), ["5+1"], "what was written here is still to be sent");
 });
 
 Deno.test("what came from the target does not differ until it is changed", async () => {
@@ -63,7 +104,7 @@ Deno.test("what came from the target does not differ until it is changed", async
   assert.equal(it.shelf.fill(1n, 0, ones(2 * BLOCK + 9)), 0);
   assert.deepEqual(await differences(it.shelf, 2 * BLOCK + 9), []);
   write(it.path, 2 * BLOCK, Uint8Array.of(3));
-  assert.deepEqual(await differences(it.shelf, 2 * BLOCK + 9), [`${2 * BLOCK}+9`]);
+  assert.deepEqual(await differences(it.shelf, 2 * BLOCK + 9), [`${2 * BLOCK}+1`]);
 });
 
 Deno.test("a hole is a hole, zeros that were written are not, zeros in place of something are sent", async () => {
@@ -84,8 +125,8 @@ Deno.test("after a cut or a doubt what is there is sent again", async () => {
   write(it.path, 0, ones(4 * BLOCK));
   await differences(it.shelf, 4 * BLOCK);
   it.shelf.cut(1n, BLOCK + 1);
-  assert.deepEqual(await differences(it.shelf, 4 * BLOCK), [`${BLOCK}+${3 * BLOCK}`]);
-  it.shelf.doubt(1n);
+  assert.deepEqual(await differences(it.shelf, 4 * BLOCK), [`${BLOCK + 1}+${3 * BLOCK - 1}`]);
+  it.shelf.doubt(1n, 0, 1 << 30);
   assert.deepEqual(await differences(it.shelf, 4 * BLOCK, BLOCK), [
     `0+${BLOCK}`,
     `${BLOCK}+${BLOCK}`,

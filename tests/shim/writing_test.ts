@@ -17,23 +17,26 @@ interface Called {
 }
 
 /** Runs `writing SYMBOL PATH` beside a shelf that has file 1. */
-async function call(symbol: string, path: string, syncErrno = 0): Promise<Called> {
+async function call(symbol: string, path: string, errno = 0, isAsking = false): Promise<Called> {
   const answer = (frame: LayerFrame): LayerMessage | undefined => {
     switch (frame.type) {
       case "OpenWriting":
         return { type: "OnShelf", errno: 0, file: 1n };
       case "StatWriting":
         return { type: "StatReply", errno: 0, stat: { ...NO_STAT, mode: 0o100640 } };
+      case "CheckWriting":
+        return { type: "Wrote", errno, size: errno === 0 ? 5n : 2n };
       case "MappedWriting":
         return undefined;
       default:
-        return { type: "Done", errno: syncErrno };
+        return { type: "Done", errno };
     }
   };
   let shelf: Shelf | undefined;
   const prepare = (directory: string) => {
     shelf = new Shelf(`${directory}/shelf`);
     assert.equal(shelf.put(1n, NAME), 0);
+    shelf.mark(1n, isAsking);
   };
   try {
     await using app = await startUnderShim("writing", [symbol, path], { answer, prepare, settings: { fsMode: 3 } });
@@ -58,6 +61,10 @@ const REMOTE: Record<string, string[]> = {
   dup3: SYNCED,
   fclose: SYNCED,
   fdopen: SYNCED,
+  fflush: SYNCED,
+  fflush_unlocked: SYNCED,
+  ftruncate: SYNCED,
+  ftruncate64: SYNCED,
   exit: SYNCED,
   _exit: SYNCED,
   _Exit: SYNCED,
@@ -111,3 +118,22 @@ for (const symbol of ["close", "fclose", "fsync", "fdatasync", "msync"]) {
     assert.equal((await call(symbol, "/data/file", ERRNO.EFBIG)).output, "EFBIG");
   });
 }
+
+/** Of a file whose mode says that there is little room, or that something went wrong. */
+const ASKING: Record<string, string[]> = {
+  fflush: ["OpenWriting", "CheckWriting", "SyncWriting"],
+  fflush_unlocked: ["OpenWriting", "CheckWriting", "SyncWriting"],
+  ftruncate: ["OpenWriting", "CheckWriting", "SyncWriting", "SyncWriting"],
+  write: ["OpenWriting", "CheckWriting", "SyncWriting", "SyncWriting"],
+  pwritev: ["OpenWriting", "CheckWriting", "SyncWriting", "SyncWriting"],
+};
+for (const [symbol, asked] of Object.entries(ASKING)) {
+  Deno.test(`${symbol}() asks whether the target could take it where that is in doubt`, async () => {
+    const called = await call(symbol, "/data/file", 0, true);
+    assert.deepEqual([called.output, called.asked], ["0", asked]);
+  });
+}
+
+Deno.test("fflush() tells that the target has no room, by the stream's error as well", async () => {
+  assert.equal((await call("fflush", "/data/file", ERRNO.ENOSPC, true)).output, "ENOSPC");
+});

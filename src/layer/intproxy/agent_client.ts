@@ -63,6 +63,8 @@ const ANSWERS = {
   OpenDatagrams: "DatagramsOpened",
   OpenWriting: "WritingReply",
   Write: "Written",
+  Patch: "Written",
+  ReadWriting: "ReadReply",
   Allocate: "Done",
   Subscribe: "SubscribeReply",
   Unsubscribe: "Done",

@@ -165,6 +165,8 @@ export class Server {
       case "StatWriting":
       case "AllocateWriting":
       case "MappedWriting":
+      case "CheckWriting":
+      case "FindWriting":
         return writing.onRequest(frame, frame.id, shim);
       case "GetAttribute":
         return files.attributes.onRequest(frame, frame.id, shim);
@@ -235,6 +237,8 @@ const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
   "StatWriting",
   "AllocateWriting",
   "MappedWriting",
+  "CheckWriting",
+  "FindWriting",
   "Resolve",
   "ReverseName",
   "AskDns",

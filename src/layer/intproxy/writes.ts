@@ -5,9 +5,9 @@
  * shared by all files, so a sweep may wait for one; a file of a few pages has small buffers of its own.
  */
 import { ERRNO } from "../../base/errors.ts";
-import { AGENT_LIMITS, WRITE } from "../../proto/agent.ts";
+import { type AGENT, AGENT_LIMITS, WRITE } from "../../proto/agent.ts";
 import { MAX_HEAD_BYTES } from "../../proto/agent_codec.ts";
-import type { Stat } from "../../proto/schema.ts";
+import type { MessageNamed, Stat } from "../../proto/schema.ts";
 import type { AgentClient } from "./agent_client.ts";
 
 /** Unanswered writes of one sweep: 40 ms of round trip at 200 MB/s. */
@@ -70,7 +70,26 @@ interface Put {
   offset: number;
   /** Bytes in `buffer`; 0 when there is none. */
   count: number;
+  /** How many ranges they are, as Patch has them; 0: one. */
+  ranges: number;
   buffer: RingBuffer | undefined;
+}
+
+/** What came of the writes of a sweep. */
+export interface Outcome {
+  /** Of the first that failed. */
+  errno: number;
+  /** How the target's file is after the last. */
+  stat: Stat | undefined;
+  /** Bytes that its file system can still take; undefined: nothing was asked. */
+  free: bigint | undefined;
+  /** Others have changed the file. */
+  isChanged: boolean;
+  /** Bytes that were written. */
+  done: number;
+  /** Where writes that failed begin to be in doubt. */
+  failedFrom: number;
+  failedUntil: number;
 }
 
 export class Writes implements Disposable {
@@ -83,8 +102,15 @@ export class Writes implements Disposable {
   /** Sent with the next one, or with what has to follow them all. */
   #held: Put | undefined;
   #turn = 0;
-  #errno = 0;
-  #stat: Stat | undefined;
+  readonly #outcome: Outcome = {
+    errno: 0,
+    stat: undefined,
+    free: undefined,
+    isChanged: false,
+    done: 0,
+    failedFrom: Infinity,
+    failedUntil: 0,
+  };
 
   constructor(agent: AgentClient, handle: bigint, ring: Ring) {
     this.#agent = agent;
@@ -93,11 +119,11 @@ export class Writes implements Disposable {
   }
 
   get isWell(): boolean {
-    return this.#errno === 0;
+    return this.#outcome.errno === 0;
   }
 
   fail(errno: number): void {
-    this.#errno ||= errno;
+    this.#outcome.errno ||= errno;
   }
 
   /** Where the data of the next put go. */
@@ -107,26 +133,26 @@ export class Writes implements Disposable {
     return buffer.bytes.subarray(MAX_HEAD_BYTES);
   }
 
-  /** The first `count` bytes of the room belong at `offset`. */
-  async put(offset: number, count: number): Promise<void> {
+  /** The first `count` bytes of the room belong at `offset`; or are so many ranges from there on. */
+  async put(offset: number, count: number, ranges = 0): Promise<void> {
     const buffer = this.#ring.buffers[this.#turn]!;
     this.#turn = (this.#turn + 1) % this.#ring.buffers.length;
-    this.#hold({ then: 0, size: 0, offset, count, buffer });
+    this.#hold({ then: 0, size: 0, offset, count, ranges, buffer });
     while (this.#underWay.length >= AHEAD_WRITES) await this.#underWay.shift();
   }
 
   setSize(size: number): void {
-    this.#hold({ then: WRITE.setSize, size, offset: 0, count: 0, buffer: undefined });
+    this.#hold({ ...NO_PUT, then: WRITE.setSize, size });
   }
 
   /** Does what `then` says after all writes; resolves when they are done, or at once when there is only a handle to close. */
-  async finish(then: number): Promise<{ errno: number; stat: Stat | undefined }> {
-    const last = this.#held ?? { then: 0, size: 0, offset: 0, count: 0, buffer: undefined };
+  async finish(then: number): Promise<Outcome> {
+    const last = this.#held ?? NO_PUT;
     const isWaited = this.#held !== undefined || (then & ~WRITE.close) !== 0 || this.#underWay.length > 0;
     this.#held = undefined;
     if (then !== 0 || isWaited) this.#send({ ...last, then: last.then | then | (isWaited ? WRITE.stat : 0) });
     if (isWaited) await Promise.all(this.#underWay);
-    return { errno: this.#errno, stat: this.#stat };
+    return this.#outcome;
   }
 
   /** What was sent has been answered, so nothing uses the ring any more. */
@@ -140,22 +166,38 @@ export class Writes implements Disposable {
     this.#held = put;
   }
 
-  #send({ then, size, offset, count, buffer }: Put): void {
+  #send(put: Put): void {
+    const { then, size, offset, ranges, buffer } = put;
     const answered = Promise.withResolvers<void>();
     this.#underWay.push(answered.promise);
-    const message = {
-      type: "Write" as const,
-      handle: this.#handle,
-      then,
-      size: BigInt(size),
-      offset: BigInt(offset),
-    };
+    const common = { handle: this.#handle, then, size: BigInt(size), offset: BigInt(offset) };
     const bytes = buffer?.bytes ?? new Uint8Array(MAX_HEAD_BYTES);
-    const left = this.#agent.requestInPlace(message, bytes, count, (answer) => {
-      this.#errno ||= answer ? answer.errno : ERRNO.EIO;
-      if (answer?.errno === 0 && (then & WRITE.stat) !== 0) this.#stat = answer.stat;
+    const onAnswer = (answer: Written | undefined) => {
+      this.#take(put, answer);
       answered.resolve();
-    });
+    };
+    const left = ranges > 0
+      ? this.#agent.requestInPlace<"Patch">({ type: "Patch", ...common, ranges }, bytes, put.count, onAnswer)
+      : this.#agent.requestInPlace<"Write">({ type: "Write", ...common }, bytes, put.count, onAnswer);
     if (buffer) buffer.left = left;
   }
+
+  #take({ then, offset, count, ranges }: Put, answer: Written | undefined): void {
+    const it = this.#outcome;
+    const errno = answer ? answer.errno : ERRNO.EIO;
+    it.errno ||= errno;
+    if (errno !== 0) {
+      const done = ranges > 0 ? 0 : Number(answer?.done ?? 0n);
+      it.failedFrom = Math.min(it.failedFrom, offset + done);
+      it.failedUntil = Math.max(it.failedUntil, ranges > 0 ? Infinity : offset + count);
+    }
+    if (!answer) return;
+    it.done += Number(answer.done);
+    it.free = answer.free;
+    it.isChanged ||= answer.isChanged;
+    if ((then & WRITE.stat) !== 0 && answer.stat.ino !== 0n) it.stat = answer.stat;
+  }
 }
+
+const NO_PUT: Put = { then: 0, size: 0, offset: 0, count: 0, ranges: 0, buffer: undefined };
+type Written = MessageNamed<typeof AGENT, "Written">;

@@ -6,7 +6,7 @@
  * to write or to read, gets the same one.
  */
 import { ERRNO } from "../../base/errors.ts";
-import { AGENT_LIMITS, WRITE } from "../../proto/agent.ts";
+import { WRITE } from "../../proto/agent.ts";
 import { LAYER_LIMITS, type LayerMessage } from "../../proto/layer.ts";
 import { NO_STAT, type Stat } from "../../proto/schema.ts";
 import { Shelf } from "../../sys/shelf.ts";
@@ -14,13 +14,12 @@ import type { AgentClient } from "./agent_client.ts";
 import { Departed } from "./departed.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 import { Untold } from "./untold.ts";
+import { Filling } from "./filling.ts";
+import { Rooms } from "./rooms.ts";
 import { Rings } from "./writes.ts";
 import { type Contents, keyOf, nameOf, WrittenFile, type WrittenFileParts } from "./written_file.ts";
 
-type WritingRequest = Extract<
-  LayerMessage,
-  { type: "OpenWriting" | "SyncWriting" | "StatWriting" | "AllocateWriting" | "MappedWriting" }
->;
+type WritingRequest = Extract<LayerMessage, { type: `${string}Writing` }>;
 
 const O_ACCMODE = 3;
 const O_WRONLY = 1;
@@ -29,20 +28,27 @@ const O_EXCL = 0o200;
 const O_APPEND = 0o2000;
 const O_TMPFILE = 0o20200000;
 const TICK_MS = 50;
-/** What a program opens for reading and writing comes whole; beyond this size that is EFBIG. */
-const MOST_FETCHED_BYTES = 4 * 2 ** 30;
 /** As long as a listing's stats are passed on (snapshots.ts). */
 const STAT_MS = 200;
-const AHEAD_READS = (8 << 20) / AGENT_LIMITS.chunkBytes;
 /** OpenReply: the shelf has it. */
 const ON_SHELF = -1;
 const NOTHING = new Uint8Array(0);
+/** Whatever was written, nothing of it is cut off. */
+const MOST_SIZE = 0x7fff_ffff_ffff_ffffn;
+
+/** An open for writing, as the agent answers it. */
+interface Opened extends Contents {
+  free: bigint;
+  canPatch: boolean;
+}
 
 export class Writing {
   readonly #untold = new Untold();
   readonly #agent: AgentClient;
   readonly #shelf: Shelf;
   readonly #parts: WrittenFileParts;
+  readonly #rooms = new Rooms();
+  readonly #filling: Filling;
   readonly #byInode = new Map<string, WrittenFile>();
   readonly #byNumber = new Map<bigint, WrittenFile>();
   readonly #running = new Set<Promise<void>>();
@@ -59,7 +65,9 @@ export class Writing {
     this.#agent = agent;
     this.#log = log;
     this.#shelf = new Shelf(`${directory}/shelf`);
-    this.#parts = { shelf: this.#shelf, agent, rings: new Rings(), onChange: () => this.onChange() };
+    this.#filling = new Filling(this.#shelf, agent);
+    const parts = { shelf: this.#shelf, agent, rings: new Rings(), rooms: this.#rooms };
+    this.#parts = { ...parts, onChange: () => this.onChange() };
   }
 
   onRequest(message: WritingRequest, id: number, shim: ShimConnection): void {
@@ -72,6 +80,12 @@ export class Writing {
         return this.#run(this.#stat(message.file, id, shim));
       case "AllocateWriting":
         return this.#run(this.#allocate({ ...message }, id, shim));
+      case "CheckWriting":
+        return this.#run(this.#check(message.file, Number(message.length), id, shim));
+      case "FindWriting": {
+        const file = this.find(message);
+        return shim.send({ type: "OnShelf", errno: file ? 0 : ERRNO.ENOENT, file: file?.number ?? 0n }, id);
+      }
       case "MappedWriting": {
         const file = this.#byNumber.get(message.file);
         if (file) file.isMapped = true;
@@ -141,7 +155,8 @@ export class Writing {
     orElse: (isGone: boolean) => void,
   ): void {
     this.#run(file.alone(async () => {
-      const errno = file.isGone || file.hasContents ? 0 : await this.#complete(file, contents);
+      if (file.mayBeBehind(contents.stat)) await file.sweep({ then: WRITE.stat, isAwaited: false });
+      const errno = file.isGone || file.hasContents ? 0 : await this.#filling.complete(file, contents);
       if (errno === undefined || file.isGone) return orElse(file.isGone);
       if (contents.restHandle !== 0n) this.#agent.tell({ type: "CloseHandle", handle: contents.restHandle });
       if (errno === 0) file.promise();
@@ -187,9 +202,9 @@ export class Writing {
       this.onChange();
       if (!answer) return failure(ERRNO.EIO);
       if (answer.errno !== 0) return failure(answer.errno);
-      const { stat, handle, restHandle } = answer;
+      const { stat, handle, restHandle, free, canPatch } = answer;
       this.onOpened(stat, path);
-      const contents = { stat, restHandle, data: answer.data.slice() };
+      const contents = { stat, restHandle, data: answer.data.slice(), free, canPatch };
       this.#run((async () => {
         const mayBeOld = (flags & O_EXCL) === 0 && (flags & O_TMPFILE) !== O_TMPFILE;
         const file = await this.#opened(contents, handle, flags, mayBeOld ? since : Infinity);
@@ -207,7 +222,7 @@ export class Writing {
    * writer wrote who has gone since; then the handle is closed.
    */
   async #opened(
-    contents: Contents,
+    contents: Opened,
     handle: bigint,
     flags: number,
     since: number,
@@ -232,29 +247,35 @@ export class Writing {
     }
     this.#byInode.set(keyOf(contents.stat), file);
     this.#byNumber.set(file.number, file);
+    this.#rooms.enter(file.stat.dev, file);
     const errno = await file.alone(() => this.#begin(file, contents, handle, flags));
     if (errno !== 0) this.#forget(file);
     return errno || file;
   }
 
-  async #begin(file: WrittenFile, contents: Contents, handle: bigint, flags: number): Promise<number> {
+  async #begin(file: WrittenFile, contents: Opened, handle: bigint, flags: number): Promise<number> {
     file.handle = handle;
+    file.canMerge = contents.canPatch;
+    this.#rooms.heard(file.stat.dev, contents.free);
     file.canWrite = (flags & O_ACCMODE) !== 0;
     file.isAppending = (flags & O_APPEND) !== 0;
     const isAppendingAlone = (flags & (O_ACCMODE | O_APPEND)) === (O_WRONLY | O_APPEND);
     const size = Number(contents.stat.size);
-    const errno = isAppendingAlone && size > 0 ? -file.resized(size) : await this.#takeContents(file, contents);
+    const errno = isAppendingAlone && size > 0 ? -file.resized(size) : await this.#filling.take(file, contents);
     if (errno !== 0) {
       file.isGone = true;
       this.#closeAtAgent(handle);
-    } else file.promise();
+    } else {
+      file.mark();
+      file.promise();
+    }
     return errno;
   }
 
   /** Another open of a file that is being written. */
   async #join(
     file: WrittenFile,
-    contents: Contents,
+    contents: Opened,
     handle: bigint,
     flags: number,
   ): Promise<number | undefined> {
@@ -264,9 +285,9 @@ export class Writing {
     let errno = 0;
     if ((flags & O_TRUNC) !== 0) errno = -file.resized(0);
     else if (!isAppendingAlone && (!file.hasContents || (file.isAppending && !isAppending))) {
-      const completed = file.hasContents ? 0 : await this.#complete(file, contents);
+      const completed = file.hasContents ? 0 : await this.#filling.complete(file, contents);
       if (file.isGone) return undefined;
-      errno = completed ?? await this.#takeContents(file, contents);
+      errno = completed ?? await this.#filling.take(file, contents);
     }
     // A handle that can write anywhere is better than one that appends, and that is better than none.
     const isBetter = canWrite && (!file.canWrite || (file.isAppending && !isAppending));
@@ -276,49 +297,10 @@ export class Writing {
       file.canWrite = true;
       file.isAppending = isAppending;
     } else this.#closeAtAgent(handle);
-    if (errno === 0) file.promise();
-    return errno;
-  }
-
-  /**
-   * Puts what was in the target's file before into one that was only appended to; 0 or an errno. Programs go on appending
-   * meanwhile, so no byte of theirs is touched. Undefined: others at the target appended as well, or it is gone now.
-   */
-  async #complete(file: WrittenFile, { stat, data, restHandle }: Contents): Promise<number | undefined> {
-    const errno = await file.sweep({ then: WRITE.stat, isAwaited: false });
-    if (errno !== 0) return errno;
-    const until = file.before;
-    if (file.isGone || !file.isAlone || Number(stat.size) < until) return undefined;
-    if (until > MOST_FETCHED_BYTES) return ERRNO.EFBIG;
-    const begun = data.subarray(0, until);
-    const failure = -this.#shelf.fill(file.number, 0, begun) ||
-      (restHandle === 0n ? 0 : await this.#fetch(file, restHandle, begun.length, until));
-    file.hasContents = failure === 0;
-    return failure;
-  }
-
-  /** Puts the target's contents into the file; 0 or an errno. */
-  async #takeContents(file: WrittenFile, { stat, data, restHandle }: Contents): Promise<number> {
-    const size = Number(stat.size);
-    if (restHandle !== 0n && size > MOST_FETCHED_BYTES) return ERRNO.EFBIG;
-    const errno = -file.resized(restHandle === 0n ? data.length : size) || -this.#shelf.fill(file.number, 0, data) ||
-      (restHandle === 0n ? 0 : await this.#fetch(file, restHandle, data.length, size));
-    file.hasContents = errno === 0;
-    return errno;
-  }
-
-  async #fetch(file: WrittenFile, handle: bigint, from: number, until: number): Promise<number> {
-    const underWay: Promise<void>[] = [];
-    let errno = 0;
-    for (let at = from; at < until && errno === 0; at += AGENT_LIMITS.chunkBytes) {
-      const offset = at;
-      const length = Math.min(AGENT_LIMITS.chunkBytes, until - at);
-      underWay.push(this.#agent.ask({ type: "ReadAt", handle, offset: BigInt(offset), length }, (answer) => {
-        errno ||= !answer ? ERRNO.EIO : answer.errno || -this.#shelf.fill(file.number, offset, answer.data.slice());
-      }));
-      if (underWay.length >= AHEAD_READS) await underWay.shift();
+    if (errno === 0 && (flags & O_TRUNC) === 0 && file.mayBeBehind(contents.stat)) {
+      await file.sweep({ then: WRITE.stat, isAwaited: false });
     }
-    await Promise.all(underWay);
+    if (errno === 0) file.promise();
     return errno;
   }
 
@@ -335,6 +317,20 @@ export class Writing {
     const errno = await file.alone(() => file.sweep({ then, isAwaited }));
     if (file.isGone) this.#forget(file);
     return errno;
+  }
+
+  /** Somebody has just written so much. */
+  async #check(number: bigint, length: number, id: number, shim: ShimConnection): Promise<void> {
+    const file = this.#byNumber.get(number);
+    if (!file) return shim.send({ type: "Wrote", errno: this.#untold.take(number), size: MOST_SIZE }, id);
+    file.unsent += length;
+    if (file.error === 0 && this.#rooms.fits(file.stat.dev)) {
+      return shim.send({ type: "Wrote", errno: 0, size: MOST_SIZE }, id);
+    }
+    const errno = await file.alone(() => file.sweep({ isAwaited: true, isChecked: true }));
+    const size = file.isGone || errno === 0 ? MOST_SIZE : BigInt(Math.min(file.taken, Number.MAX_SAFE_INTEGER));
+    if (file.isGone) this.#forget(file);
+    shim.send({ type: "Wrote", errno, size }, id);
   }
 
   async #stat(number: bigint, id: number, shim: ShimConnection): Promise<void> {
@@ -371,6 +367,7 @@ export class Writing {
     this.#byInode.delete(keyOf(file.stat));
     this.#departed.add(keyOf(file.stat));
     this.#shelf.drop(file.number);
+    this.#rooms.leave(file.stat.dev, file);
     if (file.error === 0) return;
     this.#log(`a file is not written whole at the target: errno ${file.error}`);
     this.#untold.add(file.number, file.error);

@@ -6,21 +6,26 @@
  * writing. A file that was only ever opened to append sends what was appended, and needs nothing of its contents here.
  *
  * After an error of the target all that is not surely there is sent again when somebody waits, and at the end: who waits is told how
- * that went.
+ * that went. When others have changed the target's file, what they wrote is brought here (theirs.ts).
  */
+import { ERRNO } from "../../base/errors.ts";
 import { WRITE } from "../../proto/agent.ts";
 import { FRAME_HEAD_BYTES } from "../../proto/codec.ts";
 import type { Stat } from "../../proto/schema.ts";
 import type { Look, Shelf } from "../../sys/shelf.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { layerCodec } from "./shim_connection.ts";
-import { type Rings, Writes } from "./writes.ts";
+import type { Rooms } from "./rooms.ts";
+import { mergeTheirs, restore } from "./theirs.ts";
+import { type Outcome, type Rings, Writes } from "./writes.ts";
 
 /** Two writes within this time may bear the same time of change: the kernel's clock for it is coarse. */
 const COARSE_NS = 20_000_000n;
 const BLOCK_BYTES = 4096;
 /** Up to this size a sweep that nobody waits for is thorough as well. */
 const SMALL_BYTES = 4 << 20;
+/** After these the target has what was written before the one that failed, and nothing is to be gained by sending that again. */
+const FULL: readonly number[] = [ERRNO.ENOSPC, ERRNO.EDQUOT, ERRNO.EFBIG];
 /** Who was promised a descriptor and has not come for it by then does not live any more. */
 const PROMISE_MS = 10_000;
 
@@ -37,12 +42,15 @@ export interface SweepWish {
   then?: number;
   /** Somebody waits for the result. */
   isAwaited: boolean;
+  /** That is who has just written: what the target cannot take is cut off here. */
+  isChecked?: boolean;
 }
 
 export interface WrittenFileParts {
   shelf: Shelf;
   agent: AgentClient;
   rings: Rings;
+  rooms: Rooms;
   /** Something at the target changes. */
   onChange: () => void;
 }
@@ -63,13 +71,25 @@ export class WrittenFile {
   statAt = performance.now();
   /** What the next one who waits is told. */
   error = 0;
+  /** Others have changed the target's file, and what is here is older. */
+  isBehind = false;
+  /** The agent can read by the handle and write ranges. */
+  canMerge = false;
+  /** Up to where the target has the file whole, by the last sweep. */
+  taken = 0;
+  /** Bytes that were written here and not sent, as far as is known. */
+  unsent = 0;
   readonly number: bigint;
   readonly #shelf: Shelf;
   readonly #agent: AgentClient;
   readonly #rings: Rings;
+  readonly #rooms: Rooms;
   readonly #onChange: () => void;
   /** Where the target's file ends; of a file that is appended to: how much of ours has been sent. */
   #size = 0;
+  /** How long ours was when it was last sent. */
+  #sent = 0;
+  #isAsking = false;
   #before = 0;
   #tail = 0;
   #clean: Look | undefined;
@@ -79,12 +99,13 @@ export class WrittenFile {
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
-  constructor(number: bigint, stat: Stat, { shelf, agent, rings, onChange }: WrittenFileParts) {
+  constructor(number: bigint, stat: Stat, { shelf, agent, rings, rooms, onChange }: WrittenFileParts) {
     this.number = number;
     this.stat = stat;
     this.#shelf = shelf;
     this.#agent = agent;
     this.#rings = rings;
+    this.#rooms = rooms;
     this.#onChange = onChange;
   }
 
@@ -99,6 +120,31 @@ export class WrittenFile {
     return this.#before;
   }
 
+  /** All of ours has been sent, and is so long. */
+  get sentSize(): number {
+    return this.isAppending ? this.#size : this.#sent;
+  }
+
+  /** The target's file ends there by what others did, and ours does now. */
+  theirsEnd(size: number): void {
+    this.#size = this.#sent = size;
+  }
+
+  /** By a stat that an open brought, others may have changed the file since. */
+  mayBeBehind({ size, mtimeSec, mtimeNsec }: Stat): boolean {
+    const known = this.stat;
+    const isSame = known.size === size && known.mtimeSec === mtimeSec && known.mtimeNsec === mtimeNsec;
+    return !this.isGone && !isSame && this.hasContents;
+  }
+
+  /** Has the program ask after each write, or not. */
+  mark(): void {
+    const isAsking = !this.isGone && (this.error !== 0 || this.#rooms.isTight(this.stat.dev));
+    if (isAsking === this.#isAsking) return;
+    this.#isAsking = isAsking;
+    this.#shelf.mark(this.number, isAsking);
+  }
+
   /** By the latest stat, nobody else has changed the size of the target's file. */
   get isAlone(): boolean {
     return Number(this.stat.size) === this.#size;
@@ -106,7 +152,7 @@ export class WrittenFile {
 
   /** The target's file has this size, and so has ours. */
   resized(size: number): number {
-    this.#size = size;
+    this.#size = this.#sent = size;
     this.#before = size;
     this.#shelf.cut(this.number, size);
     return this.#shelf.resize(this.number, size);
@@ -130,22 +176,33 @@ export class WrittenFile {
     if (this.#waiting > 0) return false;
     const look = this.#shelf.look(this.number, true);
     if (this.#isLast(look)) return true;
+    this.unsent = Math.max(this.unsent, look.size - this.sentSize);
+    this.mark();
     return this.error === 0 && (look.size !== this.#seen?.size || look.mtimeNs !== this.#seen.mtimeNs);
   }
 
   /** Sends what the target has not; the errno of what went wrong. For `alone`. */
-  async sweep({ then = 0, isAwaited }: SweepWish): Promise<number> {
+  async sweep({ then = 0, isAwaited, isChecked = false }: SweepWish): Promise<number> {
     if (this.isGone) return 0;
     const look = this.#shelf.look(this.number, true);
     const isLast = this.#isLast(look);
     // Who waits, and the last chance, try again: there may be room by now.
     if (this.error !== 0 && !isLast && !isAwaited) return this.error;
-    const { errno, stat, count } = await this.#sendChanges(look, isLast, then, isAwaited);
+    const { outcome, count } = await this.#sendChanges(look, isLast, then, isAwaited);
+    const { errno, stat, free, isChanged } = outcome;
     if (count > 0) this.#onChange();
     if (stat) this.#knowStat(stat);
+    if (free !== undefined) this.#rooms.heard(this.stat.dev, free);
+    if (isChanged) this.isBehind = true;
     if (isLast) this.isGone = true;
-    else if (errno !== 0) this.#doubt();
+    else if (errno !== 0) this.#failed(outcome, look, isChecked);
+    this.taken = Math.min(this.sentSize, outcome.failedFrom);
+    if (isChecked && errno !== 0) {
+      await restore(this, this.#shelf, this.#agent, outcome.failedFrom, Math.min(outcome.failedUntil, this.sentSize));
+    }
     this.error = isAwaited ? 0 : errno;
+    if (this.isBehind && !this.isGone && errno === 0) await mergeTheirs(this, this.#shelf, this.#agent);
+    this.mark();
     return errno;
   }
 
@@ -160,20 +217,36 @@ export class WrittenFile {
         : await this.#send(look, writes, isThorough);
       if (failure !== 0) writes.fail(failure);
     }
-    const { errno, stat } = await writes.finish(then | (isLast ? WRITE.close : 0));
-    if (errno === 0) {
+    const outcome = await writes.finish(then | (isLast ? WRITE.close : 0));
+    if (outcome.errno === 0) {
       this.#seen = look;
+      this.unsent = 0;
       if (isThorough) this.#clean = isSettled(look) ? look : undefined;
     }
-    return { errno, stat, count: writes.count };
+    return { outcome, count: writes.count };
+  }
+
+  /** What is to be sent again; with `isCut` what the target had no room for is forgotten instead. */
+  #failed({ errno, stat, done, failedFrom, failedUntil }: Outcome, look: Look, isCut: boolean): void {
+    if (!stat || !FULL.includes(errno)) return this.#doubt();
+    const target = this.isAppending ? this.#sent + done : Number(stat.size);
+    this.#clean = this.#seen = undefined;
+    this.#tail = Math.min(this.#tail, target);
+    this.#size = target;
+    this.#sent = Math.min(look.size, target);
+    if (!this.isAppending) {
+      this.#shelf.cut(this.number, target);
+      if (failedFrom < target) this.#shelf.doubt(this.number, failedFrom, Math.min(failedUntil, target));
+    }
+    if (isCut && look.size > target) this.#shelf.resize(this.number, target);
   }
 
   #doubt(): void {
     this.#clean = this.#seen = undefined;
     this.#tail = 0;
     if (this.isAppending) return;
-    this.#size = Infinity;
-    this.#shelf.doubt(this.number);
+    this.#size = this.#sent = Infinity;
+    this.#shelf.doubt(this.number, 0, Number.MAX_SAFE_INTEGER);
   }
 
   #knowStat(stat: Stat): void {
@@ -192,17 +265,18 @@ export class WrittenFile {
 
   async #send(look: Look, writes: Writes, isThorough: boolean): Promise<number> {
     const { number } = this;
-    if (look.size < this.#size) {
+    if (look.size < this.#sent) {
       writes.setSize(look.size);
       this.#shelf.cut(number, look.size);
       this.#size = look.size;
     }
+    this.#sent = look.size;
     for (let at = isThorough ? 0 : Math.min(this.#tail, look.size); writes.isWell;) {
       const found = await this.#shelf.difference(number, at, look.size, await writes.room());
       if (typeof found === "number") return -found;
       if (!found) break;
-      await writes.put(found.offset, found.count);
-      this.#size = Math.max(this.#size, found.offset + found.count);
+      await writes.put(found.offset, found.count, found.ranges);
+      this.#size = Math.max(this.#size, found.end);
       at = found.next;
     }
     this.#tail = look.size - look.size % BLOCK_BYTES;
@@ -219,6 +293,7 @@ export class WrittenFile {
       this.#size = look.size;
       this.#before = Math.min(this.#before, look.size);
     }
+    this.#sent = this.#size;
     while (this.#size < look.size && writes.isWell) {
       const room = await writes.room();
       const count = await this.#shelf.read(this.number, this.#size, room.subarray(0, look.size - this.#size));

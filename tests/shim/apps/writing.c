@@ -32,6 +32,10 @@ static int call_on(const char *symbol, int fd)
 		return fallocate(fd, 0, 0, 5);
 	if (!strncmp(symbol, "posix_fallocate", 15))
 		return posix_fallocate(fd, 0, 5) ? -1 : 0;
+	if (!strncmp(symbol, "ftruncate", 9)) {
+		int (*cut)(int, off_t) = function(symbol);
+		return cut(fd, 5);
+	}
 	if (!strcmp(symbol, "close"))
 		return close(fd);
 	if (!strcmp(symbol, "dup2"))
@@ -105,6 +109,10 @@ static int with_stream(const char *symbol, const char *path)
 	FILE *stream = !strcmp(symbol, "fdopen") ? fdopen(open(path, O_WRONLY | O_CREAT, 0640), "w") : fopen(path, "w");
 	if (!stream || fputs("bytes", stream) < 0)
 		return -1;
+	if (!strncmp(symbol, "fflush", 6)) {
+		int (*flush)(FILE *) = function(symbol);
+		return flush(stream) || ferror(stream) ? -1 : 0;
+	}
 	return strcmp(symbol, "fclose") ? 0 : fclose(stream); /* the other is flushed when the program ends */
 }
 
@@ -113,7 +121,7 @@ int main(int count, char **a)
 	const char *symbol = a[1], *path = count > 2 ? a[2] : "";
 	bool is_creat = !strncmp(symbol, "creat", 5);
 	int (*create)(const char *, mode_t) = is_creat ? function(symbol) : NULL;
-	if (!strcmp(symbol, "fclose") || !strcmp(symbol, "fdopen"))
+	if (!strcmp(symbol, "fclose") || !strcmp(symbol, "fdopen") || !strncmp(symbol, "fflush", 6))
 		return with_stream(symbol, path) < 0 ? fail() : puts("0") < 0;
 	if (strstr(symbol, "temp"))
 		return open_temporary(symbol, path) < 0 ? fail() : puts("0") < 0;
