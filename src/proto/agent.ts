@@ -7,6 +7,9 @@
  */
 import type { MessageOf, Schema } from "./schema.ts";
 import { ATTRIBUTES, TREE } from "./tree.ts";
+import { UNBOUNDED, WRITE, WRITING } from "./writing.ts";
+
+export { UNBOUNDED, WRITE };
 
 /** Raised when an existing message changes its meaning; the handshake states it. */
 export const AGENT_PROTOCOL = 1;
@@ -33,9 +36,6 @@ export const AGENT_LIMITS = {
   /** Entries whose lstat one answer carries at most. */
   statEntries: 2048,
 } as const;
-
-/** A file system of which nobody knows that it has an end. */
-export const UNBOUNDED = 0x7fff_ffff_ffff_ffffn;
 
 export const AGENT = {
   GetFeatures: { id: 165, doc: "what the agent may do, and what its kernel can", fields: {} },
@@ -326,58 +326,7 @@ export const AGENT = {
     fields: {},
   },
 
-  OpenWriting: {
-    id: 70,
-    doc: "open(2) for writing or creating; `umask` is the program's. With `inlineBytes` 0 the contents are " +
-      "not wanted",
-    fields: { path: "bytes", flags: "u32", mode: "u32", umask: "u32", inlineBytes: "u32" },
-  },
-  WritingReply: {
-    id: 71,
-    doc:
-      "`handle` serves Write. `restHandle` is 0 when `data` is all of the contents, else it serves ReadAt. `free`: bytes " +
-      "that its file system can still take, of this user; canPatch: Patch and ReadWriting are known here",
-    fields: {
-      errno: "i32",
-      stat: "stat",
-      handle: "u64",
-      restHandle: "u64",
-      free: "u64",
-      canPatch: "bool",
-      data: "bytes",
-    },
-    absent: { free: UNBOUNDED, canPatch: false },
-  },
-  Write: {
-    id: 72,
-    doc:
-      "as `then` says: 1 ftruncate(2) to `size` first; the data at `offset` (at the end, if O_APPEND); then 2 fsync(2), " +
-      "4 fdatasync(2), 8 stat, 16 close, whatever went wrong before. Those of one handle happen in their order",
-    fields: { handle: "u64", then: "u32", size: "u64", offset: "u64", data: "bytes" },
-  },
-  Written: {
-    id: 73,
-    doc: "the stat is there if it was asked for. `done`: bytes that were written, also before an error; `free` as in " +
-      "WritingReply; isChanged: by size or time, others have changed the file since this handle was opened or last used",
-    fields: { errno: "i32", stat: "stat", done: "u64", free: "u64", isChanged: "bool" },
-    absent: { done: 0n, free: UNBOUNDED, isChanged: false },
-  },
-  Patch: {
-    id: 190,
-    doc: "Write of several ranges: `data` are their bytes end to end, then for each two u32, its distance from " +
-      "`offset` and its length; `ranges` is their number. Answered by Written",
-    fields: { handle: "u64", then: "u32", size: "u64", offset: "u64", ranges: "u32", data: "bytes" },
-  },
-  ReadWriting: {
-    id: 191,
-    doc: "pread(2) of a handle that serves Write, after what was asked of it before; answered by ReadReply",
-    fields: { handle: "u64", offset: "u64", length: "u32" },
-  },
-  Allocate: {
-    id: 74,
-    doc: "fallocate(2) of a handle that serves Write",
-    fields: { handle: "u64", mode: "u32", offset: "u64", length: "u64" },
-  },
+  ...WRITING,
   Subscribe: {
     id: 110,
     doc: "incoming TCP connections to this port of the target: stolen, or mirrored. `who` is the run, for others to " +
@@ -413,9 +362,6 @@ export const AGENT = {
 
 /** Streams from here on are the agent's to number (NewConnection), those below the client's (Connect). */
 export const FIRST_INCOMING_STREAM = 0x8000_0000;
-
-/** Bits of `then` in Write. */
-export const WRITE = { setSize: 1, sync: 2, syncData: 4, stat: 8, close: 16 } as const;
 
 export type AgentMessage = MessageOf<typeof AGENT>;
 /** A message with the number that ties an answer to its request; 0 for messages that are neither. */

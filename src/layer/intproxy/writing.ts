@@ -156,6 +156,7 @@ export class Writing {
   ): void {
     this.#run(file.alone(async () => {
       if (file.mayBeBehind(contents.stat)) await file.sweep({ then: WRITE.stat, isAwaited: false });
+      if (file.isGone) this.#forget(file);
       const errno = file.isGone || file.hasContents ? 0 : await this.#filling.complete(file, contents);
       if (errno === undefined || file.isGone) return orElse(file.isGone);
       if (contents.restHandle !== 0n) this.#agent.tell({ type: "CloseHandle", handle: contents.restHandle });
@@ -297,11 +298,11 @@ export class Writing {
       file.canWrite = true;
       file.isAppending = isAppending;
     } else this.#closeAtAgent(handle);
-    if (errno === 0 && (flags & O_TRUNC) === 0 && file.mayBeBehind(contents.stat)) {
-      await file.sweep({ then: WRITE.stat, isAwaited: false });
-    }
-    if (errno === 0) file.promise();
-    return errno;
+    if (errno !== 0) return errno;
+    file.promise(); // so that it does not go by the sweep
+    const isToBeSeen = (flags & O_TRUNC) === 0 && file.mayBeBehind(contents.stat);
+    if (isToBeSeen) await file.sweep({ then: WRITE.stat, isAwaited: false });
+    return 0;
   }
 
   async #sync(number: bigint, how: number, id: number, shim: ShimConnection): Promise<void> {
