@@ -280,7 +280,7 @@ export class WrittenFile {
       at = found.next;
     }
     this.#tail = look.size - look.size % BLOCK_BYTES;
-    if (look.size > this.#size) {
+    if (look.size > this.#size && writes.isWell) {
       writes.setSize(look.size);
       this.#size = look.size;
     }
