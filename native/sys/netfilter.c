@@ -19,7 +19,9 @@
 #include <fcntl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/xt_NFQUEUE.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -37,6 +39,8 @@
 #define LOOPBACK_INDEX 1 /* of "lo", in every network */
 #define TCP_SYN 0x02	 /* of SYN, ACK, RST and FIN (RFC 9293 3.1) */
 #define TCP_FLAGS 0x17
+#define TCP_FIN_SYN_RST_PSH 0x0f
+#define QUEUE_BYPASS 1 /* NFT_QUEUE_FLAG_BYPASS, NFQ_FLAG_BYPASS */
 #define LOCAL_ROUTE 2	 /* RTN_LOCAL of linux/rtnetlink.h */
 
 static const char *const class_names[CLASSES] = { "mirror", "filtered", "whole" };
@@ -44,8 +48,11 @@ static const char *const class_names[CLASSES] = { "mirror", "filtered", "whole" 
 /* As src/sys/netfilter.ts writes it. */
 struct redirect_rule {
 	uint32_t class_index;
-	uint16_t port, to_port;
-	char comment[120]; /* terminated; for other agents, and for people who list the rules */
+	uint16_t port;
+	uint16_t to_port; /* redirected to there; 0: not */
+	uint16_t queue;	  /* what clients say goes to this queue; 0: not */
+	uint16_t unused;
+	char comment[116]; /* terminated; for other agents, and for people who list the rules */
 };
 
 struct batch {
@@ -168,12 +175,39 @@ static void load_meta(struct batch *batch, uint32_t key)
 	end_expression(batch, it);
 }
 
-static void must_equal(struct batch *batch, const void *value, size_t bytes)
+static void must_compare(struct batch *batch, uint32_t how, const void *value, size_t bytes)
 {
 	struct expression it = begin_expression(batch, "cmp");
 	put_u32(batch, NFTA_CMP_SREG, NFT_REG_1);
-	put_u32(batch, NFTA_CMP_OP, NFT_CMP_EQ);
+	put_u32(batch, NFTA_CMP_OP, how);
 	put_value(batch, NFTA_CMP_DATA, value, bytes);
+	end_expression(batch, it);
+}
+
+static void must_equal(struct batch *batch, const void *value, size_t bytes)
+{
+	must_compare(batch, NFT_CMP_EQ, value, bytes);
+}
+
+static void load_tcp(struct batch *batch, uint32_t offset, uint32_t bytes)
+{
+	struct expression it = begin_expression(batch, "payload");
+	put_u32(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	put_u32(batch, NFTA_PAYLOAD_OFFSET, offset);
+	put_u32(batch, NFTA_PAYLOAD_LEN, bytes);
+	end_expression(batch, it);
+}
+
+static void keep_bits(struct batch *batch, const void *mask, uint32_t bytes)
+{
+	uint32_t none = 0;
+	struct expression it = begin_expression(batch, "bitwise");
+	put_u32(batch, NFTA_BITWISE_SREG, NFT_REG_1);
+	put_u32(batch, NFTA_BITWISE_DREG, NFT_REG_1);
+	put_u32(batch, NFTA_BITWISE_LEN, bytes);
+	put_value(batch, NFTA_BITWISE_MASK, mask, bytes);
+	put_value(batch, NFTA_BITWISE_XOR, &none, bytes);
 	end_expression(batch, it);
 }
 
@@ -182,12 +216,7 @@ static void must_be_tcp_to(struct batch *batch, uint16_t port)
 	uint8_t tcp = IPPROTO_TCP;
 	load_meta(batch, NFT_META_L4PROTO);
 	must_equal(batch, &tcp, sizeof tcp);
-	struct expression it = begin_expression(batch, "payload");
-	put_u32(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
-	put_u32(batch, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
-	put_u32(batch, NFTA_PAYLOAD_OFFSET, 2);
-	put_u32(batch, NFTA_PAYLOAD_LEN, 2);
-	end_expression(batch, it);
+	load_tcp(batch, 2, 2);
 	uint16_t ordered = htons(port);
 	must_equal(batch, &ordered, sizeof ordered);
 }
@@ -195,20 +224,9 @@ static void must_be_tcp_to(struct batch *batch, uint16_t port)
 /* Not the middle of a connection: tracking may begin with our chains, and takes what it meets first for new. */
 static void must_begin_a_connection(struct batch *batch)
 {
-	uint8_t mask = TCP_FLAGS, none = 0, syn = TCP_SYN;
-	struct expression it = begin_expression(batch, "payload");
-	put_u32(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
-	put_u32(batch, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
-	put_u32(batch, NFTA_PAYLOAD_OFFSET, 13);
-	put_u32(batch, NFTA_PAYLOAD_LEN, 1);
-	end_expression(batch, it);
-	it = begin_expression(batch, "bitwise");
-	put_u32(batch, NFTA_BITWISE_SREG, NFT_REG_1);
-	put_u32(batch, NFTA_BITWISE_DREG, NFT_REG_1);
-	put_u32(batch, NFTA_BITWISE_LEN, 1);
-	put_value(batch, NFTA_BITWISE_MASK, &mask, sizeof mask);
-	put_value(batch, NFTA_BITWISE_XOR, &none, sizeof none);
-	end_expression(batch, it);
+	uint8_t mask = TCP_FLAGS, syn = TCP_SYN;
+	load_tcp(batch, 13, 1);
+	keep_bits(batch, &mask, 1);
 	must_equal(batch, &syn, sizeof syn);
 }
 
@@ -243,6 +261,19 @@ static void redirect_to(struct batch *batch, uint16_t port)
 	end_expression(batch, it);
 }
 
+static void conclude(struct batch *batch, int32_t code, const char *chain)
+{
+	struct expression it = begin_expression(batch, "immediate");
+	put_u32(batch, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+	struct nlattr *data = nest(batch, NFTA_IMMEDIATE_DATA), *verdict = nest(batch, NFTA_DATA_VERDICT);
+	put_u32(batch, NFTA_VERDICT_CODE, (uint32_t)code);
+	if (chain)
+		put_text(batch, NFTA_VERDICT_CHAIN, chain);
+	end_nest(batch, verdict);
+	end_nest(batch, data);
+	end_expression(batch, it);
+}
+
 /* Lets pass what carries a mark from `first` to `last`. */
 static void pass_marked(struct batch *batch, uint32_t first, uint32_t last)
 {
@@ -261,20 +292,54 @@ static void pass_marked(struct batch *batch, uint32_t first, uint32_t last)
 	put_value(batch, NFTA_RANGE_FROM_DATA, &from, sizeof from);
 	put_value(batch, NFTA_RANGE_TO_DATA, &to, sizeof to);
 	end_expression(batch, it);
-	it = begin_expression(batch, "immediate");
-	put_u32(batch, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-	struct nlattr *data = nest(batch, NFTA_IMMEDIATE_DATA), *verdict = nest(batch, NFTA_DATA_VERDICT);
-	put_u32(batch, NFTA_VERDICT_CODE, (uint32_t)NFT_RETURN);
-	end_nest(batch, verdict);
-	end_nest(batch, data);
+	conclude(batch, NFT_RETURN, NULL);
+}
+
+/* Is it nothing but an acknowledgement, so long with its IP header? The rest of TCP's fourth word is in the way of none. */
+static void must_only_acknowledge(struct batch *batch, uint8_t head_words, uint32_t ip_bytes)
+{
+	uint16_t mask = htons(0xf00f), value = htons((uint16_t)(head_words << 12));
+	uint32_t length = ip_bytes + 4u * head_words;
+	uint8_t family = ip_bytes == 20 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+	load_meta(batch, NFT_META_LEN);
+	must_equal(batch, &length, sizeof length);
+	load_tcp(batch, 12, 2);
+	keep_bits(batch, &mask, sizeof mask);
+	must_equal(batch, &value, sizeof value);
+	load_meta(batch, NFT_META_NFPROTO);
+	must_equal(batch, &family, sizeof family);
+}
+
+/* `way`: see netfilter_commit(). */
+static void put_to_queue(struct batch *batch, uint16_t number, uint32_t way)
+{
+	struct expression it;
+	if (way == 0) {
+		uint16_t from = htons(number), count = htons(1), flags = htons(QUEUE_BYPASS);
+		it = begin_expression(batch, "queue");
+		put(batch, NFTA_QUEUE_NUM, &from, sizeof from);
+		put(batch, NFTA_QUEUE_TOTAL, &count, sizeof count);
+		put(batch, NFTA_QUEUE_FLAGS, &flags, sizeof flags);
+	} else {
+		_Alignas(8) uint8_t padded[8] = { 0 };
+		struct xt_NFQ_info_v3 info = { .queuenum = number, .queues_total = 1, .flags = QUEUE_BYPASS };
+		memcpy(padded, &info, sizeof info);
+		it = begin_expression(batch, "target");
+		put_text(batch, NFTA_TARGET_NAME, "NFQUEUE");
+		put_u32(batch, NFTA_TARGET_REV, 3);
+		put(batch, NFTA_TARGET_INFO, padded, sizeof padded);
+	}
 	end_expression(batch, it);
 }
 
 /* ---- tables, chains, rules ---- */
 
-static void chain_name(char into[32], uint32_t class_index, bool is_output)
+enum place { PLACE_PREROUTING, PLACE_OUTPUT, PLACE_INPUT, PLACES };
+
+static void chain_name(char into[32], uint32_t class_index, enum place place)
 {
-	snprintf(into, 32, "%s_%s", class_names[class_index], is_output ? "output" : "prerouting");
+	static const char *const names[PLACES] = { "prerouting", "output", "input" };
+	snprintf(into, 32, "%s_%s", class_names[class_index], names[place]);
 }
 
 static void put_table(struct batch *batch, const char *name, bool is_owned)
@@ -284,18 +349,19 @@ static void put_table(struct batch *batch, const char *name, bool is_owned)
 	put_u32(batch, NFTA_TABLE_FLAGS, is_owned ? NFT_TABLE_F_OWNER : 0);
 }
 
-static void put_chain(struct batch *batch, const char *table, uint32_t class_index, bool is_output, int32_t priority)
+static void put_chain(struct batch *batch, const char *table, uint32_t class_index, enum place place, int32_t priority)
 {
+	static const uint32_t hooks[PLACES] = { NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT, NF_INET_LOCAL_IN };
 	char name[32];
-	chain_name(name, class_index, is_output);
+	chain_name(name, class_index, place);
 	begin_nft(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
 	put_text(batch, NFTA_CHAIN_TABLE, table);
 	put_text(batch, NFTA_CHAIN_NAME, name);
 	struct nlattr *hook = nest(batch, NFTA_CHAIN_HOOK);
-	put_u32(batch, NFTA_HOOK_HOOKNUM, is_output ? NF_INET_LOCAL_OUT : NF_INET_PRE_ROUTING);
+	put_u32(batch, NFTA_HOOK_HOOKNUM, hooks[place]);
 	put_u32(batch, NFTA_HOOK_PRIORITY, (uint32_t)priority);
 	end_nest(batch, hook);
-	put_text(batch, NFTA_CHAIN_TYPE, "nat");
+	put_text(batch, NFTA_CHAIN_TYPE, place == PLACE_INPUT ? "filter" : "nat");
 	put_u32(batch, NFTA_CHAIN_POLICY, NF_ACCEPT);
 }
 
@@ -309,13 +375,18 @@ static struct nlattr *begin_rule(struct batch *batch, const char *table, const c
 	return nest(batch, NFTA_RULE_EXPRESSIONS);
 }
 
+static void put_inner_chain(struct batch *batch, const char *table, const char *chain)
+{
+	begin_nft(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+	put_text(batch, NFTA_CHAIN_TABLE, table);
+	put_text(batch, NFTA_CHAIN_NAME, chain);
+}
+
 /* The kernel tracks connections of a network, and so translates their packets, only while some rule of it has to do with
  * that. When the redirects have gone and connections still stand, this one is left: in a chain that nobody enters. */
 static void put_tracking(struct batch *batch, const char *table)
 {
-	begin_nft(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
-	put_text(batch, NFTA_CHAIN_TABLE, table);
-	put_text(batch, NFTA_CHAIN_NAME, "tracking");
+	put_inner_chain(batch, table, "tracking");
 	struct nlattr *expressions = begin_rule(batch, table, "tracking", "translates while connections stand");
 	struct expression it = begin_expression(batch, "ct");
 	put_u32(batch, NFTA_CT_DREG, NFT_REG_1);
@@ -331,18 +402,52 @@ static void empty_chain(struct batch *batch, const char *table, const char *chai
 	put_text(batch, NFTA_RULE_CHAIN, chain);
 }
 
-static void put_redirect(struct batch *batch, const char *table, const struct redirect_rule *rule, bool is_output)
+static void put_redirect(struct batch *batch, const char *table, const struct redirect_rule *rule, enum place place)
 {
 	char chain[32];
-	chain_name(chain, rule->class_index, is_output);
+	chain_name(chain, rule->class_index, place);
 	struct nlattr *expressions = begin_rule(batch, table, chain, rule->comment);
 	must_be_tcp_to(batch, rule->port);
 	must_begin_a_connection(batch);
-	if (is_output)
+	if (place == PLACE_OUTPUT)
 		must_leave_by_loopback(batch);
 	else
 		must_be_for_this_host(batch);
 	redirect_to(batch, rule->to_port);
+	end_nest(batch, expressions);
+}
+
+/* What comes to a port is looked at in the chain "asked". */
+static void put_question(struct batch *batch, const char *table, const struct redirect_rule *rule)
+{
+	char chain[32];
+	chain_name(chain, rule->class_index, PLACE_INPUT);
+	struct nlattr *expressions = begin_rule(batch, table, chain, rule->comment);
+	must_be_tcp_to(batch, rule->port);
+	conclude(batch, NFT_JUMP, "asked");
+	end_nest(batch, expressions);
+}
+
+/* What begins or ends a connection, or carries anything, goes to the queue. Most of what does ends with PSH; most of what does not is as
+ * short as can be, with timestamps or without: of the rest we are asked too. */
+static void put_questions(struct batch *batch, const char *table, uint16_t queue, uint32_t way)
+{
+	static const struct { uint8_t head_words, ip_bytes; } short_ones[] = { { 8, 20 }, { 5, 20 }, { 8, 40 }, { 5, 40 } };
+	uint8_t mask = TCP_FIN_SYN_RST_PSH, none = 0;
+	struct nlattr *expressions = begin_rule(batch, table, "asked", NULL);
+	load_tcp(batch, 13, 1);
+	keep_bits(batch, &mask, 1);
+	must_compare(batch, NFT_CMP_NEQ, &none, 1);
+	put_to_queue(batch, queue, way);
+	end_nest(batch, expressions);
+	for (size_t index = 0; index < sizeof short_ones / sizeof *short_ones; index++) {
+		expressions = begin_rule(batch, table, "asked", NULL);
+		must_only_acknowledge(batch, short_ones[index].head_words, short_ones[index].ip_bytes);
+		conclude(batch, NFT_RETURN, NULL);
+		end_nest(batch, expressions);
+	}
+	expressions = begin_rule(batch, table, "asked", NULL);
+	put_to_queue(batch, queue, way);
 	end_nest(batch, expressions);
 }
 
@@ -414,9 +519,10 @@ static int create(int fd, const char *name, uint32_t level, bool is_owned)
 	put_table(&batch, name, is_owned);
 	for (uint32_t class_index = 0; class_index < CLASSES; class_index++) {
 		int32_t priority = FIRST_PRIORITY + (int32_t)(class_index << 16 | level);
-		put_chain(&batch, name, class_index, false, priority);
-		put_chain(&batch, name, class_index, true, priority);
+		for (enum place place = 0; place < PLACES; place++)
+			put_chain(&batch, name, class_index, place, priority);
 	}
+	put_inner_chain(&batch, name, "asked");
 	put_tracking(&batch, name);
 	return commit(fd, &batch);
 }
@@ -442,27 +548,44 @@ SYS int32_t netfilter_open(const char *name, uint32_t level, uint32_t wants_owne
 	return error;
 }
 
-/* The rules of the table become these. `mark` is that of position 0. 0 or -errno. */
+static void put_rule(struct batch *batch, const char *table, const struct redirect_rule *rule)
+{
+	if (rule->to_port != 0) {
+		put_redirect(batch, table, rule, PLACE_PREROUTING);
+		put_redirect(batch, table, rule, PLACE_OUTPUT);
+	}
+	if (rule->queue != 0)
+		put_question(batch, table, rule);
+}
+
+/* The rules of the table become these. `mark` is that of position 0; `way` is how the kernel is told of a queue: nftables' own expression
+ * (0), or the target of iptables (1), for kernels that have but that. 0 or -errno. */
 SYS int32_t netfilter_commit(int32_t fd, const char *table, uint32_t level, uint32_t mark,
-			     const struct redirect_rule *rules, uint32_t count)
+			     const struct redirect_rule *rules, uint32_t count, uint32_t way)
 {
 	struct batch batch;
+	uint16_t queue = 0;
 	if (!begin_batch(&batch))
 		return -ENOMEM;
 	for (uint32_t class_index = 0; class_index < CLASSES; class_index++) {
-		char name[32];
-		chain_name(name, class_index, false);
-		empty_chain(&batch, table, name);
-		chain_name(name, class_index, true);
-		empty_chain(&batch, table, name);
-		struct nlattr *expressions = begin_rule(&batch, table, name, NULL);
-		pass_marked(&batch, mark + (class_index << 16 | level), mark + 0xffffff);
-		end_nest(&batch, expressions);
+		for (enum place place = 0; place < PLACES; place++) {
+			char name[32];
+			chain_name(name, class_index, place);
+			empty_chain(&batch, table, name);
+			if (place == PLACE_PREROUTING)
+				continue;
+			struct nlattr *expressions = begin_rule(&batch, table, name, NULL);
+			pass_marked(&batch, mark + (class_index << 16 | level), mark + 0xffffff);
+			end_nest(&batch, expressions);
+		}
 	}
+	empty_chain(&batch, table, "asked");
 	for (uint32_t index = 0; index < count; index++) {
-		put_redirect(&batch, table, &rules[index], false);
-		put_redirect(&batch, table, &rules[index], true);
+		put_rule(&batch, table, &rules[index]);
+		queue = rules[index].queue != 0 ? rules[index].queue : queue;
 	}
+	if (queue != 0)
+		put_questions(&batch, table, queue, way);
 	return commit(fd, &batch);
 }
 

@@ -78,6 +78,9 @@ void hand_over(struct hub *hub, struct connection *it, const uint8_t *bytes, siz
 
 /* ---- passage_http.c ---- */
 
+/* How many of these bytes are the body's. -1: it is none. */
+ssize_t body_measure(struct body *body, const uint8_t *bytes, size_t length);
+
 /* Looks at bytes of the client, or of the target, and lets pass what may. How many are done with, or -1: it is broken. */
 ssize_t look_at_requests(struct hub *hub, struct connection *it, const uint8_t *bytes, size_t length);
 ssize_t look_at_answers(struct hub *hub, struct connection *it, const uint8_t *bytes, size_t length);

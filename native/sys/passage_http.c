@@ -28,8 +28,7 @@ static bool is_complete(const struct body *body)
 	return body->framing == BODY_NONE;
 }
 
-/* How many of these bytes are the body's. -1: it is none. */
-static ssize_t measure(struct body *body, const uint8_t *bytes, size_t length)
+ssize_t body_measure(struct body *body, const uint8_t *bytes, size_t length)
 {
 	bool is_over = false;
 	ssize_t count = (ssize_t)length;
@@ -49,7 +48,7 @@ static ssize_t measure(struct body *body, const uint8_t *bytes, size_t length)
 static ssize_t pass_body(struct hub *hub, struct connection *it, struct flow *flow, struct body *body,
 			 const uint8_t *bytes, size_t length)
 {
-	ssize_t count = measure(body, bytes, length);
+	ssize_t count = body_measure(body, bytes, length);
 	if (count > 0 && !let_pass(hub, it, flow, bytes, (size_t)count))
 		return -1;
 	return count;

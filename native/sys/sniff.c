@@ -62,6 +62,7 @@ static bool read_segment(const uint8_t *tcp, size_t length, struct segment *it)
 		return false;
 	it->sequence = (uint32_t)word_at(tcp + 4) << 16 | word_at(tcp + 6);
 	it->flags = tcp[13];
+	it->head = tcp;
 	it->bytes = tcp + head;
 	it->length = (uint32_t)(length - head);
 	uint16_t from = word_at(tcp), to = word_at(tcp + 2);

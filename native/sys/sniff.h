@@ -25,6 +25,7 @@ struct segment {
 	uint32_t sequence;
 	uint8_t flags;
 	bool is_out; /* from the target */
+	const uint8_t *head; /* of TCP */
 	const uint8_t *bytes;
 	uint32_t length;
 };

@@ -11,6 +11,7 @@ enum telling_kind {
 	TOLD_HANDED, /* it goes on in TypeScript: its descriptors are its own */
 	TOLD_TAP,    /* a tap has something, or has ended */
 	TOLD_BEGUN,  /* a connection that is sniffed */
+	TOLD_TAKEN,  /* a connection that was the target's */
 };
 
 /* As src/sys/passage.ts reads it; `length` bytes belong to it. */

@@ -7,7 +7,7 @@ import { cString, loadSys } from "./load.ts";
 
 const sys = loadSys({
   netfilter_open: { parameters: ["buffer", "u32", "u32", "buffer"], result: "i32" },
-  netfilter_commit: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32"], result: "i32" },
+  netfilter_commit: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32", "u32"], result: "i32" },
   netfilter_remove: { parameters: ["buffer"], result: "i32" },
   netfilter_close: { parameters: ["i32", "buffer"], result: "i32" },
   netfilter_guard: { parameters: ["buffer"], result: "i32" },
@@ -23,15 +23,21 @@ export type RedirectClass = typeof REDIRECT_CLASSES[number];
 export interface RedirectRule {
   readonly redirectClass: RedirectClass;
   readonly port: number;
-  /** Where our listener is. */
+  /** Where our listener is; 0: connections are not redirected. */
   readonly toPort: number;
+  /** Which queue what clients say goes to (queue.ts); 0: none. */
+  readonly queue: number;
   /** For other agents and for people; cut where it is too long. */
   readonly comment: string;
 }
 
 /** C's struct redirect_rule. */
 const RULE_BYTES = 128;
-const COMMENT_BYTES = 119;
+const COMMENT_AT = 12;
+const COMMENT_BYTES = 115;
+/** How the kernel is told of a queue, the better one first. */
+export const QUEUE_WAYS = ["nftables", "iptables"] as const;
+export type QueueWay = typeof QUEUE_WAYS[number];
 const LISTING_BYTES = 1 << 20;
 
 export interface OpenTable {
@@ -54,17 +60,19 @@ export function commitRules(
   level: number,
   mark: number,
   rules: readonly RedirectRule[],
+  way: QueueWay = "nftables",
 ): number {
   const bytes = new Uint8Array(Math.max(1, rules.length) * RULE_BYTES);
   const view = new DataView(bytes.buffer);
-  rules.forEach(({ redirectClass, port, toPort, comment }, index) => {
+  rules.forEach(({ redirectClass, port, toPort, queue, comment }, index) => {
     const at = index * RULE_BYTES;
     view.setUint32(at, REDIRECT_CLASSES.indexOf(redirectClass), true);
     view.setUint16(at + 4, port, true);
     view.setUint16(at + 6, toPort, true);
-    bytes.set(utf8(comment).subarray(0, COMMENT_BYTES), at + 8);
+    view.setUint16(at + 8, queue, true);
+    bytes.set(utf8(comment).subarray(0, COMMENT_BYTES), at + COMMENT_AT);
   });
-  return sys.netfilter_commit(fd, cString(name), level, mark, bytes, rules.length);
+  return sys.netfilter_commit(fd, cString(name), level, mark, bytes, rules.length, QUEUE_WAYS.indexOf(way));
 }
 
 /** Removes a table without an owner. 0 or -errno. */

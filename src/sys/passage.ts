@@ -4,7 +4,7 @@
  */
 import { ERRNO } from "../base/errors.ts";
 import { loadSys } from "./load.ts";
-import type { Endpoint } from "./redirected.ts";
+import type { Arrival, Endpoint } from "./redirected.ts";
 import type { Sockets } from "./sockets.ts";
 
 const sys = loadSys({
@@ -30,9 +30,11 @@ const TELLING_WORDS = 5;
 const MOST_TOLD = 128;
 /** A head, and what was read with its end. */
 const TOLD_BYTES = 1 << 20;
-const TOLD = { closed: 0, handed: 1, tap: 2, begun: 3 } as const;
+const TOLD = { closed: 0, handed: 1, tap: 2, begun: 3, taken: 4 } as const;
 /** C's struct begun. */
-const BEGUN = { peer: 8, own: 24, peerPort: 40, ownPort: 42, family: 44 } as const;
+const BEGUN_ENDS = 8;
+/** C's struct ends. */
+const ENDS = { peer: 0, own: 16, peerPort: 32, ownPort: 34, family: 36, bytes: 40 } as const;
 
 /** Whether a request is anybody's, for native/sys/http_filter.c. */
 export class PassageFilters implements Disposable {
@@ -114,6 +116,8 @@ export interface PassageListener {
   onClosed(id: number): void;
   /** Somebody has connected to a port that is sniffed. The tap is the listener's. */
   onBegun(tap: Tap, peer: Endpoint, own: Endpoint): void;
+  /** A connection that was the target's is ours (queue.ts), with what its peer has said. */
+  onTaken(arrival: Arrival, bytes: Uint8Array<ArrayBuffer>): void;
   /** The descriptors are the listener's; `target` is -1 when there is none yet. */
   onHanded(id: number, client: number, target: number, bytes: Uint8Array<ArrayBuffer>): void;
 }
@@ -200,13 +204,9 @@ export class Passage {
 
   #begin(id: number, bytes: Uint8Array<ArrayBuffer>): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    const length = view.getUint32(BEGUN.family, true) === 4 ? 4 : 16;
-    const endpoint = (at: number, portAt: number) => ({
-      address: bytes.slice(at, at + length),
-      port: view.getUint16(portAt, true),
-    });
+    const { peer, own } = endsIn(bytes.subarray(BEGUN_ENDS));
     const tap = this.#newTap(id, Deno.UnsafePointer.create(view.getBigUint64(0, true)));
-    this.#listener.onBegun(tap, endpoint(BEGUN.peer, BEGUN.peerPort), endpoint(BEGUN.own, BEGUN.ownPort));
+    this.#listener.onBegun(tap, peer, own);
   }
 
   /** Every connection is reset, and those that come. */
@@ -231,10 +231,23 @@ export class Passage {
         const bytes = this.#bytes.slice(from, from += length!);
         if (kind === TOLD.tap) this.#taps.get(id! >>> 0)?.onReady();
         else if (kind === TOLD.begun) this.#begin(id! >>> 0, bytes);
-        else if (kind === TOLD.closed) this.#listener.onClosed(id!);
+        else if (kind === TOLD.taken) {
+          const { peer, own } = endsIn(bytes);
+          this.#listener.onTaken({ fd: client!, peer, original: own }, bytes.slice(ENDS.bytes));
+        } else if (kind === TOLD.closed) this.#listener.onClosed(id!);
         else this.#listener.onHanded(id!, client!, target!, bytes);
       }
       if (count < MOST_TOLD) return;
     }
   }
+}
+
+function endsIn(bytes: Uint8Array<ArrayBuffer>): { peer: Endpoint; own: Endpoint } {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const length = view.getUint32(ENDS.family, true) === 4 ? 4 : 16;
+  const endpoint = (at: number, portAt: number) => ({
+    address: bytes.slice(at, at + length),
+    port: view.getUint16(portAt, true),
+  });
+  return { peer: endpoint(ENDS.peer, ENDS.peerPort), own: endpoint(ENDS.own, ENDS.ownPort) };
 }

@@ -11,6 +11,7 @@
 import type { StreamEnd } from "../../base/socket_end.ts";
 import { forgetTableChanges, watchTables } from "../../sys/netfilter.ts";
 import { Passage, type PassageFilters, type PassageListener, type Taps } from "../../sys/passage.ts";
+import { PacketQueue } from "../../sys/queue.ts";
 import { type Arrival, closeDescriptor, dialMarked } from "../../sys/redirected.ts";
 import { Sniffer } from "../../sys/sniffer.ts";
 import { type FdEnd, Sockets } from "../../sys/sockets.ts";
@@ -39,7 +40,7 @@ interface Passed {
   http?: { readonly connection: HttpConnection; readonly routes: FilteredRoutes };
 }
 
-export interface ConnectionsOwner extends Pick<PassageListener, "onBegun"> {
+export interface ConnectionsOwner extends Pick<PassageListener, "onBegun" | "onTaken"> {
   /** A socket or a connection is gone. */
   onGone(): void;
   /** Tables of this network have changed. */
@@ -54,6 +55,7 @@ export class Connections {
   readonly #owner: ConnectionsOwner;
   /** -errno when it cannot be had. */
   #sniffer: Sniffer | number | undefined;
+  #queue: PacketQueue | number | undefined;
   #changes = -1;
   /** Ends that are served here. */
   readonly #ends = new Set<StreamEnd>();
@@ -69,6 +71,7 @@ export class Connections {
       onClosed: (id) => connections.it!.#forget(id),
       onHanded: (id, client, target, bytes) => connections.it!.#serve(id, client, target, bytes),
       onBegun: (tap, peer, own) => owner.onBegun(tap, peer, own),
+      onTaken: (arrival, bytes) => owner.onTaken(arrival, bytes),
     });
     if (typeof passage !== "number") return connections.it = new Connections(sockets, passage, owner);
     owner.own(sockets.close());
@@ -96,7 +99,7 @@ export class Connections {
   }
 
   /** To the target's own program, with a copy for each tap. */
-  pass(arrival: Arrival, mark: number, taps?: Taps): void {
+  pass(arrival: Arrival, mark: number, taps?: Taps, bytes = new Uint8Array()): void {
     const id = this.#newId({ arrival, mark });
     this.#passage.start({
       id,
@@ -104,14 +107,15 @@ export class Connections {
       target: -1,
       original: arrival.original,
       mark,
+      bytes,
       ...(taps ? { taps } : {}),
     });
   }
 
-  /** Request by request to who wants it, or to the target's own program. */
-  filter(arrival: Arrival, mark: number, wanted: Wanted): void {
+  /** Request by request to who wants it, or to the target's own program; its peer has said these `bytes`. */
+  filter(arrival: Arrival, mark: number, wanted: Wanted, bytes = new Uint8Array()): void {
     const id = this.#newId({ arrival, mark, wanted });
-    this.#start(id, arrival.fd, -1, new Uint8Array(), Math.max(1, wanted.detectionMs));
+    this.#start(id, arrival.fd, -1, bytes, Math.max(1, wanted.detectionMs));
   }
 
   /** Connections to these ports, and no others, are copied as they pass. 0 or -errno: that cannot be had. */
@@ -119,6 +123,18 @@ export class Connections {
     if (this.#sniffer === undefined && ports.length === 0) return 0;
     this.#sniffer ??= this.#openSniffer();
     return typeof this.#sniffer === "number" ? this.#sniffer : this.#sniffer.sniff(ports);
+  }
+
+  /**
+   * Requests to these ports, and no others, are looked at on their way to the target: who has one that is wanted becomes ours. The number
+   * of the queue, or -errno: that cannot be had.
+   */
+  look(wanted: ReadonlyMap<number, PassageFilters>, passMark: number): number {
+    if (this.#queue === undefined && wanted.size === 0) return 0;
+    this.#queue ??= this.#openQueue(passMark);
+    if (typeof this.#queue === "number") return this.#queue;
+    this.#queue.look(wanted);
+    return this.#queue.number;
   }
 
   taps(): Taps {
@@ -134,19 +150,27 @@ export class Connections {
   async close(): Promise<void> {
     for (const end of [...this.#ends]) end.reset();
     if (this.#sniffer instanceof Sniffer) this.#sniffer.close();
+    if (this.#queue instanceof PacketQueue) this.#queue.close();
     if (this.#changes >= 0) closeDescriptor(this.#changes);
     this.#passage.close();
     await this.#sockets.close();
   }
 
   #openSniffer(): Sniffer | number {
+    const error = this.#watchTables();
+    return error < 0 ? error : Sniffer.open(this.#passage);
+  }
+
+  #openQueue(passMark: number): PacketQueue | number {
+    const error = this.#watchTables();
+    return error < 0 ? error : PacketQueue.open(this.#passage, passMark);
+  }
+
+  /** 0 or -errno. */
+  #watchTables(): number {
+    if (this.#changes >= 0) return 0;
     const changes = watchTables();
     if (changes < 0) return changes;
-    const sniffer = Sniffer.open(this.#passage);
-    if (typeof sniffer === "number") {
-      closeDescriptor(changes);
-      return sniffer;
-    }
     this.#changes = changes;
     this.#sockets.watch(changes, {
       onReady: () => {
@@ -154,7 +178,7 @@ export class Connections {
         this.#owner.onTables();
       },
     });
-    return sniffer;
+    return 0;
   }
 
   #newId(passed: Passed): number {

@@ -32,6 +32,7 @@ import { programOf } from "./http/program.ts";
 import { cutOff, feedAll, MirrorCopy } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
 import { isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
+import { describe, isWhole, noRedirect, stolen, type Verdict, WELCOME, type Wish } from "./wishes.ts";
 
 /** One connection for a client. */
 export interface Delivery {
@@ -47,15 +48,6 @@ export interface IncomingClient {
   warn(text: string): void;
 }
 
-export interface Wish {
-  readonly port: number;
-  readonly isSteal: boolean;
-  /** Connections that exist are reset, so that their peers come anew. */
-  readonly isFlush: boolean;
-  readonly who: string;
-  readonly filter: string;
-}
-
 interface Subscription extends Wish {
   readonly client: IncomingClient;
   /** What `filter` says; undefined: every connection. */
@@ -65,12 +57,6 @@ interface Subscription extends Wish {
   readonly since: Date;
 }
 
-export interface Verdict {
-  readonly errno: number;
-  readonly error: string;
-}
-
-const WELCOME: Verdict = { errno: 0, error: "" };
 /** Ports of all clients; each is a rule in six chains. */
 const MOST_PORTS = 256;
 
@@ -90,6 +76,7 @@ export class Incoming {
   readonly #log: (line: string) => void;
   readonly #wantsOwner: boolean;
   readonly #judges: Judges;
+  #wantsQueue = true;
   /** By age. */
   readonly #subscriptions: Subscription[] = [];
   readonly #tasks = new Set<Promise<void>>();
@@ -186,6 +173,7 @@ export class Incoming {
     const connections = Connections.open({
       onGone: () => this.#onGone(),
       onBegun: (tap, peer, own) => this.#mirror(tap, peer, own),
+      onTaken: (arrival, bytes) => this.#take(arrival, bytes),
       onTables: () => void this.#commit("what has changed"),
       own: (task) => this.#own(task),
     });
@@ -257,17 +245,52 @@ export class Incoming {
     const status = connections.sniff(sniffed);
     if (status < 0 && which === "all") this.#log(`Mirrored connections are redirected: sniffing has error ${-status}`);
     const redirected = ports.filter((port) => status < 0 || !sniffed.includes(port) || isTranslating(port));
-    if (which !== "all" && redirected.join() === this.#redirected) return 0;
-    this.#redirected = redirected.join();
+    const shared = redirected.filter((port) => this.#isShared(port));
+    const key = `${redirected} ${shared}`;
+    if (which !== "all" && key === this.#redirected) return 0;
+    this.#redirected = key;
     if (redirected.length === 0 && !this.#redirect) return 0;
     const redirect = this.#openRedirect(connections);
     if (typeof redirect === "number") return redirect;
     const { table, listener } = redirect;
+    const queue = this.#look(redirect, connections, redirected);
     return table.commit(redirected.map((port) => {
       const first = this.#first(port)!;
       const comment = `${port} ${describe(first)}`;
-      return { redirectClass: this.#classOf(port), port, toPort: listener.port, comment };
+      return {
+        redirectClass: this.#classOf(port),
+        port,
+        toPort: listener.port,
+        queue: this.#isQueueable(port) ? queue : 0,
+        isShared: shared.includes(port),
+        comment,
+      };
     }));
+  }
+
+  /** The number of the queue; 0: there is none. */
+  #look({ table }: Redirect, connections: Connections, ports: readonly number[]): number {
+    if (!this.#wantsQueue) return 0;
+    const queued = ports.filter((port) => this.#isQueueable(port));
+    const filters = new Map(queued.map((port) => [port, this.#wantedOf(port).filters()]));
+    const queue = connections.look(filters, table.passMark);
+    if (queue >= 0) return queue;
+    this.#log(`Filtered connections are redirected: packets cannot be looked at, error ${-queue}`);
+    this.#wantsQueue = false;
+    return 0;
+  }
+
+  /** The head of a request decides who wants it, and most of them are nobody's. */
+  #isQueueable(port: number): boolean {
+    return this.#subscriptions.every(({ port: its, settings }) =>
+      its !== port || (settings !== undefined && !settings.hasBody && !settings.marksAnswers)
+    );
+  }
+
+  /** Another agent's redirect takes connections to it before they come to our queue. */
+  #isShared(port: number): boolean {
+    const neighbours = this.#redirect?.table.neighbours(port) ?? neighboursAt(port);
+    return neighbours.some(({ redirectClass }) => redirectClass !== "mirror");
   }
 
   /** Copies can be made of its connections as they pass. */
@@ -304,13 +327,20 @@ export class Incoming {
     }
   }
 
-  #serve(arrival: Arrival, table: RedirectTable, connections: Connections): void {
+  /** A connection was the target's until now. */
+  #take(arrival: Arrival, bytes: Uint8Array<ArrayBuffer>): void {
+    const [redirect, connections] = [this.#redirect, this.#connections];
+    if (!redirect || !connections || this.#isClosing) resetDescriptor(arrival.fd);
+    else this.#serve(arrival, redirect.table, connections, bytes);
+  }
+
+  #serve(arrival: Arrival, table: RedirectTable, connections: Connections, bytes = new Uint8Array()): void {
     const { port } = arrival.original;
     const all = this.#subscriptions.filter((it) => it.port === port);
     const mark = table.markOf(all.length > 0 ? this.#classOf(port) : "whole");
-    if (all.some((it) => it.filter !== "")) return connections.filter(arrival, mark, this.#wantedOf(port));
+    if (all.some((it) => it.filter !== "")) return connections.filter(arrival, mark, this.#wantedOf(port), bytes);
     const stealer = all.find(isWhole);
-    if (stealer) {
+    if (stealer && bytes.length === 0) {
       const peer = connections.adopt(arrival.fd);
       peer.keepUrgent();
       if (stealer.client.deliver({ port, isMirror: false, peer: arrival.peer, own: arrival.original }, peer)) return;
@@ -318,7 +348,7 @@ export class Incoming {
     }
     const taps = connections.taps();
     for (const mirror of all) if (!mirror.isSteal) copyFor(mirror, arrival, taps);
-    connections.pass(arrival, mark, taps);
+    connections.pass(arrival, mark, taps, bytes);
   }
 
   /** Somebody has connected to the target, and what he says is copied. */
@@ -371,28 +401,4 @@ function copyFor(mirror: Subscription, { peer, original }: Arrival, taps: Taps):
 function deliverCopy({ client, port }: Subscription, peer: Endpoint, own: Endpoint, tap: Tap): void {
   const copy = new MirrorCopy(tap, () => client.warn(cutOff(port)));
   if (!client.deliver({ port, isMirror: true, peer, own }, copy)) copy.close();
-}
-
-function isWhole({ isSteal, filter }: Wish): boolean {
-  return isSteal && filter === "";
-}
-
-function describe({ who, since }: Subscription): string {
-  return `${who} since ${since.toISOString().slice(0, 16).replace("T", " ")} UTC`;
-}
-
-function stolen(port: number, who: string): Verdict {
-  return { errno: ERRNO.EADDRINUSE, error: `port ${port} of the target is stolen already, by ${who}` };
-}
-
-function noRedirect(port: number, status: number): Verdict {
-  const reasons: Readonly<Record<number, string>> = {
-    [ERRNO.EPERM]: "the agent needs the capability NET_ADMIN",
-    [ERRNO.EPROTONOSUPPORT]: "the kernel has no nftables (CONFIG_NF_TABLES)",
-    [ERRNO.EOPNOTSUPP]: "the kernel's nftables cannot redirect (CONFIG_NFT_REDIR, CONFIG_NFT_NAT, CONFIG_NFT_FIB_INET)",
-    [ERRNO.ENOENT]: "the kernel's nftables cannot redirect (CONFIG_NFT_REDIR, CONFIG_NFT_NAT, CONFIG_NFT_FIB_INET)",
-    [ERRNO.ENOSPC]: "too many ports are redirected",
-  };
-  const reason = reasons[-status] ?? `error ${-status} of the system`;
-  return { errno: -status, error: `port ${port} of the target cannot be redirected: ${reason}` };
 }

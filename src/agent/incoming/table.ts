@@ -15,6 +15,8 @@ import {
   listTables,
   listTranslatingTables,
   openTable,
+  QUEUE_WAYS,
+  type QueueWay,
   REDIRECT_CLASSES,
   type RedirectClass,
   type RedirectRule,
@@ -30,6 +32,12 @@ const NAME = /^mirrord-(\d+)-(\d+)-(\d+)$/;
 const MOST_LEVELS = 0x1_0000;
 const ATTEMPTS = 8;
 
+/** What becomes of a port. */
+export interface PortRule extends RedirectRule {
+  /** Another agent redirects it: connections do not come to a queue of ours before they have been redirected there. */
+  readonly isShared: boolean;
+}
+
 /** A port that another agent redirects. */
 export interface Neighbour {
   readonly redirectClass: RedirectClass;
@@ -43,8 +51,12 @@ export class RedirectTable implements Disposable {
   readonly #level: number;
   readonly #fd: number;
   readonly #guard: number;
+  readonly #log: (line: string) => void;
+  /** How a queue may be had here. */
+  readonly #ways: QueueWay[] = [...QUEUE_WAYS];
 
-  private constructor(name: string, level: number, fd: number, guard: number) {
+  private constructor(name: string, level: number, fd: number, guard: number, log: (line: string) => void) {
+    this.#log = log;
     this.#name = name;
     this.#level = level;
     this.#fd = fd;
@@ -68,14 +80,28 @@ export class RedirectTable implements Disposable {
       }
       const guard = table.isOwned ? -1 : guardTable(name);
       if (!table.isOwned) log(`The kernel is old: ${guard < 0 ? "nobody" : "a process"} guards table ${name}`);
-      return new RedirectTable(name, level, table.fd, guard);
+      return new RedirectTable(name, level, table.fd, guard, log);
     }
     return -ERRNO.EBUSY;
   }
 
-  /** The table's rules become these. 0 or -errno. */
-  commit(rules: readonly RedirectRule[]): number {
-    return commitRules(this.#fd, this.#name, this.#level, MARK, rules);
+  /** The table's rules become these; ports with a queue are redirected only where it cannot be had. 0 or -errno. */
+  commit(rules: readonly PortRule[]): number {
+    const commit = (rules: readonly RedirectRule[], way?: QueueWay) =>
+      commitRules(this.#fd, this.#name, this.#level, MARK, rules, way);
+    while (this.#ways.length > 0 && rules.some(({ queue }) => queue > 0)) {
+      const [way] = this.#ways;
+      const status = commit(rules.map((it) => it.queue > 0 && !it.isShared ? { ...it, toPort: 0 } : it), way);
+      if (status === 0) return 0;
+      this.#log(`The kernel takes no queue by ${way}: error ${-status}`);
+      this.#ways.shift();
+    }
+    return commit(rules.map((it) => ({ ...it, queue: 0 })));
+  }
+
+  /** What packets carry to connections that are ours: nobody looks at them. */
+  get passMark(): number {
+    return MARK + 0xff_ffff;
   }
 
   /** What connections carry that chains of this class let pass on. */

@@ -1,0 +1,111 @@
+/* queue.h - what queue.c and its parts share: packets of a port that wait for our verdict (nfnetlink_queue), so that requests
+ * which nobody wants reach the target's own program on its own connection.
+ *
+ * All of it belongs to the queue's thread, but the filters of ports, which have the queue's lock.
+ */
+#ifndef MIRRORD_QUEUE_H
+#define MIRRORD_QUEUE_H
+
+#include "passage.h"
+#include "sniff.h"
+
+/* A packet whose IP header begins at `bytes`. */
+struct packet {
+	uint32_t id, interface;
+	const uint8_t *bytes;
+	uint32_t length;
+	bool is_cut; /* not all of it was copied */
+	struct segment segment;
+};
+
+enum verdict {
+	PASS,
+	PASS_OURS, /* to a connection that we took over: no other agent looks at it */
+	PASS_PART, /* so many bytes of what it carries */
+	DROP,	   /* its sender says it again */
+	HOLD,	   /* until it is settled */
+};
+
+enum stage {
+	IGNORED,  /* no HTTP, or its beginning was not seen */
+	REQUESTS, /* between two, or in a head */
+	BODY,
+	WANTED,
+	TAKEN,
+};
+
+/* What the kernel knows of the target's socket. */
+struct target_socket {
+	enum { SOCKET_NONE, SOCKET_YOUNG, SOCKET_OPEN, SOCKET_ENDING } state;
+	uint64_t cookie;
+	uint32_t received, acked, unread, unacked; /* bytes; the last one: said, or about to be said */
+	uint8_t options, send_scale, receive_scale;
+	uint32_t segment, window;
+};
+
+/* What a client says, as its packets come. */
+struct talk {
+	struct talk *next; /* of the bucket */
+	struct talk *older, *newer;
+	struct talk *next_wanted;
+	struct ends ends;
+	uint8_t stage;
+	bool is_http, has_asked;
+	bool is_piped;	      /* it asked before it had an answer */
+	bool is_reset;	      /* WANTED: the target's socket was told to go */
+	bool has_timestamp;
+	uint32_t interface;
+	uint32_t first, first_ack; /* its first byte, and what it acknowledged then */
+	uint32_t expected;	   /* its next byte */
+	uint32_t asked_ack;	   /* acknowledged when the last request ended */
+	uint32_t ack, window, echo; /* the last ones */
+	struct body body;
+	struct held head; /* of the head under way; WANTED: all since the request that is wanted, or more */
+	uint32_t looked;
+	/* WANTED: */
+	uint64_t since_ms, quiet_ms;
+	struct target_socket target;
+	uint32_t said; /* by the target */
+	uint32_t given;	 /* what the target has ends here */
+	bool has_carrier;
+	struct packet carrier; /* its bytes are ours */
+};
+
+struct queue;
+
+/* ---- queue.c ---- */
+
+uint64_t queue_now_ms(void);
+/* NULL: nobody looks at this port. */
+struct http_filters *queue_filters(struct queue *queue, uint16_t port);
+/* Gives a packet that is held this verdict, with these bytes in place of its own. */
+void queue_settle(struct queue *queue, uint32_t id, enum verdict verdict, const uint8_t *bytes, uint32_t length);
+void queue_tell_taken(struct queue *queue, const struct talk *talk, int fd);
+int queue_diagnosis(struct queue *queue);
+
+/* ---- queue_talks.c ---- */
+
+struct talks;
+
+struct talks *talks_open(struct queue *queue);
+void talks_close(struct talks *talks);
+/* `*part` goes with PASS_PART. */
+enum verdict talks_judge(struct talks *talks, const struct packet *packet, uint32_t *part);
+/* Goes on with connections that are wanted. True: some are left, to be looked at in a moment. */
+bool talks_take_wanted(struct talks *talks);
+bool talks_have_held(const struct talks *talks);
+
+/* ---- queue_take.c ---- */
+
+void look_up_socket(int diagnosis, const struct talk *talk, struct target_socket *into);
+
+enum taking { TAKING_WAITS, TAKING_DONE, TAKING_FAILED };
+
+/* One step. */
+enum taking take_over(struct queue *queue, struct talk *talk);
+
+/* The packet with so many bytes of what it carries, or as a reset at `sequence`. How long; 0: it has no room. */
+uint32_t packet_shortened(const struct packet *packet, uint32_t part, uint8_t *into, uint32_t room);
+uint32_t packet_as_reset(const struct packet *packet, uint32_t sequence, uint8_t *into, uint32_t room);
+
+#endif

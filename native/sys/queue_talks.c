@@ -1,0 +1,514 @@
+/* queue_talks.c - what clients say on ports with filters, from their packets, before the target hears it.
+ *
+ * Stage      event                                          verdict > next
+ * -          SYN                                            pass; where it begins is noted
+ * -          the first bytes of a connection                as those of REQUESTS
+ * -          bytes in the middle of one; the target began   pass > IGNORED
+ * REQUESTS   head of a request that nobody wants            pass > REQUESTS, BODY
+ * REQUESTS   a part of a head                               pass, and keep a copy
+ * REQUESTS   head of a request that somebody may want, or that TypeScript or the passage have to look at (odd, HTTP/2, an
+ *            upgrade, several at once)                      hold > WANTED
+ * REQUESTS   no HTTP                                        pass > IGNORED
+ * BODY       its end                                        pass > REQUESTS
+ * BODY       its end, and more                              pass the body alone > WANTED
+ * WANTED     more bytes                                     keep them, drop
+ * WANTED     the target is done with what was before        take over (queue_take.c) > TAKEN
+ * WANTED     that cannot be had                             pass all > IGNORED
+ * any        bytes of before                                pass
+ * any        bytes after a gap                              drop, but for bodies: nothing may reach the target unseen
+ * any        FIN, RST                                       pass > gone
+ *
+ * To drop is always safe: what nobody has acknowledged is said again. Everything is bounded: talks (who was silent longest goes, and is
+ * IGNORED then), what is kept of each and of all.
+ */
+#include "queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#define BUCKETS 8192u
+#define MOST_TALKS 32768u
+#define MOST_WANTED 512u
+#define MOST_KEPT (64u << 20)
+#define MOST_KEPT_EACH (HTTP1_MOST_HEAD + (256u << 10))
+#define BEGINNINGS 16384u
+/* A window of TCP is at most 1 GiB (RFC 7323 2.2). */
+#define MOST_AHEAD (1 << 30)
+
+/* Where a connection begins; a later one may take its place. */
+struct beginning {
+	uint64_t hash;
+	uint32_t sequence;
+};
+
+struct talks {
+	struct queue *queue;
+	uint64_t seed;
+	uint32_t count, wanted_count, held_count;
+	uint64_t kept;
+	struct talk *oldest, *newest, *wanted;
+	struct talk *buckets[BUCKETS];
+	struct beginning beginnings[BEGINNINGS];
+};
+
+/* ---- the table ---- */
+
+static uint64_t hash_of(const struct talks *it, const struct ends *ends)
+{
+	uint64_t words[sizeof *ends / 8], hash = it->seed;
+	_Static_assert(sizeof *ends % 8 == 0, "of whole words");
+	memcpy(words, ends, sizeof words);
+	for (size_t index = 0; index < sizeof words / 8; index++) {
+		hash = (hash ^ words[index]) * 0x9e3779b97f4a7c15ull;
+		hash ^= hash >> 29;
+	}
+	return hash;
+}
+
+static struct talk *find(struct talks *it, const struct ends *ends, uint64_t hash)
+{
+	struct talk *talk = it->buckets[hash % BUCKETS];
+	while (talk && memcmp(&talk->ends, ends, sizeof *ends) != 0)
+		talk = talk->next;
+	return talk;
+}
+
+static void leave_age(struct talks *it, struct talk *talk)
+{
+	*(talk->older ? &talk->older->newer : &it->oldest) = talk->newer;
+	*(talk->newer ? &talk->newer->older : &it->newest) = talk->older;
+}
+
+static void become_newest(struct talks *it, struct talk *talk)
+{
+	talk->older = it->newest;
+	talk->newer = NULL;
+	*(it->newest ? &it->newest->newer : &it->oldest) = talk;
+	it->newest = talk;
+}
+
+static void forget_kept(struct talks *it, struct talk *talk)
+{
+	it->kept -= talk->head.room;
+	free(talk->head.bytes);
+	talk->head = (struct held){ 0 };
+	talk->looked = 0;
+}
+
+static bool keep(struct talks *it, struct talk *talk, const uint8_t *bytes, uint32_t length)
+{
+	if (it->kept > MOST_KEPT || held_count(&talk->head) + length > MOST_KEPT_EACH)
+		return false;
+	it->kept -= talk->head.room;
+	bool is_kept = hold(&talk->head, bytes, length);
+	it->kept += talk->head.room;
+	return is_kept;
+}
+
+static void settle_carrier(struct talks *it, struct talk *talk, enum verdict verdict)
+{
+	if (!talk->has_carrier)
+		return;
+	talk->has_carrier = false;
+	it->held_count--;
+	queue_settle(it->queue, talk->carrier.id, verdict, NULL, 0);
+	free((void *)talk->carrier.bytes);
+}
+
+static void forget(struct talks *it, struct talk *talk)
+{
+	if (talk->stage == WANTED) {
+		struct talk **at = &it->wanted;
+		while (*at != talk)
+			at = &(*at)->next_wanted;
+		*at = talk->next_wanted;
+		it->wanted_count--;
+	}
+	settle_carrier(it, talk, DROP);
+	struct talk **at = &it->buckets[hash_of(it, &talk->ends) % BUCKETS];
+	while (*at != talk)
+		at = &(*at)->next;
+	*at = talk->next;
+	leave_age(it, talk);
+	forget_kept(it, talk);
+	free(talk);
+	it->count--;
+}
+
+static void ignore(struct talks *it, struct talk *talk)
+{
+	forget_kept(it, talk);
+	talk->stage = IGNORED;
+}
+
+/* ---- its beginning ---- */
+
+static void note_beginning(struct talks *it, const struct segment *segment, uint64_t hash)
+{
+	it->beginnings[hash % BEGINNINGS] = (struct beginning){ hash, segment->sequence + 1 };
+}
+
+/* Bytes of a connection that is not known. NULL: there is none, or no room for it. */
+static struct talk *begin(struct talks *it, const struct packet *packet, uint64_t hash)
+{
+	const struct segment *segment = &packet->segment;
+	if (it->count >= MOST_TALKS && it->oldest->stage != WANTED)
+		forget(it, it->oldest);
+	struct talk *talk = it->count < MOST_TALKS ? calloc(1, sizeof *talk) : NULL;
+	if (!talk)
+		return NULL;
+	talk->ends = segment->ends;
+	talk->interface = packet->interface;
+	struct target_socket socket;
+	look_up_socket(queue_diagnosis(it->queue), talk, &socket);
+	if (socket.state == SOCKET_NONE) {
+		free(talk);
+		return NULL;
+	}
+	const struct beginning *beginning = &it->beginnings[hash % BEGINNINGS];
+	bool is_first = socket.state == SOCKET_YOUNG ||
+			(socket.state == SOCKET_OPEN && socket.received == 0 && socket.acked == 0 && socket.unacked == 0);
+	talk->stage = is_first ? REQUESTS : IGNORED;
+	talk->first = talk->expected = beginning->hash == hash ? beginning->sequence : segment->sequence;
+	talk->first_ack = (uint32_t)segment->head[8] << 24 | (uint32_t)segment->head[9] << 16 |
+			  (uint32_t)segment->head[10] << 8 | segment->head[11];
+	talk->ack = talk->first_ack;
+	talk->next = it->buckets[hash % BUCKETS];
+	it->buckets[hash % BUCKETS] = talk;
+	become_newest(it, talk);
+	it->count++;
+	return talk;
+}
+
+/* ---- requests ---- */
+
+static bool asks_to_upgrade(const struct http1_head *head)
+{
+	static const char name[] = "upgrade:";
+	if (head->method.length == 7 && memcmp(head->method.at, "CONNECT", 7) == 0)
+		return true;
+	struct http1_span rest = head->headers, header;
+	while (http1_header(&rest, &header))
+		if (header.length >= sizeof name - 1 && strncasecmp((const char *)header.at, name, sizeof name - 1) == 0)
+			return true;
+	return false;
+}
+
+enum looked { LOOKED_WANTED, LOOKED_NOT_WANTED, LOOKED_UNSURE, LOOKED_OTHER };
+
+/* At a head. `*end`: where it ends, when nobody wants it. */
+static enum looked look_at_head(struct talks *it, struct talk *talk, const uint8_t *bytes, size_t length, size_t *end)
+{
+	struct http1_head head;
+	if (!talk->is_http) {
+		enum http1_looks looks = http1_looks(bytes, length);
+		if (looks == LOOKS_OTHER || looks == LOOKS_UNSURE)
+			return looks == LOOKS_OTHER ? LOOKED_OTHER : LOOKED_UNSURE;
+		if (looks == LOOKS_HTTP2)
+			return LOOKED_WANTED;
+		talk->is_http = true;
+	}
+	*end = http1_head_end(bytes, length, talk->looked);
+	if (*end == 0 && length <= HTTP1_MOST_HEAD) {
+		talk->looked = (uint32_t)length;
+		return LOOKED_UNSURE;
+	}
+	struct http_filters *filters = queue_filters(it->queue, talk->ends.own_port);
+	if (!filters)
+		return LOOKED_OTHER;
+	if (*end == 0 || !http1_request(bytes, *end, &head) || head.offers_http2 || asks_to_upgrade(&head) ||
+	    http_filters_run(filters, &head) != FILTER_NO)
+		return LOOKED_WANTED;
+	talk->body = (struct body){ .framing = head.framing, .left = head.length };
+	return head.framing == BODY_TO_END ? LOOKED_OTHER : LOOKED_NOT_WANTED;
+}
+
+/* Bytes of a head; what was kept of it stands before them. How many are done with; -1: somebody may want it. */
+static ssize_t follow_head(struct talks *it, struct talk *talk, const uint8_t *bytes, uint32_t length)
+{
+	size_t end, before = held_count(&talk->head);
+	if (before == 0) {
+		size_t empty = http1_empty_lines(bytes, length);
+		if (empty > 0)
+			return (ssize_t)empty;
+		talk->is_piped = talk->has_asked && talk->ack == talk->asked_ack;
+	} else if (!keep(it, talk, bytes, length)) {
+		ignore(it, talk);
+		return (ssize_t)length;
+	}
+	const uint8_t *head = before ? talk->head.bytes + talk->head.at : bytes;
+	switch (look_at_head(it, talk, head, before + length, &end)) {
+	case LOOKED_WANTED:
+		return -1;
+	case LOOKED_OTHER:
+		ignore(it, talk);
+		return (ssize_t)length;
+	case LOOKED_UNSURE:
+		if (before == 0 && !keep(it, talk, bytes, length))
+			ignore(it, talk);
+		return (ssize_t)length;
+	case LOOKED_NOT_WANTED:
+		break;
+	}
+	forget_kept(it, talk);
+	talk->has_asked = true;
+	talk->asked_ack = talk->ack;
+	talk->stage = talk->body.framing == BODY_NONE ? REQUESTS : BODY;
+	return (ssize_t)(end - before);
+}
+
+/* The next bytes. True: somebody may want what begins at `*boundary`, with what was kept before it. Who asks again before the request
+ * before can have been answered is wanted too: from its first one on, where that has not begun to pass. */
+static bool follow(struct talks *it, struct talk *talk, const uint8_t *bytes, uint32_t length, uint32_t *boundary)
+{
+	uint32_t at = 0;
+	bool has_passed = talk->stage == BODY || held_count(&talk->head) > 0, has_ended = false;
+	*boundary = 0;
+	while (at < length && talk->stage != IGNORED) {
+		ssize_t count;
+		if (talk->stage == BODY) {
+			count = body_measure(&talk->body, bytes + at, length - at);
+			if (count < 0) {
+				ignore(it, talk);
+				return false;
+			}
+			if (talk->body.framing == BODY_NONE) {
+				talk->stage = REQUESTS;
+				talk->asked_ack = talk->ack;
+			}
+		} else {
+			if (has_ended && http1_empty_lines(bytes + at, length - at) < length - at)
+				return true;
+			count = follow_head(it, talk, bytes + at, length - at);
+			if (count < 0)
+				return true;
+		}
+		at += (uint32_t)count;
+		has_ended = talk->stage == REQUESTS && talk->has_asked && held_count(&talk->head) == 0;
+		if (has_ended && has_passed)
+			*boundary = at;
+	}
+	return false;
+}
+
+/* ---- who is wanted ---- */
+
+/* It becomes the one that carries the reset to the target's socket. */
+static enum verdict hold_carrier(struct talks *it, struct talk *talk, const struct packet *packet)
+{
+	uint8_t *bytes = malloc(packet->length);
+	if (!bytes)
+		return DROP;
+	memcpy(bytes, packet->bytes, packet->length);
+	talk->carrier = *packet;
+	talk->carrier.bytes = bytes;
+	talk->carrier.segment.head = bytes + (packet->segment.head - packet->bytes);
+	talk->carrier.segment.bytes = bytes + (packet->segment.bytes - packet->bytes);
+	talk->has_carrier = true;
+	it->held_count++;
+	return HOLD;
+}
+
+/* From `boundary` of these bytes on, with what was kept. False: there is no room. */
+static bool become_wanted(struct talks *it, struct talk *talk, const uint8_t *bytes, uint32_t length, uint32_t boundary,
+			  bool is_kept)
+{
+	if (it->wanted_count >= MOST_WANTED)
+		return false;
+	if (!is_kept && !keep(it, talk, bytes + boundary, length - boundary))
+		return false;
+	talk->stage = WANTED;
+	talk->given = talk->expected + boundary;
+	talk->expected += length;
+	talk->since_ms = talk->quiet_ms = queue_now_ms();
+	talk->is_reset = false;
+	talk->next_wanted = it->wanted;
+	it->wanted = talk;
+	it->wanted_count++;
+	return true;
+}
+
+static enum verdict take_fresh(struct talks *it, struct talk *talk, const struct packet *packet, uint32_t known,
+			       uint32_t *part)
+{
+	const uint8_t *bytes = packet->segment.bytes + known;
+	uint32_t length = packet->segment.length - known, boundary, asked_ack = talk->asked_ack;
+	bool is_kept = held_count(&talk->head) > 0, was_piped = talk->has_asked && asked_ack == talk->ack;
+	if (!follow(it, talk, bytes, length, &boundary)) {
+		talk->expected += length;
+		return PASS;
+	}
+	if (boundary > 0) {
+		talk->is_piped = true;
+	} else if (!is_kept) {
+		talk->is_piped = was_piped;
+		talk->asked_ack = asked_ack;
+		forget_kept(it, talk);
+	}
+	if (!become_wanted(it, talk, bytes, length, boundary, is_kept && boundary == 0)) {
+		ignore(it, talk);
+		return PASS;
+	}
+	if (boundary == 0)
+		return hold_carrier(it, talk, packet);
+	*part = known + boundary;
+	return PASS_PART;
+}
+
+static enum verdict take_more(struct talks *it, struct talk *talk, const struct packet *packet)
+{
+	const struct segment *segment = &packet->segment;
+	uint32_t known = talk->expected - segment->sequence;
+	if (known < segment->length && !packet->is_cut &&
+	    keep(it, talk, segment->bytes + known, segment->length - known))
+		talk->expected += segment->length - known;
+	return talk->has_carrier || talk->is_reset ? DROP : hold_carrier(it, talk, packet);
+}
+
+/* ---- packets ---- */
+
+static uint32_t word_at(const uint8_t *bytes)
+{
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* The timestamp that it echoes (RFC 7323 3.2). */
+static void read_echo(struct talk *talk, const uint8_t *head)
+{
+	uint32_t at = 20, end = (uint32_t)(head[12] >> 4) * 4;
+	while (at + 10 <= end && head[at] != 0) {
+		if (head[at] == 8 && head[at + 1] == 10) {
+			talk->has_timestamp = true;
+			talk->echo = word_at(head + at + 6);
+			return;
+		}
+		if (head[at] != 1 && head[at + 1] < 2)
+			return;
+		at += head[at] == 1 ? 1 : head[at + 1];
+	}
+}
+
+static void note_acknowledged(struct talk *talk, const struct segment *segment)
+{
+	uint32_t ack = word_at(segment->head + 8);
+	if (!(segment->flags & FLAG_ACK) || (int32_t)(ack - talk->ack) < 0)
+		return;
+	talk->ack = ack;
+	talk->window = (uint32_t)(segment->head[14] << 8 | segment->head[15]);
+	read_echo(talk, segment->head);
+}
+
+static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct packet *packet, uint32_t *part)
+{
+	const struct segment *segment = &packet->segment;
+	int32_t ahead = (int32_t)(segment->sequence - talk->expected);
+	uint32_t known = (uint32_t)-ahead, end = (uint32_t)ahead + segment->length;
+	if (talk->stage == WANTED)
+		return ahead > 0 ? DROP : take_more(it, talk, packet);
+	bool is_in_body = talk->stage == BODY && talk->body.framing == BODY_LENGTH && (int32_t)end > 0 && end < talk->body.left;
+	if (ahead > 0)
+		return is_in_body ? PASS : DROP;
+	if (known >= segment->length)
+		return PASS;
+	if (is_in_body) {
+		talk->body.left -= end;
+		talk->expected += end;
+		return PASS;
+	}
+	if (packet->is_cut) {
+		ignore(it, talk);
+		return PASS;
+	}
+	return take_fresh(it, talk, packet, known, part);
+}
+
+enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t *part)
+{
+	const struct segment *segment = &packet->segment;
+	if (!queue_filters(it->queue, segment->ends.own_port))
+		return PASS;
+	uint64_t hash = hash_of(it, &segment->ends);
+	struct talk *talk = find(it, &segment->ends, hash);
+	if (segment->flags & FLAG_SYN) {
+		if (talk && talk->stage != WANTED)
+			forget(it, talk);
+		if (segment->length == 0)
+			note_beginning(it, segment, hash);
+		return PASS;
+	}
+	if (talk && (uint32_t)(segment->sequence - talk->expected + MOST_AHEAD) > 2u * MOST_AHEAD) {
+		if (talk->stage == WANTED)
+			return PASS;
+		forget(it, talk);
+		talk = NULL;
+	}
+	bool is_end = segment->flags & (FLAG_FIN | FLAG_RST);
+	if (!talk && segment->length > 0 && !(segment->flags & FLAG_RST))
+		talk = begin(it, packet, hash);
+	if (!talk)
+		return PASS;
+	note_acknowledged(talk, segment);
+	if (talk->stage == TAKEN || talk->stage == IGNORED)
+		talk->expected = segment->sequence + segment->length;
+	leave_age(it, talk);
+	become_newest(it, talk);
+	bool is_looked_at = talk->stage == REQUESTS || talk->stage == BODY || talk->stage == WANTED;
+	enum verdict verdict = talk->stage == TAKEN ? PASS_OURS : PASS;
+	if (is_looked_at && segment->length > 0)
+		verdict = take_bytes(it, talk, packet, part);
+	if (talk->stage == WANTED && !(segment->flags & FLAG_RST))
+		return segment->length > 0 ? verdict : DROP;
+	if (is_end && (!is_looked_at || segment->sequence + segment->length == talk->expected))
+		forget(it, talk);
+	return verdict;
+}
+
+bool talks_take_wanted(struct talks *it)
+{
+	struct talk **at = &it->wanted;
+	while (*at) {
+		struct talk *talk = *at;
+		bool had_carrier = talk->has_carrier;
+		enum taking taking = take_over(it->queue, talk);
+		/* It was made the reset. */
+		if (had_carrier && !talk->has_carrier) {
+			it->held_count--;
+			free((void *)talk->carrier.bytes);
+		}
+		if (taking == TAKING_WAITS) {
+			at = &talk->next_wanted;
+			continue;
+		}
+		*at = talk->next_wanted;
+		it->wanted_count--;
+		talk->stage = taking == TAKING_DONE ? TAKEN : IGNORED;
+		settle_carrier(it, talk, PASS);
+		forget_kept(it, talk);
+	}
+	return it->wanted != NULL;
+}
+
+bool talks_have_held(const struct talks *it)
+{
+	return it->held_count > 0;
+}
+
+struct talks *talks_open(struct queue *queue)
+{
+	struct talks *it = calloc(1, sizeof *it);
+	if (!it)
+		return NULL;
+	it->queue = queue;
+	if (getrandom(&it->seed, sizeof it->seed, 0) < 0)
+		it->seed = (uint64_t)(uintptr_t)it;
+	return it;
+}
+
+void talks_close(struct talks *it)
+{
+	while (it->oldest)
+		forget(it, it->oldest);
+	free(it);
+}

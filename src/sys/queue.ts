@@ -1,0 +1,40 @@
+/** What clients say on ports of this network, before the target hears it: native/sys/queue.c. The passage's listener hears of connections that were taken over. */
+import { loadSys } from "./load.ts";
+import type { Passage, PassageFilters } from "./passage.ts";
+
+const sys = loadSys({
+  queue_open: { parameters: ["pointer", "u32", "buffer"], result: "pointer" },
+  queue_port: { parameters: ["pointer", "u32", "pointer"], result: "void" },
+  queue_close: { parameters: ["pointer"], result: "void" },
+});
+
+export class PacketQueue {
+  /** For rules that send packets to it. */
+  readonly number: number;
+  readonly #pointer: Deno.PointerValue;
+  #ports: readonly number[] = [];
+
+  private constructor(pointer: Deno.PointerValue, number: number) {
+    this.#pointer = pointer;
+    this.number = number;
+  }
+
+  /** Of this thread's network; what goes to connections that were taken over carries `passMark`. Or -errno: it needs the capability NET_ADMIN. */
+  static open(passage: Passage, passMark: number): PacketQueue | number {
+    const result = new Int32Array(1);
+    const pointer = sys.queue_open(passage.hub, passMark, result);
+    return pointer === null ? result[0]! : new PacketQueue(pointer, result[0]!);
+  }
+
+  /** Requests to these ports are looked at, and no others. */
+  look(wanted: ReadonlyMap<number, PassageFilters>): void {
+    for (const port of this.#ports) if (!wanted.has(port)) sys.queue_port(this.#pointer, port, null);
+    for (const [port, { pointer }] of wanted) sys.queue_port(this.#pointer, port, pointer);
+    this.#ports = [...wanted.keys()];
+  }
+
+  /** Before its passage. */
+  close(): void {
+    sys.queue_close(this.#pointer);
+  }
+}
