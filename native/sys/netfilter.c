@@ -36,10 +36,12 @@
 #define BATCH_BYTES (1 << 20)
 #define CLASSES 3
 #define FIRST_PRIORITY (-99)
+#define BEFORE_TRACKING (-300)
 #define LOOPBACK_INDEX 1 /* of "lo", in every network */
 #define TCP_SYN 0x02	 /* of SYN, ACK, RST and FIN (RFC 9293 3.1) */
 #define TCP_FLAGS 0x17
 #define TCP_FIN_SYN_RST_PSH 0x0f
+#define TCP_FIN_RST 0x05
 #define QUEUE_BYPASS 1 /* NFT_QUEUE_FLAG_BYPASS, NFQ_FLAG_BYPASS */
 #define LOCAL_ROUTE 2	 /* RTN_LOCAL of linux/rtnetlink.h */
 
@@ -211,12 +213,14 @@ static void keep_bits(struct batch *batch, const void *mask, uint32_t bytes)
 	end_expression(batch, it);
 }
 
-static void must_be_tcp_to(struct batch *batch, uint16_t port)
+enum side { SIDE_FROM = 0, SIDE_TO = 2 }; /* where it stands in a header of TCP */
+
+static void must_be_tcp(struct batch *batch, enum side side, uint16_t port)
 {
 	uint8_t tcp = IPPROTO_TCP;
 	load_meta(batch, NFT_META_L4PROTO);
 	must_equal(batch, &tcp, sizeof tcp);
-	load_tcp(batch, 2, 2);
+	load_tcp(batch, side, 2);
 	uint16_t ordered = htons(port);
 	must_equal(batch, &ordered, sizeof ordered);
 }
@@ -334,11 +338,11 @@ static void put_to_queue(struct batch *batch, uint16_t number, uint32_t way)
 
 /* ---- tables, chains, rules ---- */
 
-enum place { PLACE_PREROUTING, PLACE_OUTPUT, PLACE_INPUT, PLACES };
+enum place { PLACE_PREROUTING, PLACE_OUTPUT, PLACE_INPUT, PLACE_ENDS, PLACES };
 
 static void chain_name(char into[32], uint32_t class_index, enum place place)
 {
-	static const char *const names[PLACES] = { "prerouting", "output", "input" };
+	static const char *const names[PLACES] = { "prerouting", "output", "input", "ends" };
 	snprintf(into, 32, "%s_%s", class_names[class_index], names[place]);
 }
 
@@ -349,20 +353,27 @@ static void put_table(struct batch *batch, const char *name, bool is_owned)
 	put_u32(batch, NFTA_TABLE_FLAGS, is_owned ? NFT_TABLE_F_OWNER : 0);
 }
 
-static void put_chain(struct batch *batch, const char *table, uint32_t class_index, enum place place, int32_t priority)
+static void put_hooked_chain(struct batch *batch, const char *table, const char *chain, uint32_t hooked, int32_t priority,
+			     const char *type)
 {
-	static const uint32_t hooks[PLACES] = { NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT, NF_INET_LOCAL_IN };
-	char name[32];
-	chain_name(name, class_index, place);
 	begin_nft(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
 	put_text(batch, NFTA_CHAIN_TABLE, table);
-	put_text(batch, NFTA_CHAIN_NAME, name);
+	put_text(batch, NFTA_CHAIN_NAME, chain);
 	struct nlattr *hook = nest(batch, NFTA_CHAIN_HOOK);
-	put_u32(batch, NFTA_HOOK_HOOKNUM, hooks[place]);
+	put_u32(batch, NFTA_HOOK_HOOKNUM, hooked);
 	put_u32(batch, NFTA_HOOK_PRIORITY, (uint32_t)priority);
 	end_nest(batch, hook);
-	put_text(batch, NFTA_CHAIN_TYPE, place == PLACE_INPUT ? "filter" : "nat");
+	put_text(batch, NFTA_CHAIN_TYPE, type);
 	put_u32(batch, NFTA_CHAIN_POLICY, NF_ACCEPT);
+}
+
+static void put_chain(struct batch *batch, const char *table, uint32_t class_index, enum place place, int32_t priority)
+{
+	static const uint32_t hooks[PLACES] = { NF_INET_PRE_ROUTING, NF_INET_LOCAL_OUT, NF_INET_LOCAL_IN,
+						NF_INET_LOCAL_OUT };
+	char name[32];
+	chain_name(name, class_index, place);
+	put_hooked_chain(batch, table, name, hooks[place], priority, place >= PLACE_INPUT ? "filter" : "nat");
 }
 
 static struct nlattr *begin_rule(struct batch *batch, const char *table, const char *chain, const char *comment)
@@ -380,6 +391,16 @@ static void put_inner_chain(struct batch *batch, const char *table, const char *
 	begin_nft(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
 	put_text(batch, NFTA_CHAIN_TABLE, table);
 	put_text(batch, NFTA_CHAIN_NAME, chain);
+}
+
+/* Packets of our own to a connection (queue.c) are nothing to the kernel's tracking of it, which begins at -200. */
+static void put_untracked(struct batch *batch, const char *table, uint32_t mark)
+{
+	struct nlattr *expressions = begin_rule(batch, table, "untracked", NULL);
+	load_meta(batch, NFT_META_MARK);
+	must_equal(batch, &mark, sizeof mark);
+	end_expression(batch, begin_expression(batch, "notrack"));
+	end_nest(batch, expressions);
 }
 
 /* The kernel tracks connections of a network, and so translates their packets, only while some rule of it has to do with
@@ -407,7 +428,7 @@ static void put_redirect(struct batch *batch, const char *table, const struct re
 	char chain[32];
 	chain_name(chain, rule->class_index, place);
 	struct nlattr *expressions = begin_rule(batch, table, chain, rule->comment);
-	must_be_tcp_to(batch, rule->port);
+	must_be_tcp(batch, SIDE_TO, rule->port);
 	must_begin_a_connection(batch);
 	if (place == PLACE_OUTPUT)
 		must_leave_by_loopback(batch);
@@ -417,14 +438,28 @@ static void put_redirect(struct batch *batch, const char *table, const struct re
 	end_nest(batch, expressions);
 }
 
-/* What comes to a port is looked at in the chain "asked". */
-static void put_question(struct batch *batch, const char *table, const struct redirect_rule *rule)
+static void must_have_flag(struct batch *batch, uint8_t flags)
+{
+	uint8_t none = 0;
+	load_tcp(batch, 13, 1);
+	keep_bits(batch, &flags, 1);
+	must_compare(batch, NFT_CMP_NEQ, &none, 1);
+}
+
+/* What comes to a port is looked at in the chain "asked"; of what leaves it, what ends a connection goes to the queue. */
+static void put_question(struct batch *batch, const char *table, const struct redirect_rule *rule, uint32_t way)
 {
 	char chain[32];
 	chain_name(chain, rule->class_index, PLACE_INPUT);
 	struct nlattr *expressions = begin_rule(batch, table, chain, rule->comment);
-	must_be_tcp_to(batch, rule->port);
+	must_be_tcp(batch, SIDE_TO, rule->port);
 	conclude(batch, NFT_JUMP, "asked");
+	end_nest(batch, expressions);
+	chain_name(chain, rule->class_index, PLACE_ENDS);
+	expressions = begin_rule(batch, table, chain, rule->comment);
+	must_be_tcp(batch, SIDE_FROM, rule->port);
+	must_have_flag(batch, TCP_FIN_RST);
+	put_to_queue(batch, rule->queue, way);
 	end_nest(batch, expressions);
 }
 
@@ -433,11 +468,8 @@ static void put_question(struct batch *batch, const char *table, const struct re
 static void put_questions(struct batch *batch, const char *table, uint16_t queue, uint32_t way)
 {
 	static const struct { uint8_t head_words, ip_bytes; } short_ones[] = { { 8, 20 }, { 5, 20 }, { 8, 40 }, { 5, 40 } };
-	uint8_t mask = TCP_FIN_SYN_RST_PSH, none = 0;
 	struct nlattr *expressions = begin_rule(batch, table, "asked", NULL);
-	load_tcp(batch, 13, 1);
-	keep_bits(batch, &mask, 1);
-	must_compare(batch, NFT_CMP_NEQ, &none, 1);
+	must_have_flag(batch, TCP_FIN_SYN_RST_PSH);
 	put_to_queue(batch, queue, way);
 	end_nest(batch, expressions);
 	for (size_t index = 0; index < sizeof short_ones / sizeof *short_ones; index++) {
@@ -523,6 +555,7 @@ static int create(int fd, const char *name, uint32_t level, bool is_owned)
 			put_chain(&batch, name, class_index, place, priority);
 	}
 	put_inner_chain(&batch, name, "asked");
+	put_hooked_chain(&batch, name, "untracked", NF_INET_LOCAL_OUT, BEFORE_TRACKING, "filter");
 	put_tracking(&batch, name);
 	return commit(fd, &batch);
 }
@@ -548,14 +581,14 @@ SYS int32_t netfilter_open(const char *name, uint32_t level, uint32_t wants_owne
 	return error;
 }
 
-static void put_rule(struct batch *batch, const char *table, const struct redirect_rule *rule)
+static void put_rule(struct batch *batch, const char *table, const struct redirect_rule *rule, uint32_t way)
 {
 	if (rule->to_port != 0) {
 		put_redirect(batch, table, rule, PLACE_PREROUTING);
 		put_redirect(batch, table, rule, PLACE_OUTPUT);
 	}
 	if (rule->queue != 0)
-		put_question(batch, table, rule);
+		put_question(batch, table, rule, way);
 }
 
 /* The rules of the table become these. `mark` is that of position 0; `way` is how the kernel is told of a queue: nftables' own expression
@@ -580,12 +613,15 @@ SYS int32_t netfilter_commit(int32_t fd, const char *table, uint32_t level, uint
 		}
 	}
 	empty_chain(&batch, table, "asked");
+	empty_chain(&batch, table, "untracked");
 	for (uint32_t index = 0; index < count; index++) {
-		put_rule(&batch, table, &rules[index]);
+		put_rule(&batch, table, &rules[index], way);
 		queue = rules[index].queue != 0 ? rules[index].queue : queue;
 	}
-	if (queue != 0)
+	if (queue != 0) {
 		put_questions(&batch, table, queue, way);
+		put_untracked(&batch, table, mark + 0xffffff);
+	}
 	return commit(fd, &batch);
 }
 

@@ -15,6 +15,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_queue.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,7 +42,7 @@
 
 struct queue {
 	struct hub *hub;
-	int fd, diagnosis;
+	int fd, diagnosis, raw4, raw6;
 	uint16_t number;
 	uint32_t pass_mark;
 	pthread_t thread;
@@ -126,7 +127,7 @@ static void flush_verdicts(struct queue *queue)
 {
 	if (queue->verdict_count == 0)
 		return;
-	if (!queue->is_mixed && queue->verdict_count > 1 && !talks_have_held(queue->talks)) {
+	if (!queue->is_mixed && queue->verdict_count > 1) {
 		uint32_t length = put_verdict(queue, queue->verdicts, NFQNL_MSG_VERDICT_BATCH, queue->last_passed, PASS);
 		end_message(queue->verdicts, length);
 		queue->verdict_bytes = length;
@@ -150,15 +151,33 @@ static void add_verdict(struct queue *queue, uint32_t id, enum verdict verdict)
 		queue->is_mixed = true;
 }
 
-void queue_settle(struct queue *queue, uint32_t id, enum verdict verdict, const uint8_t *bytes, uint32_t length)
+/* A part of a packet passes. */
+static void pass_part(struct queue *queue, const struct packet *packet, uint32_t part)
 {
+	uint8_t *message = queue->room, *bytes = malloc(packet->length);
+	uint32_t length = bytes ? packet_shortened(packet, part, bytes, packet->length) : 0;
 	flush_verdicts(queue);
-	uint8_t *message = queue->room;
-	uint32_t at = put_verdict(queue, message, NFQNL_MSG_VERDICT, id, verdict);
-	if (bytes)
+	uint32_t at = put_verdict(queue, message, NFQNL_MSG_VERDICT, packet->id, length > 0 ? PASS : DROP);
+	if (length > 0)
 		at = put(message, at, NFQA_PAYLOAD, bytes, length);
 	end_message(message, at);
 	say(queue, message, at);
+	free(bytes);
+}
+
+void queue_inject(struct queue *queue, const struct talk *talk, const uint8_t *packet, uint32_t length)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	bool is_v4 = talk->ends.family == 4;
+	memcpy(is_v4 ? (void *)&v4.sin_addr : (void *)&v6.sin6_addr, talk->ends.own, is_v4 ? 4 : 16);
+	if (IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr))
+		v6.sin6_scope_id = talk->interface;
+	const struct sockaddr *to = is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
+	/* What is lost is noticed: the socket stays. */
+	while (sendto(is_v4 ? queue->raw4 : queue->raw6, packet, length, 0, to, is_v4 ? sizeof v4 : sizeof v6) < 0 &&
+	       errno == EINTR)
+		continue;
 }
 
 void queue_tell_taken(struct queue *queue, const struct talk *talk, int fd)
@@ -204,6 +223,7 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 		uint16_t type = attribute->nla_type & NLA_TYPE_MASK;
 		if (type == NFQA_PACKET_HDR && length >= sizeof(struct nfqnl_msg_packet_hdr)) {
 			it->id = word_of(value);
+			it->is_out = ((const struct nfqnl_msg_packet_hdr *)value)->hook == NF_INET_LOCAL_OUT;
 			has_id = true;
 		} else if (type == NFQA_IFINDEX_INDEV && length == 4) {
 			it->interface = word_of(value);
@@ -215,7 +235,7 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 		}
 		at += NLA_ALIGN(attribute->nla_len);
 	}
-	if (it->bytes && !sniff_read(it->bytes, it->length, false, &it->segment))
+	if (it->bytes && !sniff_read(it->bytes, it->length, it->is_out, &it->segment))
 		it->segment.head = NULL;
 	return has_id;
 }
@@ -224,17 +244,13 @@ static void judge(struct queue *queue, const struct packet *packet)
 {
 	uint32_t part = 0;
 	enum verdict verdict = packet->segment.head ? talks_judge(queue->talks, packet, &part) : PASS;
-	if (verdict == HOLD)
-		return;
-	if (verdict != PASS_PART)
-		return add_verdict(queue, packet->id, verdict);
-	uint8_t *bytes = malloc(packet->length);
-	uint32_t length = bytes ? packet_shortened(packet, part, bytes, packet->length) : 0;
-	queue_settle(queue, packet->id, length > 0 ? PASS : DROP, length > 0 ? bytes : NULL, length);
-	free(bytes);
+	if (verdict == PASS_PART)
+		return pass_part(queue, packet, part);
+	add_verdict(queue, packet->id, verdict);
 }
 
-static void take_messages(struct queue *queue, const uint8_t *bytes, uint32_t length)
+/* `length` has a sign: NLMSG_NEXT counts what pads the last one. */
+static void take_messages(struct queue *queue, const uint8_t *bytes, int length)
 {
 	for (const struct nlmsghdr *head = (const void *)bytes; NLMSG_OK(head, length); head = NLMSG_NEXT(head, length)) {
 		struct packet packet;
@@ -262,7 +278,7 @@ static void *run_queue(void *argument)
 		pthread_mutex_lock(&queue->lock);
 		for (int index = 0; index < count; index++)
 			if (!(messages[index].msg_hdr.msg_flags & MSG_TRUNC))
-				take_messages(queue, parts[index].iov_base, messages[index].msg_len);
+				take_messages(queue, parts[index].iov_base, (int)messages[index].msg_len);
 		flush_verdicts(queue);
 		has_wanted = talks_take_wanted(queue->talks);
 		flush_verdicts(queue);
@@ -304,6 +320,21 @@ static int take_number(struct queue *queue)
 	return error;
 }
 
+/* For packets of ours; there may be no IPv6. 0 or -errno. */
+static int open_raw(struct queue *queue)
+{
+	queue->raw4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	if (queue->raw4 < 0)
+		return -errno;
+	queue->raw6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+	int fds[] = { queue->raw4, queue->raw6 };
+	for (int index = 0; index < 2; index++)
+		if (fds[index] >= 0 &&
+		    setsockopt(fds[index], SOL_SOCKET, SO_MARK, &queue->pass_mark, sizeof queue->pass_mark) != 0)
+			return -errno;
+	return 0;
+}
+
 static int set_up(struct queue *queue)
 {
 	int bytes = RECEIVE_BYTES, on = 1;
@@ -343,6 +374,8 @@ static int start(struct queue *queue)
 	sigset_t all, before;
 	int error = try_repair();
 	if (!error)
+		error = open_raw(queue);
+	if (!error)
 		error = set_up(queue);
 	if (error)
 		return error;
@@ -362,10 +395,10 @@ static void free_queue(struct queue *queue)
 {
 	if (queue->talks)
 		talks_close(queue->talks);
-	if (queue->fd >= 0)
-		close(queue->fd);
-	if (queue->diagnosis >= 0)
-		close(queue->diagnosis);
+	int fds[] = { queue->fd, queue->diagnosis, queue->raw4, queue->raw6 };
+	for (int index = 0; index < 4; index++)
+		if (fds[index] >= 0)
+			close(fds[index]);
 	for (uint32_t port = 0; port < PORTS; port++)
 		http_filters_release(queue->filters[port]);
 	pthread_mutex_destroy(&queue->lock);
@@ -385,7 +418,7 @@ SYS struct queue *queue_open(struct hub *hub, uint32_t pass_mark, int32_t *resul
 		return NULL;
 	queue->hub = hub;
 	queue->pass_mark = pass_mark;
-	queue->fd = queue->diagnosis = -1;
+	queue->fd = queue->diagnosis = queue->raw4 = queue->raw6 = -1;
 	pthread_mutex_init(&queue->lock, NULL);
 	int error = start(queue);
 	*result = error ? error : queue->number;

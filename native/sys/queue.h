@@ -15,6 +15,7 @@ struct packet {
 	const uint8_t *bytes;
 	uint32_t length;
 	bool is_cut; /* not all of it was copied */
+	bool is_out; /* from the target */
 	struct segment segment;
 };
 
@@ -23,7 +24,6 @@ enum verdict {
 	PASS_OURS, /* to a connection that we took over: no other agent looks at it */
 	PASS_PART, /* so many bytes of what it carries */
 	DROP,	   /* its sender says it again */
-	HOLD,	   /* until it is settled */
 };
 
 enum stage {
@@ -36,7 +36,8 @@ enum stage {
 
 /* What the kernel knows of the target's socket. */
 struct target_socket {
-	enum { SOCKET_NONE, SOCKET_YOUNG, SOCKET_OPEN, SOCKET_ENDING } state;
+	enum { SOCKET_NONE, SOCKET_YOUNG, SOCKET_OPEN, SOCKET_LEFT /* by its peer alone */, SOCKET_ENDING } state;
+	bool has_details; /* what follows `unacked` is known */
 	uint64_t cookie;
 	uint32_t received, acked, unread, unacked; /* bytes; the last one: said, or about to be said */
 	uint8_t options, send_scale, receive_scale;
@@ -52,7 +53,6 @@ struct talk {
 	uint8_t stage;
 	bool is_http, has_asked;
 	bool is_piped;	      /* it asked before it had an answer */
-	bool is_reset;	      /* WANTED: the target's socket was told to go */
 	bool has_timestamp;
 	uint32_t interface;
 	uint32_t first, first_ack; /* its first byte, and what it acknowledged then */
@@ -64,11 +64,11 @@ struct talk {
 	uint32_t looked;
 	/* WANTED: */
 	uint64_t since_ms, quiet_ms;
+	enum leaving { RESTING, TOLD_END, TOLD_RESET } leaving;
+	bool has_part; /* of a head: the target has it */
+	uint32_t given; /* what the target has ends here */
+	uint32_t said;	/* what it has said */
 	struct target_socket target;
-	uint32_t said; /* by the target */
-	uint32_t given;	 /* what the target has ends here */
-	bool has_carrier;
-	struct packet carrier; /* its bytes are ours */
 };
 
 struct queue;
@@ -78,8 +78,8 @@ struct queue;
 uint64_t queue_now_ms(void);
 /* NULL: nobody looks at this port. */
 struct http_filters *queue_filters(struct queue *queue, uint16_t port);
-/* Gives a packet that is held this verdict, with these bytes in place of its own. */
-void queue_settle(struct queue *queue, uint32_t id, enum verdict verdict, const uint8_t *bytes, uint32_t length);
+/* As if it had come from the client; nobody looks at it. */
+void queue_inject(struct queue *queue, const struct talk *talk, const uint8_t *packet, uint32_t length);
 void queue_tell_taken(struct queue *queue, const struct talk *talk, int fd);
 int queue_diagnosis(struct queue *queue);
 
@@ -93,7 +93,6 @@ void talks_close(struct talks *talks);
 enum verdict talks_judge(struct talks *talks, const struct packet *packet, uint32_t *part);
 /* Goes on with connections that are wanted. True: some are left, to be looked at in a moment. */
 bool talks_take_wanted(struct talks *talks);
-bool talks_have_held(const struct talks *talks);
 
 /* ---- queue_take.c ---- */
 
@@ -104,8 +103,7 @@ enum taking { TAKING_WAITS, TAKING_DONE, TAKING_FAILED };
 /* One step. */
 enum taking take_over(struct queue *queue, struct talk *talk);
 
-/* The packet with so many bytes of what it carries, or as a reset at `sequence`. How long; 0: it has no room. */
+/* The packet with so many bytes of what it carries. How long; 0: it has no room. */
 uint32_t packet_shortened(const struct packet *packet, uint32_t part, uint8_t *into, uint32_t room);
-uint32_t packet_as_reset(const struct packet *packet, uint32_t sequence, uint8_t *into, uint32_t room);
 
 #endif

@@ -1,8 +1,9 @@
 /* queue_take.c - a connection that the target's own program has accepted becomes ours, and its client sees nothing of that.
  *
- * The packet with the request that is wanted is held. When the target has said all that it has to say (its socket is asked by
- * sock_diag(7)), that packet goes on as a reset, so the target's kernel forgets its socket and tells nobody. Then a socket with the
- * same ends and sequence numbers is made (TCP_REPAIR, as for containers that move), which acknowledges what was kept.
+ * When the target has said all that it has to say (its socket is asked by sock_diag(7)), it is told by a packet of ours that its client has
+ * ended, as clients do; what it says to that is held back. When its program has closed (or has not, for long) its socket is reset,
+ * by another. Then a socket with the same ends and sequence numbers is made (TCP_REPAIR, as for containers that move), which acknowledges
+ * the request that was kept. A program that has a part of the request already sees a reset at once: an end there might be answered.
  */
 #include "netlink.h"
 #include "queue.h"
@@ -19,13 +20,21 @@
 
 /* How long the target may take to be at rest, or its socket to go. */
 #define MOST_WAIT_MS 5000
+#define MOST_LEAVING_MS 300
 #define MOST_RESET_MS 1000
 /* Nothing has changed for so long: it is at rest, though we have not seen all. */
 #define QUIET_MS 50
 #define QUIET_PIPED_MS 200
 
 /* RFC 9293 3.3.2, as the kernel counts them. */
-enum tcp_state { STATE_ESTABLISHED = 1, STATE_SYN_RECEIVED = 3, STATE_CLOSE = 7, STATE_LISTEN = 10, STATE_NEW = 12 };
+enum tcp_state {
+	STATE_ESTABLISHED = 1,
+	STATE_SYN_RECEIVED = 3,
+	STATE_CLOSE = 7,
+	STATE_CLOSE_WAIT = 8,
+	STATE_LISTEN = 10,
+	STATE_NEW = 12,
+};
 enum tcp_option { OPTION_SEGMENT = 2, OPTION_SCALE = 3, OPTION_SACK = 4, OPTION_TIMESTAMP = 8 };
 
 union address {
@@ -60,24 +69,32 @@ static void read_socket(void *context, struct nlmsghdr *head)
 		return;
 	if (message->idiag_state == STATE_LISTEN || message->idiag_state == STATE_CLOSE)
 		return;
-	bool is_young = message->idiag_state == STATE_SYN_RECEIVED || message->idiag_state == STATE_NEW;
-	into->state = is_young ? SOCKET_YOUNG : message->idiag_state == STATE_ESTABLISHED ? SOCKET_OPEN : SOCKET_ENDING;
+	switch (message->idiag_state) {
+	case STATE_SYN_RECEIVED:
+	case STATE_NEW:
+		into->state = SOCKET_YOUNG;
+		break;
+	case STATE_ESTABLISHED:
+		into->state = SOCKET_OPEN;
+		break;
+	default:
+		into->state = message->idiag_state == STATE_CLOSE_WAIT ? SOCKET_LEFT : SOCKET_ENDING;
+	}
 	into->cookie = (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0];
 	into->unread = message->idiag_rqueue;
 	into->unacked = message->idiag_wqueue;
 	const uint8_t *at = (const uint8_t *)(message + 1), *end = (const uint8_t *)head + head->nlmsg_len;
-	bool has_details = false;
 	while (at + NLA_HDRLEN <= end) {
 		const struct nlattr *attribute = (const void *)at;
 		if (attribute->nla_len < NLA_HDRLEN || at + attribute->nla_len > end)
 			break;
 		if ((attribute->nla_type & NLA_TYPE_MASK) == INET_DIAG_INFO) {
 			read_details(at + NLA_HDRLEN, attribute->nla_len - NLA_HDRLEN, into);
-			has_details = true;
+			into->has_details = true;
 		}
 		at += NLA_ALIGN(attribute->nla_len);
 	}
-	if (into->state == SOCKET_OPEN && !has_details)
+	if (into->state == SOCKET_OPEN && !into->has_details)
 		into->state = SOCKET_ENDING;
 }
 
@@ -184,18 +201,26 @@ uint32_t packet_shortened(const struct packet *packet, uint32_t part, uint8_t *i
 	return length;
 }
 
-uint32_t packet_as_reset(const struct packet *packet, uint32_t sequence, uint8_t *into, uint32_t room)
+/* A packet of the client's that carries nothing. */
+static void inject(struct queue *queue, const struct talk *talk, uint32_t sequence, uint8_t flags)
 {
-	uint32_t head = (uint32_t)(packet->segment.head - packet->bytes), length = head + 20;
-	if (length > room)
-		return 0;
-	memcpy(into, packet->bytes, length);
-	put_word(into + head + 4, sequence);
-	into[head + 12] = 5 << 4;
-	into[head + 13] = FLAG_RST | FLAG_ACK;
-	memset(into + head + 14, 0, 6);
-	complete(into, head, length);
-	return length;
+	uint8_t packet[60] = { 0 };
+	bool is_v4 = talk->ends.family == 4;
+	uint32_t head = is_v4 ? 20 : 40;
+	packet[0] = is_v4 ? 0x45 : 0x60;
+	packet[is_v4 ? 8 : 7] = 64;
+	packet[is_v4 ? 9 : 6] = IPPROTO_TCP;
+	memcpy(packet + (is_v4 ? 12 : 8), talk->ends.peer, is_v4 ? 4 : 16);
+	memcpy(packet + (is_v4 ? 16 : 24), talk->ends.own, is_v4 ? 4 : 16);
+	put_word(packet + head, (uint32_t)talk->ends.peer_port << 16 | talk->ends.own_port);
+	put_word(packet + head + 4, sequence);
+	put_word(packet + head + 8, talk->said);
+	packet[head + 12] = 5 << 4;
+	packet[head + 13] = flags | FLAG_ACK;
+	packet[head + 14] = (uint8_t)(talk->window >> 8);
+	packet[head + 15] = (uint8_t)talk->window;
+	complete(packet, head, head + 20);
+	queue_inject(queue, talk, packet, head + 20);
 }
 
 /* ---- our socket ---- */
@@ -289,59 +314,70 @@ static int make_socket(const struct talk *talk)
 
 /* ---- step by step ---- */
 
-static enum taking finish(struct queue *queue, struct talk *talk)
+static bool is_gone(const struct talk *talk, const struct target_socket *now)
 {
-	struct target_socket now;
-	look_up_socket(queue_diagnosis(queue), talk, &now);
-	/* It goes a moment later when its program is at it just now. */
-	if (now.state != SOCKET_NONE && now.cookie == talk->target.cookie)
-		return queue_now_ms() - talk->since_ms > MOST_RESET_MS ? TAKING_FAILED : TAKING_WAITS;
-	int fd = make_socket(talk);
+	return now->state == SOCKET_NONE || (talk->target.cookie != 0 && now->cookie != talk->target.cookie);
+}
+
+static enum taking take_its_place(struct queue *queue, struct talk *talk)
+{
+	int fd = talk->target.has_details ? make_socket(talk) : -1;
 	if (fd < 0)
 		return TAKING_FAILED;
 	queue_tell_taken(queue, talk, fd);
 	return TAKING_DONE;
 }
 
-static enum taking reset_target(struct queue *queue, struct talk *talk)
+static void reset_target(struct queue *queue, struct talk *talk, uint32_t sequence)
 {
-	uint8_t bytes[128];
-	uint32_t length = packet_as_reset(&talk->carrier, talk->given, bytes, sizeof bytes);
-	if (length == 0)
-		return TAKING_FAILED;
-	queue_settle(queue, talk->carrier.id, PASS, bytes, length);
-	talk->has_carrier = false;
-	talk->is_reset = true;
+	inject(queue, talk, sequence, FLAG_RST);
+	talk->leaving = TOLD_RESET;
 	talk->since_ms = queue_now_ms();
-	return finish(queue, talk);
 }
 
-/* The handshake is over for the target when data comes (TCP_DEFER_ACCEPT, or its last part was lost): a byte of it. */
-static enum taking grow_up(struct queue *queue, struct talk *talk)
+/* The target's socket is to go. */
+static enum taking wait_until_gone(struct queue *queue, struct talk *talk)
 {
-	uint8_t bytes[256];
-	uint32_t part = talk->given - talk->carrier.segment.sequence + 1;
-	uint32_t length = packet_shortened(&talk->carrier, part, bytes, sizeof bytes);
-	if (length == 0)
-		return TAKING_FAILED;
-	queue_settle(queue, talk->carrier.id, PASS, bytes, length);
-	talk->has_carrier = false;
-	talk->given++;
-	return TAKING_WAITS;
+	struct target_socket now;
+	look_up_socket(queue_diagnosis(queue), talk, &now);
+	if (is_gone(talk, &now))
+		return take_its_place(queue, talk);
+	uint64_t past_ms = queue_now_ms() - talk->since_ms;
+	if (talk->leaving == TOLD_RESET)
+		return past_ms > MOST_RESET_MS ? TAKING_FAILED : TAKING_WAITS;
+	if (now.has_details)
+		talk->target = now;
+	/* Not heard yet: its program is at it just now. */
+	bool has_heard = now.state == SOCKET_LEFT || now.state == SOCKET_ENDING;
+	if (past_ms <= MOST_LEAVING_MS && now.state != SOCKET_ENDING)
+		return TAKING_WAITS;
+	reset_target(queue, talk, talk->given + has_heard);
+	look_up_socket(queue_diagnosis(queue), talk, &now);
+	return is_gone(talk, &now) ? take_its_place(queue, talk) : TAKING_WAITS;
 }
 
 enum taking take_over(struct queue *queue, struct talk *talk)
 {
 	struct target_socket now;
-	if (talk->is_reset)
-		return finish(queue, talk);
+	if (talk->leaving != RESTING)
+		return wait_until_gone(queue, talk);
 	look_up_socket(queue_diagnosis(queue), talk, &now);
 	uint64_t now_ms = queue_now_ms();
-	if (now.state == SOCKET_NONE || now.state == SOCKET_ENDING || now_ms - talk->since_ms > MOST_WAIT_MS)
+	bool can_be_had = now.state == SOCKET_OPEN || now.state == SOCKET_YOUNG;
+	if (!can_be_had || now_ms - talk->since_ms > MOST_WAIT_MS)
 		return TAKING_FAILED;
-	if (now.state == SOCKET_YOUNG)
-		return talk->has_carrier ? grow_up(queue, talk) : TAKING_WAITS;
-	bool is_resting = is_at_rest(talk, &now, now_ms, &talk->said);
+	talk->said = talk->ack;
+	/* The handshake is over for a young one when it hears an end (also with TCP_DEFER_ACCEPT). */
+	bool is_resting = now.state == SOCKET_YOUNG || is_at_rest(talk, &now, now_ms, &talk->said);
 	talk->target = now;
-	return is_resting && talk->has_carrier ? reset_target(queue, talk) : TAKING_WAITS;
+	if (!is_resting)
+		return TAKING_WAITS;
+	if (talk->has_part) {
+		reset_target(queue, talk, talk->given);
+	} else {
+		inject(queue, talk, talk->given, FLAG_FIN);
+		talk->leaving = TOLD_END;
+		talk->since_ms = now_ms;
+	}
+	return wait_until_gone(queue, talk);
 }

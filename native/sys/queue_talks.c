@@ -7,7 +7,7 @@
  * REQUESTS   head of a request that nobody wants            pass > REQUESTS, BODY
  * REQUESTS   a part of a head                               pass, and keep a copy
  * REQUESTS   head of a request that somebody may want, or that TypeScript or the passage have to look at (odd, HTTP/2, an
- *            upgrade, several at once)                      hold > WANTED
+ *            upgrade, several at once)                      drop, and keep it > WANTED
  * REQUESTS   no HTTP                                        pass > IGNORED
  * BODY       its end                                        pass > REQUESTS
  * BODY       its end, and more                              pass the body alone > WANTED
@@ -34,6 +34,8 @@
 #define MOST_KEPT (64u << 20)
 #define MOST_KEPT_EACH (HTTP1_MOST_HEAD + (256u << 10))
 #define BEGINNINGS 16384u
+/* What the target said is on its way for so long at most. */
+#define LINGERING_MS 2000
 /* A window of TCP is at most 1 GiB (RFC 7323 2.2). */
 #define MOST_AHEAD (1 << 30)
 
@@ -46,7 +48,7 @@ struct beginning {
 struct talks {
 	struct queue *queue;
 	uint64_t seed;
-	uint32_t count, wanted_count, held_count;
+	uint32_t count, wanted_count;
 	uint64_t kept;
 	struct talk *oldest, *newest, *wanted;
 	struct talk *buckets[BUCKETS];
@@ -107,16 +109,6 @@ static bool keep(struct talks *it, struct talk *talk, const uint8_t *bytes, uint
 	return is_kept;
 }
 
-static void settle_carrier(struct talks *it, struct talk *talk, enum verdict verdict)
-{
-	if (!talk->has_carrier)
-		return;
-	talk->has_carrier = false;
-	it->held_count--;
-	queue_settle(it->queue, talk->carrier.id, verdict, NULL, 0);
-	free((void *)talk->carrier.bytes);
-}
-
 static void forget(struct talks *it, struct talk *talk)
 {
 	if (talk->stage == WANTED) {
@@ -126,7 +118,6 @@ static void forget(struct talks *it, struct talk *talk)
 		*at = talk->next_wanted;
 		it->wanted_count--;
 	}
-	settle_carrier(it, talk, DROP);
 	struct talk **at = &it->buckets[hash_of(it, &talk->ends) % BUCKETS];
 	while (*at != talk)
 		at = &(*at)->next;
@@ -295,22 +286,6 @@ static bool follow(struct talks *it, struct talk *talk, const uint8_t *bytes, ui
 
 /* ---- who is wanted ---- */
 
-/* It becomes the one that carries the reset to the target's socket. */
-static enum verdict hold_carrier(struct talks *it, struct talk *talk, const struct packet *packet)
-{
-	uint8_t *bytes = malloc(packet->length);
-	if (!bytes)
-		return DROP;
-	memcpy(bytes, packet->bytes, packet->length);
-	talk->carrier = *packet;
-	talk->carrier.bytes = bytes;
-	talk->carrier.segment.head = bytes + (packet->segment.head - packet->bytes);
-	talk->carrier.segment.bytes = bytes + (packet->segment.bytes - packet->bytes);
-	talk->has_carrier = true;
-	it->held_count++;
-	return HOLD;
-}
-
 /* From `boundary` of these bytes on, with what was kept. False: there is no room. */
 static bool become_wanted(struct talks *it, struct talk *talk, const uint8_t *bytes, uint32_t length, uint32_t boundary,
 			  bool is_kept)
@@ -323,7 +298,8 @@ static bool become_wanted(struct talks *it, struct talk *talk, const uint8_t *by
 	talk->given = talk->expected + boundary;
 	talk->expected += length;
 	talk->since_ms = talk->quiet_ms = queue_now_ms();
-	talk->is_reset = false;
+	talk->leaving = RESTING;
+	talk->has_part = is_kept;
 	talk->next_wanted = it->wanted;
 	it->wanted = talk;
 	it->wanted_count++;
@@ -352,7 +328,7 @@ static enum verdict take_fresh(struct talks *it, struct talk *talk, const struct
 		return PASS;
 	}
 	if (boundary == 0)
-		return hold_carrier(it, talk, packet);
+		return DROP;
 	*part = known + boundary;
 	return PASS_PART;
 }
@@ -364,7 +340,7 @@ static enum verdict take_more(struct talks *it, struct talk *talk, const struct 
 	if (known < segment->length && !packet->is_cut &&
 	    keep(it, talk, segment->bytes + known, segment->length - known))
 		talk->expected += segment->length - known;
-	return talk->has_carrier || talk->is_reset ? DROP : hold_carrier(it, talk, packet);
+	return DROP;
 }
 
 /* ---- packets ---- */
@@ -424,11 +400,24 @@ static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct
 	return take_fresh(it, talk, packet, known, part);
 }
 
+/* What ends a connection, from the target: its client does not hear of it when we are about to take its place, or have. What our own
+ * socket says acknowledges what the target's has not seen. */
+static enum verdict judge_end(struct talks *it, const struct segment *segment)
+{
+	const struct talk *talk = find(it, &segment->ends, hash_of(it, &segment->ends));
+	if (!talk || (talk->stage == WANTED && talk->leaving == RESTING))
+		return PASS;
+	bool is_theirs = !(segment->flags & FLAG_ACK) || (int32_t)(word_at(segment->head + 8) - talk->given) <= 1;
+	return talk->stage == WANTED || (talk->stage == TAKEN && is_theirs && queue_now_ms() - talk->since_ms < LINGERING_MS) ? DROP : PASS;
+}
+
 enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t *part)
 {
 	const struct segment *segment = &packet->segment;
 	if (!queue_filters(it->queue, segment->ends.own_port))
 		return PASS;
+	if (packet->is_out)
+		return judge_end(it, segment);
 	uint64_t hash = hash_of(it, &segment->ends);
 	struct talk *talk = find(it, &segment->ends, hash);
 	if (segment->flags & FLAG_SYN) {
@@ -470,13 +459,7 @@ bool talks_take_wanted(struct talks *it)
 	struct talk **at = &it->wanted;
 	while (*at) {
 		struct talk *talk = *at;
-		bool had_carrier = talk->has_carrier;
 		enum taking taking = take_over(it->queue, talk);
-		/* It was made the reset. */
-		if (had_carrier && !talk->has_carrier) {
-			it->held_count--;
-			free((void *)talk->carrier.bytes);
-		}
 		if (taking == TAKING_WAITS) {
 			at = &talk->next_wanted;
 			continue;
@@ -484,15 +467,9 @@ bool talks_take_wanted(struct talks *it)
 		*at = talk->next_wanted;
 		it->wanted_count--;
 		talk->stage = taking == TAKING_DONE ? TAKEN : IGNORED;
-		settle_carrier(it, talk, PASS);
 		forget_kept(it, talk);
 	}
 	return it->wanted != NULL;
-}
-
-bool talks_have_held(const struct talks *it)
-{
-	return it->held_count > 0;
 }
 
 struct talks *talks_open(struct queue *queue)
