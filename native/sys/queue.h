@@ -30,6 +30,7 @@ enum stage {
 	IGNORED,  /* no HTTP, or its beginning was not seen */
 	REQUESTS, /* between two, or in a head */
 	BODY,
+	UPGRADE, /* what the target answered decides what follows */
 	WANTED,
 	TAKEN,
 };
@@ -62,6 +63,8 @@ struct talk {
 	struct body body;
 	struct held head; /* of the head under way; WANTED: all since the request that is wanted, or more */
 	uint32_t looked;
+	int answers; /* UPGRADE: see answers_watch(); -1: none */
+	bool is_upgrade, is_connect;
 	/* WANTED: */
 	uint64_t since_ms, quiet_ms;
 	enum leaving { RESTING, TOLD_END, TOLD_RESET } leaving;
@@ -93,6 +96,13 @@ void talks_close(struct talks *talks);
 enum verdict talks_judge(struct talks *talks, const struct packet *packet, uint32_t *part);
 /* Goes on with connections that are wanted. True: some are left, to be looked at in a moment. */
 bool talks_take_wanted(struct talks *talks);
+
+/* ---- queue_answers.c ---- */
+
+/* What the target says on a connection from now on. Descriptor, or -1. */
+int answers_watch(const struct ends *ends);
+/* The status of its answer; 0: there was none yet, or none that can be read. */
+unsigned answers_read(int fd, const struct ends *ends);
 
 /* ---- queue_take.c ---- */
 

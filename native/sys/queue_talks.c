@@ -6,8 +6,10 @@
  * -          bytes in the middle of one; the target began   pass > IGNORED
  * REQUESTS   head of a request that nobody wants            pass > REQUESTS, BODY
  * REQUESTS   a part of a head                               pass, and keep a copy
- * REQUESTS   head of a request that somebody may want, or that TypeScript or the passage have to look at (odd, HTTP/2, an
- *            upgrade, several at once)                      drop, and keep it > WANTED
+ * REQUESTS   head of a request that somebody may want, or that TypeScript or the passage have to look at (odd, HTTP/2, several
+ *            at once)                                       drop, and keep it > WANTED
+ * REQUESTS   an upgrade that nobody wants                   pass, copy what the target says > UPGRADE
+ * UPGRADE    more bytes, after it was refused, or agreed    as those of REQUESTS, or pass > IGNORED
  * REQUESTS   no HTTP                                        pass > IGNORED
  * BODY       its end                                        pass > REQUESTS
  * BODY       its end, and more                              pass the body alone > WANTED
@@ -27,10 +29,12 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define BUCKETS 8192u
 #define MOST_TALKS 32768u
 #define MOST_WANTED 512u
+#define MOST_UPGRADES 128u
 #define MOST_KEPT (64u << 20)
 #define MOST_KEPT_EACH (HTTP1_MOST_HEAD + (256u << 10))
 #define BEGINNINGS 16384u
@@ -48,7 +52,7 @@ struct beginning {
 struct talks {
 	struct queue *queue;
 	uint64_t seed;
-	uint32_t count, wanted_count;
+	uint32_t count, wanted_count, upgrade_count;
 	uint64_t kept;
 	struct talk *oldest, *newest, *wanted;
 	struct talk *buckets[BUCKETS];
@@ -109,8 +113,18 @@ static bool keep(struct talks *it, struct talk *talk, const uint8_t *bytes, uint
 	return is_kept;
 }
 
+static void forget_answers(struct talks *it, struct talk *talk)
+{
+	if (talk->answers < 0)
+		return;
+	close(talk->answers);
+	talk->answers = -1;
+	it->upgrade_count--;
+}
+
 static void forget(struct talks *it, struct talk *talk)
 {
+	forget_answers(it, talk);
 	if (talk->stage == WANTED) {
 		struct talk **at = &it->wanted;
 		while (*at != talk)
@@ -152,6 +166,7 @@ static struct talk *begin(struct talks *it, const struct packet *packet, uint64_
 		return NULL;
 	talk->ends = segment->ends;
 	talk->interface = packet->interface;
+	talk->answers = -1;
 	struct target_socket socket;
 	look_up_socket(queue_diagnosis(it->queue), talk, &socket);
 	if (socket.state == SOCKET_NONE) {
@@ -175,11 +190,14 @@ static struct talk *begin(struct talks *it, const struct packet *packet, uint64_
 
 /* ---- requests ---- */
 
+static bool is_connect(const struct http1_head *head)
+{
+	return head->method.length == 7 && memcmp(head->method.at, "CONNECT", 7) == 0;
+}
+
 static bool asks_to_upgrade(const struct http1_head *head)
 {
 	static const char name[] = "upgrade:";
-	if (head->method.length == 7 && memcmp(head->method.at, "CONNECT", 7) == 0)
-		return true;
 	struct http1_span rest = head->headers, header;
 	while (http1_header(&rest, &header))
 		if (header.length >= sizeof name - 1 && strncasecmp((const char *)header.at, name, sizeof name - 1) == 0)
@@ -209,11 +227,34 @@ static enum looked look_at_head(struct talks *it, struct talk *talk, const uint8
 	struct http_filters *filters = queue_filters(it->queue, talk->ends.own_port);
 	if (!filters)
 		return LOOKED_OTHER;
-	if (*end == 0 || !http1_request(bytes, *end, &head) || head.offers_http2 || asks_to_upgrade(&head) ||
+	if (*end == 0 || !http1_request(bytes, *end, &head) || head.offers_http2 ||
 	    http_filters_run(filters, &head) != FILTER_NO)
 		return LOOKED_WANTED;
+	talk->is_connect = is_connect(&head);
+	talk->is_upgrade = talk->is_connect || asks_to_upgrade(&head);
 	talk->body = (struct body){ .framing = head.framing, .left = head.length };
 	return head.framing == BODY_TO_END ? LOOKED_OTHER : LOOKED_NOT_WANTED;
+}
+
+/* A request after which the connection may be of another protocol: it has to be the last for now. */
+static bool await_answer(struct talks *it, struct talk *talk, bool is_last)
+{
+	if (!is_last || talk->body.framing != BODY_NONE || talk->is_piped || it->upgrade_count >= MOST_UPGRADES)
+		return false;
+	talk->answers = answers_watch(&talk->ends);
+	if (talk->answers < 0)
+		return false;
+	it->upgrade_count++;
+	return true;
+}
+
+/* Its peer goes on: with what? */
+static void hear_answer(struct talks *it, struct talk *talk)
+{
+	unsigned status = answers_read(talk->answers, &talk->ends);
+	bool is_refused = status >= 200 && !(talk->is_connect && status < 300);
+	forget_answers(it, talk);
+	talk->stage = is_refused ? REQUESTS : IGNORED;
 }
 
 /* Bytes of a head; what was kept of it stands before them. How many are done with; -1: somebody may want it. */
@@ -243,10 +284,12 @@ static ssize_t follow_head(struct talks *it, struct talk *talk, const uint8_t *b
 	case LOOKED_NOT_WANTED:
 		break;
 	}
+	if (talk->is_upgrade && !await_answer(it, talk, end == before + length))
+		return -1;
 	forget_kept(it, talk);
 	talk->has_asked = true;
 	talk->asked_ack = talk->ack;
-	talk->stage = talk->body.framing == BODY_NONE ? REQUESTS : BODY;
+	talk->stage = talk->is_upgrade ? UPGRADE : talk->body.framing == BODY_NONE ? REQUESTS : BODY;
 	return (ssize_t)(end - before);
 }
 
@@ -393,6 +436,10 @@ static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct
 		talk->expected += end;
 		return PASS;
 	}
+	if (talk->stage == UPGRADE)
+		hear_answer(it, talk);
+	if (talk->stage == IGNORED)
+		return PASS;
 	if (packet->is_cut) {
 		ignore(it, talk);
 		return PASS;
@@ -443,7 +490,7 @@ enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t
 		talk->expected = segment->sequence + segment->length;
 	leave_age(it, talk);
 	become_newest(it, talk);
-	bool is_looked_at = talk->stage == REQUESTS || talk->stage == BODY || talk->stage == WANTED;
+	bool is_looked_at = talk->stage != IGNORED && talk->stage != TAKEN;
 	enum verdict verdict = talk->stage == TAKEN ? PASS_OURS : PASS;
 	if (is_looked_at && segment->length > 0)
 		verdict = take_bytes(it, talk, packet, part);
