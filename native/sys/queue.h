@@ -113,7 +113,14 @@ enum taking { TAKING_WAITS, TAKING_DONE, TAKING_FAILED };
 /* One step. */
 enum taking take_over(struct queue *queue, struct talk *talk);
 
+/* ---- queue_packets.c ---- */
+
+#define EMPTY_PACKET_BYTES 60
+
 /* The packet with so many bytes of what it carries. How long; 0: it has no room. */
 uint32_t packet_shortened(const struct packet *packet, uint32_t part, uint8_t *into, uint32_t room);
+/* One of the peer's that carries nothing. How long. */
+uint32_t packet_empty(const struct ends *ends, uint32_t sequence, uint32_t ack, uint8_t flags, uint16_t window,
+		      uint8_t into[EMPTY_PACKET_BYTES]);
 
 #endif

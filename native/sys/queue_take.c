@@ -143,84 +143,12 @@ static bool is_at_rest(struct talk *talk, const struct target_socket *now, uint6
 	return now_ms - talk->quiet_ms >= QUIET_PIPED_MS && (!is_exact || (int32_t)(end - talk->asked_ack) > 0);
 }
 
-/* ---- packets ---- */
-
-static void put_word(uint8_t *at, uint32_t value)
-{
-	for (int index = 0; index < 4; index++)
-		at[index] = (uint8_t)(value >> (24 - 8 * index));
-}
-
-/* RFC 1071. */
-static uint32_t sum_of(const uint8_t *bytes, uint32_t length, uint32_t sum)
-{
-	for (uint32_t at = 0; at + 1 < length; at += 2)
-		sum += (uint32_t)(bytes[at] << 8 | bytes[at + 1]);
-	if (length & 1)
-		sum += (uint32_t)(bytes[length - 1] << 8);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
-static void put_sum(uint8_t *at, uint32_t sum)
-{
-	at[0] = (uint8_t)(~sum >> 8);
-	at[1] = (uint8_t)~sum;
-}
-
-/* Lengths and sums of a packet whose TCP header lies at `head` and is followed by all that it carries. */
-static void complete(uint8_t *packet, uint32_t head, uint32_t length)
-{
-	uint32_t carried = length - head, sum;
-	if (packet[0] >> 4 == 4) {
-		packet[2] = (uint8_t)(length >> 8);
-		packet[3] = (uint8_t)length;
-		packet[10] = packet[11] = 0;
-		put_sum(packet + 10, sum_of(packet, head, 0));
-		sum = sum_of(packet + 12, 8, IPPROTO_TCP + carried);
-	} else {
-		packet[4] = (uint8_t)(carried >> 8);
-		packet[5] = (uint8_t)carried;
-		sum = sum_of(packet + 8, 32, IPPROTO_TCP + carried);
-	}
-	packet[head + 16] = packet[head + 17] = 0;
-	put_sum(packet + head + 16, sum_of(packet + head, carried, sum));
-}
-
-uint32_t packet_shortened(const struct packet *packet, uint32_t part, uint8_t *into, uint32_t room)
-{
-	uint32_t head = (uint32_t)(packet->segment.head - packet->bytes);
-	uint32_t length = (uint32_t)(packet->segment.bytes - packet->bytes) + part;
-	if (part > packet->segment.length || length > room)
-		return 0;
-	memcpy(into, packet->bytes, length);
-	if (part < packet->segment.length)
-		into[head + 13] &= (uint8_t)~FLAG_FIN;
-	complete(into, head, length);
-	return length;
-}
-
 /* A packet of the client's that carries nothing. */
 static void inject(struct queue *queue, const struct talk *talk, uint32_t sequence, uint8_t flags)
 {
-	uint8_t packet[60] = { 0 };
-	bool is_v4 = talk->ends.family == 4;
-	uint32_t head = is_v4 ? 20 : 40;
-	packet[0] = is_v4 ? 0x45 : 0x60;
-	packet[is_v4 ? 8 : 7] = 64;
-	packet[is_v4 ? 9 : 6] = IPPROTO_TCP;
-	memcpy(packet + (is_v4 ? 12 : 8), talk->ends.peer, is_v4 ? 4 : 16);
-	memcpy(packet + (is_v4 ? 16 : 24), talk->ends.own, is_v4 ? 4 : 16);
-	put_word(packet + head, (uint32_t)talk->ends.peer_port << 16 | talk->ends.own_port);
-	put_word(packet + head + 4, sequence);
-	put_word(packet + head + 8, talk->said);
-	packet[head + 12] = 5 << 4;
-	packet[head + 13] = flags | FLAG_ACK;
-	packet[head + 14] = (uint8_t)(talk->window >> 8);
-	packet[head + 15] = (uint8_t)talk->window;
-	complete(packet, head, head + 20);
-	queue_inject(queue, talk, packet, head + 20);
+	uint8_t packet[EMPTY_PACKET_BYTES];
+	uint32_t length = packet_empty(&talk->ends, sequence, talk->said, flags | FLAG_ACK, (uint16_t)talk->window, packet);
+	queue_inject(queue, talk, packet, length);
 }
 
 /* ---- our socket ---- */

@@ -1,4 +1,4 @@
-/** What the agent's C reads of strangers (native/sys/http1.c, http_filter.c, sniff*.c): seeds, and the program that reads them damaged. */
+/** What the agent's C reads of strangers (native/sys/http1.c, http_filter.c, sniff*.c, queue_talks.c): seeds, and the program that reads them damaged. */
 import { compileTable } from "../../src/config/regex/dfa.ts";
 import { compileRegex } from "../../src/config/regex/program.ts";
 import { programOf } from "../../src/agent/incoming/http/program.ts";
@@ -6,10 +6,23 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { mutated } from "./decoders.ts";
 
 const SYS = new URL("../../native/sys/", import.meta.url).pathname;
-const SOURCES = ["http1", "http_filter", "sniff", "sniff_filter", "sniff_streams", "taps", "lane", "tellings"];
+const SOURCES = [
+  "http1",
+  "http_filter",
+  "sniff",
+  "sniff_filter",
+  "sniff_streams",
+  "taps",
+  "lane",
+  "tellings",
+  "held",
+  "passage_http",
+  "queue_talks",
+  "queue_packets",
+];
 const PROGRAM = new URL("./programs/traffic.c", import.meta.url).pathname;
 
-export const KINDS = { heads: 0, chunks: 1, filters: 2, segments: 3 } as const;
+export const KINDS = { heads: 0, chunks: 1, filters: 2, segments: 3, packets: 4 } as const;
 
 /** Compiles it into `directory`, with sanitizers; returns its path. */
 export async function buildReader(directory: string): Promise<string> {
@@ -87,6 +100,28 @@ export function packetsOf(segments: readonly Segment[], isV6 = false): Uint8Arra
 
 const BEGUN = [{ sequence: 100, flags: SYN }, { sequence: 101, flags: ACK }];
 
+/** What clients say: whole, in pieces, several at once, with bodies, other protocols. */
+const SAID: readonly (readonly string[])[] = [
+  ["GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET /b HTTP/1.1\r\n\r\n"],
+  ["GE", "T / HTTP", "/1.1\r\nA: b\r", "\n\r\nGET / HTTP/1.1\r\n\r\nG", "ET"],
+  ["POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nabc", "defPUT / HTTP/1.1\r\n\r\n", "x"],
+  ["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", "c\r\n0\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\n\r\n"],
+  ["GET / HTTP/1.1\r\nUpgrade: x\r\n\r\n", "DELETE / HTTP/1.1\r\n\r\n"],
+  ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\0\0\0"],
+];
+
+function conversationOf(said: readonly string[]): Segment[] {
+  let sequence = 101;
+  return [
+    ...BEGUN,
+    ...said.map((text) => {
+      const segment = { sequence, flags: ACK, text };
+      sequence += text.length;
+      return segment;
+    }),
+  ];
+}
+
 /** Segments, and how many bytes come of them. */
 export const SEGMENTS: readonly (readonly [what: string, segments: readonly Segment[], bytes: number])[] = [
   [
@@ -125,6 +160,7 @@ export function seedsOfTraffic(): Record<keyof typeof KINDS, Uint8Array[]> {
     heads: HEADS.map(utf8),
     chunks: CHUNKS.map(utf8),
     filters: filterSeeds(),
+    packets: SAID.flatMap((said) => [false, true].map((isV6) => packetsOf(conversationOf(said), isV6))),
     segments: SEGMENTS.flatMap(([, segments]) => [packetsOf(segments), packetsOf(segments, true)]),
   };
 }

@@ -5,12 +5,12 @@ import { buildReader, damaged, KINDS, packetsOf, readTraffic, SEGMENTS } from ".
 
 const ROUNDS = 2000;
 
-Deno.test("heads, chunks, filters and segments of strangers are read in their bounds, the same however they are cut", async (t) => {
+Deno.test("heads, chunks, filters, segments and packets of strangers are read in their bounds, the same however they are cut", async (t) => {
   const directory = await Deno.makeTempDir();
   try {
     const program = await buildReader(directory);
     await t.step("damaged", async () => {
-      assert.match(await readTraffic(program, damaged(ROUNDS, numbersFrom(42))), /^8000 inputs/);
+      assert.match(await readTraffic(program, damaged(ROUNDS, numbersFrom(42))), /^10000 inputs/);
     });
     for (const isV6 of [false, true]) {
       for (const [what, segments, bytes] of SEGMENTS) {

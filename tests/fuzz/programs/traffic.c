@@ -1,12 +1,14 @@
-/* What the agent's C reads of strangers, over damaged bytes from standard input: heads, chunks, filters, segments. Each input
+/* What the agent's C reads of strangers, over damaged bytes from standard input: heads, chunks, filters, segments, packets that are asked about. Each input
  * (u32 length, u8 kind, bytes) lies in memory of just its length, for the sanitizers to see what is read beyond it. */
 #include "../../../native/sys/http_filter.h"
 #include "../../../native/sys/hub.h"
-#include "../../../native/sys/sniff.h"
+#include "../../../native/sys/queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 static struct tellings tellings;
 static struct lane lane;
@@ -119,9 +121,115 @@ static void take_segments(const uint8_t *bytes, size_t length)
 	}
 }
 
+/* ---- what the talks of a queue ask of others: now this, now that ---- */
+
+static struct http_filters *wanted;
+static uint64_t asked;
+
+uint64_t queue_now_ms(void)
+{
+	return asked;
+}
+
+struct http_filters *queue_filters(struct queue *queue, uint16_t port)
+{
+	(void)queue;
+	return port == 81 ? NULL : wanted;
+}
+
+int queue_diagnosis(struct queue *queue)
+{
+	(void)queue;
+	return -1;
+}
+
+void look_up_socket(int diagnosis, const struct talk *talk, struct target_socket *into)
+{
+	(void)diagnosis;
+	(void)talk;
+	*into = (struct target_socket){ .state = ++asked % 5 ? SOCKET_OPEN : SOCKET_YOUNG };
+}
+
+enum taking take_over(struct queue *queue, struct talk *talk)
+{
+	(void)queue;
+	fed += held_count(&talk->head) > 0 && talk->head.bytes[talk->head.at] > 0;
+	return (enum taking)(++asked % 3);
+}
+
+int answers_watch(const struct ends *ends)
+{
+	(void)ends;
+	return ++asked % 3 ? eventfd(0, 0) : -1;
+}
+
+unsigned answers_read(int fd, const struct ends *ends)
+{
+	(void)fd;
+	(void)ends;
+	return ++asked % 2 ? 101 : 404;
+}
+
+/* As those of take_segments(); the first byte decides whether every request is wanted, or none. */
+static void judge_packets(const uint8_t *bytes, size_t length)
+{
+	static struct queue *const queue = NULL;
+	struct talks *talks = talks_open(queue);
+	wanted = length > 0 && bytes[0] & 1 ? later() : http_filters_make(bytes, 0);
+	for (size_t at = 0; at + 3 <= length && wanted;) {
+		size_t count = (size_t)(bytes[at] | bytes[at + 1] << 8);
+		struct packet packet = { .is_out = bytes[at + 2] & 1, .is_cut = bytes[at + 2] & 2 };
+		uint32_t part = 0;
+		at += 3;
+		if (count > length - at)
+			count = length - at;
+		uint8_t *copy = malloc(count), *shorter = malloc(count);
+		memcpy(copy, bytes + at, count);
+		at += count;
+		packet.bytes = copy;
+		packet.length = (uint32_t)count;
+		if (sniff_read(copy, count, packet.is_out, &packet.segment) &&
+		    talks_judge(talks, &packet, &part) == PASS_PART)
+			packet_shortened(&packet, part, shorter, (uint32_t)count);
+		free(copy);
+		free(shorter);
+		if (at % 3 == 0)
+			talks_take_wanted(talks);
+	}
+	talks_close(talks);
+	http_filters_release(wanted);
+}
+
+/* passage_http.c has what measures bodies; the rest of it is not asked. */
+bool reach_target(struct hub *hub, struct connection *it)
+{
+	(void)hub;
+	(void)it;
+	return false;
+}
+
+bool let_pass(struct hub *hub, struct connection *it, struct flow *flow, const uint8_t *bytes, size_t length)
+{
+	(void)hub;
+	(void)it;
+	(void)flow;
+	(void)bytes;
+	(void)length;
+	return false;
+}
+
+void hand_over(struct hub *hub, struct connection *it, const uint8_t *bytes, size_t length)
+{
+	(void)hub;
+	(void)it;
+	(void)bytes;
+	(void)length;
+}
+
 int main(void)
 {
-	static void (*const readers[])(const uint8_t *, size_t) = { read_heads, read_chunks, run_filter, take_segments };
+	static void (*const readers[])(const uint8_t *, size_t) = { read_heads, read_chunks, run_filter, take_segments,
+								    judge_packets };
 	uint32_t length, count = 0;
 	uint8_t kind;
 	if (tellings_open(&tellings) != 0)
@@ -131,7 +239,7 @@ int main(void)
 		uint8_t *bytes = malloc(length);
 		if (length > 0 && fread(bytes, length, 1, stdin) != 1)
 			return 1;
-		readers[kind % 4](bytes, length);
+		readers[kind % 5](bytes, length);
 		free(bytes);
 		count++;
 	}
