@@ -7,7 +7,7 @@ import { cString, loadSys } from "./load.ts";
 
 const sys = loadSys({
   netfilter_open: { parameters: ["buffer", "u32", "u32", "buffer"], result: "i32" },
-  netfilter_commit: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32", "u32"], result: "i32" },
+  netfilter_commit: { parameters: ["i32", "buffer", "u32", "u32", "buffer", "u32", "u32", "u32"], result: "i32" },
   netfilter_remove: { parameters: ["buffer"], result: "i32" },
   netfilter_close: { parameters: ["i32", "buffer"], result: "i32" },
   netfilter_guard: { parameters: ["buffer"], result: "i32" },
@@ -60,8 +60,9 @@ export function commitRules(
   level: number,
   mark: number,
   rules: readonly RedirectRule[],
-  way: QueueWay = "nftables",
+  options: { way?: QueueWay | undefined; translates?: boolean } = {},
 ): number {
+  const { way = "nftables", translates = true } = options;
   const bytes = new Uint8Array(Math.max(1, rules.length) * RULE_BYTES);
   const view = new DataView(bytes.buffer);
   rules.forEach(({ redirectClass, port, toPort, queue, comment }, index) => {
@@ -72,7 +73,8 @@ export function commitRules(
     view.setUint16(at + 8, queue, true);
     bytes.set(utf8(comment).subarray(0, COMMENT_BYTES), at + COMMENT_AT);
   });
-  return sys.netfilter_commit(fd, cString(name), level, mark, bytes, rules.length, QUEUE_WAYS.indexOf(way));
+  const wayIndex = QUEUE_WAYS.indexOf(way);
+  return sys.netfilter_commit(fd, cString(name), level, mark, bytes, rules.length, wayIndex, translates ? 1 : 0);
 }
 
 /** Removes a table without an owner. 0 or -errno. */

@@ -52,6 +52,8 @@ export class RedirectTable implements Disposable {
   readonly #fd: number;
   readonly #guard: number;
   readonly #log: (line: string) => void;
+  /** It has redirected connections, which may still stand. */
+  #translates = false;
   /** How a queue may be had here. */
   readonly #ways: QueueWay[] = [...QUEUE_WAYS];
 
@@ -87,8 +89,12 @@ export class RedirectTable implements Disposable {
 
   /** The table's rules become these; ports with a queue are redirected only where it cannot be had. 0 or -errno. */
   commit(rules: readonly PortRule[]): number {
-    const commit = (rules: readonly RedirectRule[], way?: QueueWay) =>
-      commitRules(this.#fd, this.#name, this.#level, MARK, rules, way);
+    const commit = (rules: readonly RedirectRule[], way?: QueueWay) => {
+      const translates = this.#translates || rules.some(({ toPort }) => toPort > 0);
+      const status = commitRules(this.#fd, this.#name, this.#level, MARK, rules, { way, translates });
+      if (status === 0) this.#translates = translates;
+      return status;
+    };
     while (this.#ways.length > 0 && rules.some(({ queue }) => queue > 0)) {
       const [way] = this.#ways;
       const status = commit(rules.map((it) => it.queue > 0 && !it.isShared ? { ...it, toPort: 0 } : it), way);
