@@ -213,6 +213,7 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 	if (head->nlmsg_type != ((NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_PACKET))
 		return false;
 	bool has_id = false;
+	uint32_t whole = 0;
 	while (at + NLA_HDRLEN <= end) {
 		const struct nlattr *attribute = (const void *)at;
 		uint32_t length = attribute->nla_len;
@@ -227,8 +228,8 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 			has_id = true;
 		} else if (type == NFQA_IFINDEX_INDEV && length == 4) {
 			it->interface = word_of(value);
-		} else if (type == NFQA_CAP_LEN) {
-			it->is_cut = true;
+		} else if (type == NFQA_CAP_LEN && length == 4) {
+			whole = word_of(value);
 		} else if (type == NFQA_PAYLOAD) {
 			it->bytes = value;
 			it->length = length;
@@ -237,6 +238,8 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 	}
 	if (it->bytes && !sniff_read(it->bytes, it->length, it->is_out, &it->segment))
 		it->segment.head = NULL;
+	it->cut = whole > it->length ? whole - it->length : 0;
+	it->segment.length += it->cut;
 	return has_id;
 }
 

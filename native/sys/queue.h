@@ -14,7 +14,7 @@ struct packet {
 	uint32_t id, interface;
 	const uint8_t *bytes;
 	uint32_t length;
-	bool is_cut; /* not all of it was copied */
+	uint32_t cut; /* so many bytes at its end were not copied */
 	bool is_out; /* from the target */
 	struct segment segment;
 };
@@ -63,6 +63,8 @@ struct talk {
 	struct body body;
 	struct held head; /* of the head under way; WANTED: all since the request that is wanted, or more */
 	uint32_t looked;
+	uint32_t put_off_at; /* what comes before its turn waits for this byte */
+	uint64_t put_off_ms;
 	int answers; /* UPGRADE: see answers_watch(); -1: none */
 	bool is_upgrade, is_connect;
 	/* WANTED: */

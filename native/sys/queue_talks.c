@@ -35,6 +35,7 @@
 #define MOST_TALKS 32768u
 #define MOST_WANTED 512u
 #define MOST_UPGRADES 128u
+#define MOST_PUT_OFF_MS 10000
 #define MOST_KEPT (64u << 20)
 #define MOST_KEPT_EACH (HTTP1_MOST_HEAD + (256u << 10))
 #define BEGINNINGS 16384u
@@ -349,17 +350,41 @@ static bool become_wanted(struct talks *it, struct talk *talk, const uint8_t *by
 	return true;
 }
 
+/* Bytes of a body whose length is known need not be seen, nor in their order. True: all of the segment are. */
+static bool pass_body(struct talk *talk, const struct segment *segment)
+{
+	int32_t end = (int32_t)(segment->sequence + segment->length - talk->expected);
+	if (talk->stage != BODY || talk->body.framing != BODY_LENGTH || end <= 0)
+		return false;
+	bool is_more = (uint64_t)end > talk->body.left;
+	if (is_more && (int32_t)(segment->sequence - talk->expected) > (int32_t)talk->body.left)
+		return false;
+	uint32_t passed = is_more ? (uint32_t)talk->body.left : (uint32_t)end;
+	talk->expected += passed;
+	talk->body.left -= passed;
+	talk->asked_ack = talk->ack;
+	if (talk->body.left == 0)
+		talk->stage = REQUESTS;
+	return !is_more;
+}
+
+/* Bytes from `known` of the packet on. `is_after_body`: before them stands the end of a body, which is to pass. */
 static enum verdict take_fresh(struct talks *it, struct talk *talk, const struct packet *packet, uint32_t known,
-			       uint32_t *part)
+			       bool is_after_body, uint32_t *part)
 {
 	const uint8_t *bytes = packet->segment.bytes + known;
-	uint32_t length = packet->segment.length - known, boundary, asked_ack = talk->asked_ack;
+	uint32_t length = packet->segment.length - packet->cut - known, boundary, asked_ack = talk->asked_ack;
 	bool is_kept = held_count(&talk->head) > 0, was_piped = talk->has_asked && asked_ack == talk->ack;
-	if (!follow(it, talk, bytes, length, &boundary)) {
+	bool is_wanted = is_after_body && http1_empty_lines(bytes, length) < length;
+	boundary = 0;
+	if (!is_wanted && !follow(it, talk, bytes, length, &boundary)) {
 		talk->expected += length;
+		/* What we have not got is a body's, or we cannot go on. */
+		if (packet->cut > 0 && !pass_body(talk, &packet->segment))
+			ignore(it, talk);
 		return PASS;
 	}
-	if (boundary > 0) {
+	if (boundary > 0 || is_wanted) {
 		talk->is_piped = true;
 	} else if (!is_kept) {
 		talk->is_piped = was_piped;
@@ -370,7 +395,7 @@ static enum verdict take_fresh(struct talks *it, struct talk *talk, const struct
 		ignore(it, talk);
 		return PASS;
 	}
-	if (boundary == 0)
+	if (boundary == 0 && !is_wanted)
 		return DROP;
 	*part = known + boundary;
 	return PASS_PART;
@@ -379,10 +404,9 @@ static enum verdict take_fresh(struct talks *it, struct talk *talk, const struct
 static enum verdict take_more(struct talks *it, struct talk *talk, const struct packet *packet)
 {
 	const struct segment *segment = &packet->segment;
-	uint32_t known = talk->expected - segment->sequence;
-	if (known < segment->length && !packet->is_cut &&
-	    keep(it, talk, segment->bytes + known, segment->length - known))
-		talk->expected += segment->length - known;
+	uint32_t known = talk->expected - segment->sequence, length = segment->length - packet->cut;
+	if (known < length && keep(it, talk, segment->bytes + known, length - known))
+		talk->expected += length - known;
 	return DROP;
 }
 
@@ -419,32 +443,42 @@ static void note_acknowledged(struct talk *talk, const struct segment *segment)
 	read_echo(talk, segment->head);
 }
 
+/* It comes before its turn. What has no turn for long, because we have miscounted or somebody plays with us, is the target's. */
+static enum verdict put_off(struct talks *it, struct talk *talk)
+{
+	uint64_t now = queue_now_ms();
+	if (talk->put_off_at != talk->expected || talk->put_off_ms == 0) {
+		talk->put_off_at = talk->expected;
+		talk->put_off_ms = now;
+	}
+	if (now - talk->put_off_ms < MOST_PUT_OFF_MS)
+		return DROP;
+	ignore(it, talk);
+	return PASS;
+}
+
 static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct packet *packet, uint32_t *part)
 {
 	const struct segment *segment = &packet->segment;
 	int32_t ahead = (int32_t)(segment->sequence - talk->expected);
-	uint32_t known = (uint32_t)-ahead, end = (uint32_t)ahead + segment->length;
 	if (talk->stage == WANTED)
 		return ahead > 0 ? DROP : take_more(it, talk, packet);
-	bool is_in_body = talk->stage == BODY && talk->body.framing == BODY_LENGTH && (int32_t)end > 0 && end < talk->body.left;
+	bool was_body = talk->stage == BODY;
+	if (pass_body(talk, segment))
+		return PASS;
+	ahead = (int32_t)(segment->sequence - talk->expected);
+	uint32_t known = (uint32_t)-ahead;
 	if (ahead > 0)
-		return is_in_body ? PASS : DROP;
+		return put_off(it, talk);
 	if (known >= segment->length)
 		return PASS;
-	if (is_in_body) {
-		talk->body.left -= end;
-		talk->expected += end;
-		return PASS;
-	}
 	if (talk->stage == UPGRADE)
 		hear_answer(it, talk);
 	if (talk->stage == IGNORED)
 		return PASS;
-	if (packet->is_cut) {
-		ignore(it, talk);
-		return PASS;
-	}
-	return take_fresh(it, talk, packet, known, part);
+	if (known + packet->cut > segment->length)
+		return put_off(it, talk);
+	return take_fresh(it, talk, packet, known, was_body && talk->stage == REQUESTS && known > 0, part);
 }
 
 /* What ends a connection, from the target: its client does not hear of it when we are about to take its place, or have. What our own

@@ -178,7 +178,7 @@ static void judge_packets(const uint8_t *bytes, size_t length)
 	wanted = length > 0 && bytes[0] & 1 ? later() : http_filters_make(bytes, 0);
 	for (size_t at = 0; at + 3 <= length && wanted;) {
 		size_t count = (size_t)(bytes[at] | bytes[at + 1] << 8);
-		struct packet packet = { .is_out = bytes[at + 2] & 1, .is_cut = bytes[at + 2] & 2 };
+		struct packet packet = { .is_out = bytes[at + 2] & 1, .cut = bytes[at + 2] >> 1 };
 		uint32_t part = 0;
 		at += 3;
 		if (count > length - at)
@@ -188,7 +188,9 @@ static void judge_packets(const uint8_t *bytes, size_t length)
 		at += count;
 		packet.bytes = copy;
 		packet.length = (uint32_t)count;
-		if (sniff_read(copy, count, packet.is_out, &packet.segment) &&
+		bool is_segment = sniff_read(copy, count, packet.is_out, &packet.segment);
+		packet.segment.length += packet.cut;
+		if (is_segment &&
 		    talks_judge(talks, &packet, &part) == PASS_PART)
 			packet_shortened(&packet, part, shorter, (uint32_t)count);
 		free(copy);
