@@ -29,10 +29,10 @@ import { Connections, type Wanted } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
 import { Judges, type JudgeShare } from "./judges.ts";
 import { programOf } from "./http/program.ts";
-import { cutOff, feedAll, MirrorCopy } from "./mirror_copy.ts";
+import { copyFor, cutOff, deliverCopy, feedAll } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
 import { isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
-import { describe, isWhole, noRedirect, stolen, type Verdict, WELCOME, type Wish } from "./wishes.ts";
+import { describe, isDecidedByHead, isWhole, noRedirect, stolen, type Verdict, WELCOME, type Wish } from "./wishes.ts";
 
 /** One connection for a client. */
 export interface Delivery {
@@ -282,9 +282,7 @@ export class Incoming {
 
   /** The head of a request decides who wants it, and most of them are nobody's. */
   #isQueueable(port: number): boolean {
-    return this.#subscriptions.every(({ port: its, settings }) =>
-      its !== port || (settings !== undefined && !settings.hasBody && !settings.marksAnswers)
-    );
+    return this.#subscriptions.every((it) => it.port !== port || isDecidedByHead(it.settings));
   }
 
   /** Another agent's redirect takes connections to it before they come to our queue. */
@@ -390,15 +388,4 @@ export class Incoming {
     task.catch((error) => this.#log(`A redirected connection failed: ${error instanceof Error ? error.stack : error}`))
       .finally(() => this.#tasks.delete(task));
   }
-}
-
-/** A mirror's copy of what the peer says. */
-function copyFor(mirror: Subscription, { peer, original }: Arrival, taps: Taps): void {
-  const tap = taps.add();
-  if (tap) deliverCopy(mirror, peer, original, tap);
-}
-
-function deliverCopy({ client, port }: Subscription, peer: Endpoint, own: Endpoint, tap: Tap): void {
-  const copy = new MirrorCopy(tap, () => client.warn(cutOff(port)));
-  if (!client.deliver({ port, isMirror: true, peer, own }, copy)) copy.close();
 }

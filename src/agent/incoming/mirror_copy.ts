@@ -1,6 +1,8 @@
 /** Copies of what clients say, made without TypeScript (native/sys/taps.c), as ends of streams. */
 import type { StreamEnd } from "../../base/socket_end.ts";
-import type { Tap } from "../../sys/passage.ts";
+import type { Tap, Taps } from "../../sys/passage.ts";
+import type { Arrival, Endpoint } from "../../sys/redirected.ts";
+import type { IncomingClient } from "./incoming.ts";
 import type { MirrorEnd } from "./mirror_end.ts";
 
 const CHUNK_BYTES = 64 << 10;
@@ -54,4 +56,20 @@ export async function feedAll(tap: Tap, copies: readonly MirrorEnd[]): Promise<v
 
 export function cutOff(port: number): string {
   return `A mirrored connection to port ${port} was cut off: the program does not keep up with it`;
+}
+
+interface MirrorSubscription {
+  readonly client: IncomingClient;
+  readonly port: number;
+}
+
+/** A mirror's copy of what the peer says. */
+export function copyFor(mirror: MirrorSubscription, { peer, original }: Arrival, taps: Taps): void {
+  const tap = taps.add();
+  if (tap) deliverCopy(mirror, peer, original, tap);
+}
+
+export function deliverCopy({ client, port }: MirrorSubscription, peer: Endpoint, own: Endpoint, tap: Tap): void {
+  const copy = new MirrorCopy(tap, () => client.warn(cutOff(port)));
+  if (!client.deliver({ port, isMirror: true, peer, own }, copy)) copy.close();
 }

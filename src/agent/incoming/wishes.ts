@@ -1,5 +1,6 @@
 /** What somebody wants of a port of the target, and what is answered. */
 import { ERRNO } from "../../base/errors.ts";
+import type { ReadFilter } from "../../proto/http_filter.ts";
 
 export interface Wish {
   readonly port: number;
@@ -38,4 +39,9 @@ export function noRedirect(port: number, status: number): Verdict {
   };
   const reason = reasons[-status] ?? `error ${-status} of the system`;
   return { errno: -status, error: `port ${port} of the target cannot be redirected: ${reason}` };
+}
+
+/** The head of a request says by itself, and to native code, whether it is wanted. */
+export function isDecidedByHead(settings: ReadFilter | undefined): boolean {
+  return settings !== undefined && !settings.hasBody && !settings.marksAnswers && settings.programs.length === 0;
 }

@@ -7,7 +7,7 @@ await Deno.stdout.write(new TextEncoder().encode("made\n"));
 if (Deno.args[0] === "leave") {
   for (const { name } of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
-    const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+    const stat = await Deno.readTextFile(`/proc/${name}/stat`).catch(() => ""); // it may have ended
     if (stat.includes("(mirrord-guard)") && stat.includes(`) S ${Deno.pid} `)) Deno.kill(Number(name), "SIGKILL");
   }
 }
