@@ -16,7 +16,7 @@ import { ERRNO } from "../../base/errors.ts";
 import type { StreamEnd } from "../../base/socket_end.ts";
 import { type ReadFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
-import { PassageFilters, type Tap, type Taps } from "../../sys/passage.ts";
+import { PassageFilters, type Tap } from "../../sys/passage.ts";
 import {
   type Arrival,
   breakOffConnections,
