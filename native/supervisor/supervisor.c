@@ -126,13 +126,23 @@ static void treat(const struct seccomp_notif *notice, char *room)
 		process_let_go(process);
 }
 
+/* Nobody is left whose calls could come. */
+static bool is_over(int timeout)
+{
+	struct pollfd wait = { .fd = listener };
+	return poll(&wait, 1, timeout) > 0 && wait.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
 static void *serve(void *unused)
 {
 	char *room = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	while (room != MAP_FAILED) {
 		struct seccomp_notif notice = { 0 };
 		long result = kernel(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, &notice);
-		if (result == -EINTR || result == -ENOENT) /* who asked has been killed */
+		if (result == -EINTR)
+			continue;
+		/* Who asked has been killed; or all have ended, and each further try would be told so at once. */
+		if (result == -ENOENT && !is_over(0))
 			continue;
 		if (result < 0)
 			break;
@@ -201,8 +211,7 @@ _Noreturn static void supervise(int socket, pid_t program)
 	if (write(socket, &ready, 1) != 1)
 		_exit(1);
 	close(socket);
-	struct pollfd wait = { .fd = listener };
-	while (poll(&wait, 1, -1) < 0 || !(wait.revents & (POLLHUP | POLLERR)))
+	while (!is_over(-1))
 		;
 	_exit(0);
 }
