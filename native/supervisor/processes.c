@@ -1,8 +1,8 @@
 /* processes.c - whom a notification is of. See processes.h.
  *
  * A record is that of a thread where the kernel has descriptors of threads (6.9), else of its process. It is good as long
- * as its pidfd says that the process lives. Whether the shim is in it is looked at once per image: for some time after it has
- * begun to execute a program, every time.
+ * as its pidfd says that the process lives. Whether the shim is in it is looked at once per image, or every time for a
+ * while after another thread than its first has begun to execute a program.
  */
 #include "processes.h"
 #include "../shim.h"
@@ -184,13 +184,16 @@ int process_descriptor(struct process *process, int fd)
 
 void process_executes(pid_t tid)
 {
-	/* The thread that executes goes on under the number of its process. */
+	/* The thread that executes goes on under the number of its process. If that is its own, the next we hear of it is
+	 * the new image, or that there is none; else the process's first thread may speak up before it ends. */
 	pid_t ids[] = { tid, (pid_t)field_of(tid, "\nTgid:", 10) };
 	pthread_mutex_lock(&lock);
 	for (int at = 0; at < 2; at++) {
 		struct process *it = ids[at] > 0 ? known_or_new(ids[at]) : NULL;
-		if (it)
-			it->executed_ms = now_ms();
+		if (!it)
+			continue;
+		it->looked_ms = 0;
+		it->executed_ms = ids[0] == ids[1] ? 0 : now_ms();
 	}
 	pthread_mutex_unlock(&lock);
 }
@@ -252,9 +255,9 @@ static bool look(pid_t tid)
 
 bool process_is_ours(struct process *process, pid_t tid)
 {
-	int64_t now = now_ms();
 	if (process->looked_ms > process->executed_ms + SETTLED_MS)
 		return process->is_ours;
+	int64_t now = now_ms();
 	bool is_ours = look(tid);
 	process->is_ours = is_ours;
 	process->looked_ms = now;

@@ -41,6 +41,12 @@
 #define SYS_pidfd_getfd 438
 #endif
 
+/* Since Linux 6.6: who asks and who answers take turns on one processor. */
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#endif
+enum { SYNC_WAKE_UP = 1 };
+
 enum { STACK_BYTES = 512 * 1024, FIRST_THREADS = 4, MOST_THREADS = 512, NOT_STARTED = 126 };
 
 static int listener;
@@ -206,6 +212,7 @@ _Noreturn static void supervise(int socket, pid_t program)
 	listener = pidfd < 0 ? pidfd : (int)kernel(SYS_pidfd_getfd, pidfd, number, 0);
 	if (listener < 0)
 		_exit(1);
+	kernel(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP);
 	for (int at = 0; at < FIRST_THREADS; at++)
 		start_thread();
 	if (write(socket, &ready, 1) != 1)
