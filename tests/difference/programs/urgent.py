@@ -1,5 +1,5 @@
 """Urgent bytes to and from urgent_server.py. Stands behind transcript.py."""
-import array, fcntl, os, select, signal, socket, time
+import array, fcntl, os, select, signal, socket
 
 def ask(line, before=lambda s: None):
     s = socket.socket(); s.settimeout(2); before(s); s.connect(("10.99.7.1", 7003)); s.sendall(line); return s
@@ -23,7 +23,7 @@ for line in (b"hear\n", b"hear inline\n"):
     say("alone %s" % line, hear, line, (b"!", OOB))
     say("much %s" % line, hear, line, (b"x" * 10, 0), (b"!", OOB), (b"y" * 90, 0))
 def saying(before=lambda s: None):
-    s = ask(b"say\n", before); time.sleep(0.04); return s
+    s = ask(b"say\n", before); end = select.poll(); end.register(s, select.POLLRDHUP); end.poll(5000); return s
 say("recv oob", lambda: saying().recv(1, OOB))
 def both():
     s = saying(); return s.recv(1, OOB), rest(s)

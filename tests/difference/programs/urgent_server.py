@@ -1,12 +1,13 @@
 """Hears and says urgent bytes (MSG_OOB), as the first line of a connection asks. Listens on 10.99.7.1:7003."""
-import array, fcntl, socket, sys, threading, time
+import array, fcntl, select, socket, sys, threading
 
 def at_mark(s):
     told = array.array("i", [0]); fcntl.ioctl(s, 0x8905, told); return told[0]
 
 def hear(s, inline):
     if inline: s.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-    s.sendall(b"go\n"); time.sleep(0.04)
+    s.sendall(b"go\n")
+    end = select.poll(); end.register(s, select.POLLRDHUP); end.poll(5000)
     told = []
     if not inline:
         try: told.append(("urgent", s.recv(1, socket.MSG_OOB)))
