@@ -168,7 +168,9 @@ static void obey_refusal(void)
 	}
 }
 
-static bool find_session(void)
+enum session { NO_SESSION, LOST_SESSION, SESSION };
+
+static enum session find_session(void)
 {
 	static const char name[] = "MIRRORD_SESSION_DIR=";
 	char settings[SHIM_PATH_BYTES];
@@ -178,12 +180,25 @@ static bool find_session(void)
 		const char *directory = *entry + sizeof name - 1;
 		size_t length = strlen(directory);
 		shim.socket.sun_family = AF_UNIX;
-		return length > 0 &&
-		       put_path(shim.session_variable, sizeof shim.session_variable, *entry, strlen(*entry), "") &&
-		       put_path(shim.socket.sun_path, sizeof shim.socket.sun_path, directory, length, "/socket") &&
-		       put_path(settings, sizeof settings, directory, length, "/settings") && read_settings(settings);
+		if (length == 0) /* none, on purpose */
+			return NO_SESSION;
+		if (put_path(shim.session_variable, sizeof shim.session_variable, *entry, strlen(*entry), "") &&
+		    put_path(shim.socket.sun_path, sizeof shim.socket.sun_path, directory, length, "/socket") &&
+		    put_path(settings, sizeof settings, directory, length, "/settings") && read_settings(settings))
+			return SESSION;
+		return LOST_SESSION;
 	}
-	return false;
+	return NO_SESSION;
+}
+
+/* It was to act in a target, and how is not known any more: what could be the target's is asked for, and there is nobody
+ * who answers. Here it would write where it was never meant to. */
+static void be_lost(void)
+{
+	shim.is_dns_remote = shim.is_tcp_remote = shim.is_udp_remote = shim.is_incoming_remote = true;
+	/* No path is within these, nor above them. */
+	shim.home = shim.launch_directory = shim.temporary_directory = shim.program = (struct text){ "?", 1 };
+	shim.fs_mode = FS_WRITE;
 }
 
 void shim_adopt_settings(void)
@@ -212,18 +227,21 @@ void shim_adopt_settings(void)
 
 void shim_begin(void)
 {
-	if (!find_session())
+	enum session session = find_session();
+	if (session == NO_SESSION)
 		return;
 	obey_refusal();
 	struct wire_bytes path = shim.settings.shim;
-	put_path(shim.path, sizeof shim.path, path.at, path.length, "");
-	shim.has_session = true;
+	put_path(shim.path, sizeof shim.path, path.at ? path.at : "", path.length, "");
+	shim.has_session = session == SESSION;
 	wire_start();
 	fds_start();
 	big_start();
 	writing_start();
 	cwd_start();
-	if (!is_skipped()) {
+	if (session == LOST_SESSION) {
+		be_lost();
+	} else if (!is_skipped()) {
 		shim_adopt_settings();
 		if (shim.settings.is_environment_here)
 			environment_load(strchr(shim.session_variable, '=') + 1);

@@ -270,5 +270,20 @@ Deno.test("a program that names another session, or none, keeps what it named", 
   await using app = await startUnderShim("/usr/bin/env", ["MIRRORD_SESSION_DIR=/other", show, "show"], {
     answer: answerFrom(TREE),
   });
-  assert.match(await app.output(), /session there, file ENOENT/);
+  assert.match(await app.output(), /session there, file EIO/);
+});
+
+Deno.test("a program whose session is gone acts neither here nor in the target: its calls fail", async () => {
+  const script = "read line </data/read; mkdir /data/made; : >/data/written; getent hosts localhost; ls -d /usr/lib; " +
+    ": <>/dev/tcp/127.0.0.1/1";
+  const child = await new Deno.Command("/bin/bash", {
+    args: ["-c", script],
+    env: { LD_PRELOAD: await builtShim(), MIRRORD_SESSION_DIR: "/no/such/session", LC_ALL: "C" },
+    cwd: "/",
+  }).output();
+  const [stdout, stderr] = [child.stdout, child.stderr].map((it) => new TextDecoder().decode(it));
+  assert.equal(stdout, "/usr/lib\n", stderr);
+  for (const what of [/read: Input/, /made.*: Input/, /written: Input/, /Network is unreachable/]) {
+    assert.match(stderr!, what);
+  }
 });
