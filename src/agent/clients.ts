@@ -7,6 +7,7 @@
  * nobody came in time				leave
  * `leave(reason)` or the signal	tell the clients, let what was sent go out, close them, leave
  */
+import { LEAVING } from "../proto/agent.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { Session, type SessionContext } from "./session.ts";
 import type { Transport } from "./transport.ts";
@@ -53,7 +54,7 @@ export class Clients {
     clearTimeout(this.#alone);
     // Clients first: stdin and stdout are transport and client in one.
     this.#isLeaving = true;
-    for (const session of this.#sessions.keys()) session.warn(`${reason}: the agent leaves`);
+    for (const session of this.#sessions.keys()) session.warn(`${reason}${LEAVING}`);
     await Promise.all([...this.#sessions.keys()].map((session) => session.close()));
     transport[Symbol.dispose]();
     await Promise.all([accepting, ...this.#sessions.values()]);

@@ -25,6 +25,8 @@ export interface ReachableAgent {
   readonly probes: readonly ProbedPort[];
   /** What `work` with the agent promises; where it fails because the agent did, the cluster's reason. */
   readonly explained: <T>(work: Promise<T>) => Promise<T>;
+  /** Of one that was kept: another in its place, for it may go at any moment. */
+  readonly replaced?: () => Promise<ReachableAgent>;
 }
 
 /** Makes the agent; `undo` removes it again unless the program is started. */
@@ -81,7 +83,13 @@ async function agentFor(
     startupTimeoutMs: config.agent.startupTimeoutMs,
   };
   const isKept = spec.keepAliveSeconds > 0;
-  const agent = isKept ? await keptAgent(wanted, progress, undo) : await newAgent(wanted, progress, undo);
+  const { agent, forget } = isKept
+    ? await keptAgent(wanted, progress, undo)
+    : { agent: await newAgent(wanted, progress, undo), forget: undefined };
+  const replaced = async () => {
+    await forget?.();
+    return await agentFor(config, client, namespace, target, progress, undo, signal);
+  };
   const job = isKept || isLogWanted(spec) ? undefined : agent.jobName;
   return {
     source: { kind: "port-forward", address: agent.address, secret: toHex(agent.secret), job },
@@ -89,6 +97,7 @@ async function agentFor(
     ports: target?.ports ?? [],
     probes: target?.probes ?? [],
     explained: (work) => agent.explained(work).catch((error) => Promise.reject(withFittingImage(error))),
+    ...forget ? { replaced } : {},
   };
 }
 
@@ -114,7 +123,11 @@ async function newAgent(wanted: Wanted, progress: Progress, undo: AsyncDisposabl
 }
 
 /** The one that a run before has left for us, else a new one, which is left for the next run. */
-async function keptAgent(wanted: Wanted, progress: Progress, undo: AsyncDisposableStack): Promise<ClusterAgent> {
+async function keptAgent(
+  wanted: Wanted,
+  progress: Progress,
+  undo: AsyncDisposableStack,
+): Promise<{ agent: ClusterAgent; forget?: () => Promise<void> }> {
   const { client, namespace, target, isEphemeral, spec } = wanted;
   const { url, context } = client.server;
   const key = await keyOfAgent({
@@ -130,13 +143,13 @@ async function keptAgent(wanted: Wanted, progress: Progress, undo: AsyncDisposab
     step.done = found ? `agent pod ${known.pod} was kept and is used again` : "the agent that was kept is gone";
     return found;
   });
-  if (again) return again;
+  if (again) return { agent: again, forget: () => forgetAgent(key) };
   const agent = await newAgent(wanted, progress, undo);
   const { pod, port, namespace: place } = agent.address;
   const job = agent.jobName === undefined ? {} : { job: agent.jobName };
   const { container, secret } = agent;
   await rememberAgent(key, { namespace: place, pod, container, port, secret: toHex(secret), ...job });
-  return agent;
+  return { agent };
 }
 
 /** How long an agent waits for its first client, when nobody says. */

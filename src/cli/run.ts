@@ -31,7 +31,7 @@ import { findProgram, type Program, whyNoSupervisor } from "./program.ts";
 import { loggingOf } from "./logging.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { startingLimits, supervisorPath, userArguments, userEnvironment } from "./self.ts";
-import { type Session, startSession } from "./session.ts";
+import { type Session, startSession, type TargetFacts } from "./session.ts";
 import { StartSignals } from "./start_signals.ts";
 import shim from "../../native/out/shim.so" with { type: "bytes" };
 
@@ -112,21 +112,51 @@ export interface BegunRun {
 
 /** Steps 2 to 4, for whatever is to be the program; `undo` takes all of it back. */
 export async function beginRun(
-  run: Pick<Run, "config" | "environment" | "progress" | "signal"> & { readonly program: Program | undefined },
+  run: Beginning,
   undo: AsyncDisposableStack,
 ): Promise<BegunRun> {
-  const { config, program, environment, progress, signal } = run;
+  const { config, environment, progress, signal } = run;
   const build = await buildId();
+  let place = await openSession(run, undo);
+  const shimPath = await unpackShim(shim, build);
+  let agent = await reachableAgent(config, progress, undo, signal);
+  const target = await reachAgent(run, { ...place, agent, shimPath, build }).catch(async (error) => {
+    if (!agent.replaced || signal.aborted) throw error;
+    // The intproxy that has met the agent that went is gone as well.
+    progress.info("the agent that was kept has gone meanwhile");
+    place = await openSession(run, undo);
+    agent = await agent.replaced();
+    return await reachAgent(run, { ...place, agent, shimPath, build });
+  });
+  for (const warning of target.warnings) progress.warning(warning);
+  return { ...place, shimPath, target: parseEnvironment(target.environ) };
+}
+
+type Beginning = Pick<Run, "config" | "environment" | "progress" | "signal"> & {
+  readonly program: Program | undefined;
+};
+
+/** The private directory, and the intproxy starting in it. */
+async function openSession({ config, environment, progress }: Beginning, undo: AsyncDisposableStack) {
   const directory = await makeSessionDirectory();
   undo.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
   undo.use(await holdSession(directory));
   const run8 = directory.slice(-8);
   const logging = loggingOf(config.internalProxy, environment, fromUtf8(workingDirectory()), run8);
   if (logging.path !== undefined) progress.info(`log: ${logging.path}`);
-  const session = undo.use(startSession(directory, environment, logging));
-  const shimPath = await unpackShim(shim, build);
-  const agent = await reachableAgent(config, progress, undo, signal);
-  const target = await progress.step("reaching the agent", async (step) => {
+  return { directory, session: undo.use(startSession(directory, environment, logging)) };
+}
+
+interface Meeting {
+  readonly session: Session;
+  readonly agent: ReachableAgent;
+  readonly shimPath: string;
+  readonly build: string;
+}
+
+async function reachAgent(run: Beginning, { session, agent, shimPath, build }: Meeting): Promise<TargetFacts> {
+  const { config, program, environment, progress, signal } = run;
+  return await progress.step("reaching the agent", async (step) => {
     step.done = "agent ready";
     const settings = runSettings(config, program, environment, shimPath, agent.mounts);
     const { pathMapping, network } = config;
@@ -139,8 +169,6 @@ export async function beginRun(
     const message = { type: "start", agent: agent.source, build, ...root, ...rules } as const;
     return await agent.explained(session.connect(message, signal));
   });
-  for (const warning of target.warnings) progress.warning(warning);
-  return { directory, session, shimPath, target: parseEnvironment(target.environ) };
 }
 
 /** The program's variables; or, when every process is to take the target's itself, the user's own and a file of the others. */

@@ -11,6 +11,7 @@
  *  5. Relays and black holes; the shelf of written files.
  *  6. The directory.
  */
+import { LEAVING } from "../proto/agent.ts";
 import { utf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { PathMapper, type PathMapping } from "../config/path_mapping.ts";
@@ -178,6 +179,8 @@ async function tellShims(options: IntproxyOptions, parts: Omit<Parts, "server">,
 function tellOnce(rootPid: number, life: Life, isRootWaiting: boolean): (text: string) => void {
   const told = new Set<string>();
   return (text) => {
+    // Told with the loss that follows.
+    if (text.endsWith(LEAVING)) return;
     if (told.has(text) || told.size >= MOST_TOLD) return;
     told.add(text);
     const pids = isRootWaiting ? [...life.everybody()].filter((it) => it !== rootPid) : [rootPid, ...life.everybody()];
@@ -263,10 +266,16 @@ class Session {
     await Deno.remove(this.#options.directory, { recursive: true }).catch(() => {});
   }
 
+  /** The agent's own word, if it had one. */
+  async #whyLost(): Promise<string> {
+    const { agent } = this.#parts;
+    const { message } = await agent.lost;
+    return agent.lastWarning.endsWith(LEAVING) ? agent.lastWarning.slice(0, -LEAVING.length) : message;
+  }
+
   async #endPrograms(): Promise<void> {
     const { life } = this.#parts;
-    const reason = (await this.#parts.agent.lost).message;
-    const sentence = `mirrord: the connection to the agent is lost (${reason}); ending the program\n`;
+    const sentence = `mirrord: the connection to the agent is lost (${await this.#whyLost()}); ending the program\n`;
     // The first process may have left its work to others.
     const { rootPid, isRootWaiting } = this.#options;
     const first = isRootWaiting ? [] : [rootPid];

@@ -363,6 +363,9 @@ export const AGENT = {
 /** Streams from here on are the agent's to number (NewConnection), those below the client's (Connect). */
 export const FIRST_INCOMING_STREAM = 0x8000_0000;
 
+/** The end of a Warning behind which the connection ends: what stands before it is why. */
+export const LEAVING = ": the agent leaves";
+
 export type AgentMessage = MessageOf<typeof AGENT>;
 /** A message with the number that ties an answer to its request; 0 for messages that are neither. */
 export type AgentFrame = AgentMessage & { id: number };

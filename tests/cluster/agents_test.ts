@@ -183,6 +183,16 @@ clusterTest(
       assert.match(stderr, /the agent that was kept is gone/);
       assert.match(stderr, /agent pod mirrord-agent-\S+ is running/);
     });
+    await test.step("one that is going away just now is replaced, and the run begins", async () => {
+      for (let round = 0; round < 3; round++) {
+        const [name] = await namespace.agentPods();
+        await namespace.kubectl("delete", name!, "--wait=false", ...round === 1 ? ["--grace-period=0", "--force"] : []);
+        assert.equal((await run("-t", "pod/web")).stdout, "web\n");
+        await namespace.kubectl("delete", "jobs", "--selector", "app=mirrord", "--wait=true");
+        await namespace.noAgents();
+        await run("-t", "pod/web");
+      }
+    });
     await test.step("an ephemeral container is kept too", async () => {
       await run("-e", "-t", "pod/other");
       await run("-e", "-t", "pod/other");

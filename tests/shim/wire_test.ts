@@ -124,13 +124,13 @@ Deno.test("names are EAI_AGAIN when the intproxy is gone", async () => {
 });
 
 for (const [what, settings] of [["no frame", "x"], ["cut", "cut"], ["missing", undefined]] as const) {
-  Deno.test(`every hook bypasses when the settings are ${what}`, async () => {
+  Deno.test(`what could be the target's fails when the settings are ${what}`, async () => {
     const directory = await Deno.makeTempDir({ prefix: "mirrord-local-" });
     try {
       if (settings) await Deno.writeTextFile(`${directory}/settings`, settings.repeat(5));
       const env = { MIRRORD_SESSION_DIR: directory };
-      await using app = await startUnderShim("process", ["several", "/data/a"], { env });
-      assert.equal(await app.output(), "/data/a ENOENT\n");
+      await using app = await startUnderShim("process", ["several", "/data/a", "/dev/null"], { env });
+      assert.equal(await app.output(), "/data/a EIO\n/dev/null \n");
       assert.equal(app.hellos.length, 0);
     } finally {
       await Deno.remove(directory, { recursive: true });

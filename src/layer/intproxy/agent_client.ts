@@ -106,6 +106,7 @@ export class AgentClient {
   onEvents: (news: MessageNamed<typeof AGENT, "Events">) => void = () => {};
   /** What the agent wanted the user to know while it started. */
   readonly warnings: string[] = [];
+  lastWarning = "";
   /** Of the agent's mirrord. */
   agentVersion = "";
   /** Takes what it wants the user to know from then on. */
@@ -265,6 +266,7 @@ export class AgentClient {
       case "Ping":
         return this.#link.send({ type: "Pong", id: message.id });
       case "Warning":
+        this.lastWarning = message.text;
         if (this.onWarning) this.onWarning(message.text);
         else this.warnings.push(message.text);
         return this.#options.log(`agent: ${message.text}`);
