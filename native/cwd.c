@@ -80,9 +80,12 @@ static bool is_dotdot(const char *at)
 static const char *climb(char *into, long *length, const char *path)
 {
 	while (true) {
+		const char *given = path;
 		while (path[0] == '.' && path[1] == '/')
 			for (path += 2; *path == '/';)
 				path++;
+		if (*path == '\0') /* "./" is more than nothing */
+			return given;
 		if (!is_dotdot(path))
 			return path;
 		const char *next = path + 2 + strspn(path + 2, "/");

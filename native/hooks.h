@@ -9,6 +9,7 @@
 
 #include <aio.h>
 #include <dirent.h>
+#include <fts.h>
 #include <glob.h>
 #include <ifaddrs.h>
 #include <net/if.h>
@@ -25,9 +26,12 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <utime.h>
+#include <wordexp.h>
 
 typedef int (*dirent_filter)(const struct dirent *);
 typedef int (*dirent_order)(const struct dirent **, const struct dirent **);
+
+typedef int (*fts_order)(const FTSENT **, const FTSENT **);
 
 struct file_handle;
 struct FTW;

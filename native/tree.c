@@ -255,6 +255,8 @@ static long locate_both(int from_fd, const char *from, struct place *a, int to_f
 	enum outcome second = locate_change(to_fd, to, b);
 	if (first == ABSENT || second == ABSENT)
 		return -ENOENT;
+	if (first != second && (strlen(from) >= WIRE_PATH_BYTES || strlen(to) >= WIRE_PATH_BYTES))
+		return -ENAMETOOLONG;
 	if (first != second)
 		return from && to && *from && *to ? -EXDEV : BYPASS;
 	return first == LOCAL ? BYPASS : 0;

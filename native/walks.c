@@ -4,8 +4,8 @@
  * links are followed, FTW_CHDIR by descriptors. A walk keeps every level of it open (as memory, not as descriptors of the
  * target), so `descriptors` does not matter.
  */
+#include "walks.h"
 #include "cwd.h"
-#include "real.h"
 #include "remote.h"
 
 #include <fcntl.h>
@@ -46,17 +46,22 @@ static int call(struct walk *walk, const struct stat *st, int type)
 	return walk->simple(walk->path, st, simple);
 }
 
-__attribute__((noinline)) static int stat_entry(int dirfd, const char *name, struct stat *st, bool is_link_wanted)
+__attribute__((noinline)) int walks_stat(int dirfd, const char *name, struct stat *st, bool is_link_wanted)
 {
 	char room[WIRE_PATH_BYTES];
 	int flags = is_link_wanted ? AT_SYMLINK_NOFOLLOW : 0;
 	return hook_fstatat(dirfd, cwd_absolute(dirfd, name, room), st, flags);
 }
 
-__attribute__((noinline)) static DIR *open_directory(int dirfd, const char *name)
+__attribute__((noinline)) int walks_open(int dirfd, const char *name)
 {
 	char room[WIRE_PATH_BYTES];
-	int fd = hook_openat(dirfd, cwd_absolute(dirfd, name, room), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	return hook_openat(dirfd, cwd_absolute(dirfd, name, room), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+}
+
+static DIR *open_directory(int dirfd, const char *name)
+{
+	int fd = walks_open(dirfd, name);
 	DIR *dir = fd < 0 ? NULL : hook_fdopendir(fd);
 	if (fd >= 0 && !dir) {
 		int saved = errno;
@@ -66,7 +71,7 @@ __attribute__((noinline)) static DIR *open_directory(int dirfd, const char *name
 	return dir;
 }
 
-__attribute__((noinline)) static int change_directory(const char *path)
+__attribute__((noinline)) int walks_change_directory(const char *path)
 {
 	char room[WIRE_PATH_BYTES];
 	return hook_chdir(cwd_absolute(AT_FDCWD, path, room));
@@ -113,7 +118,7 @@ static int type_of_missing(const struct walk *walk, int dirfd, const char *name,
 {
 	if (errno != EACCES && errno != ENOENT)
 		return -1;
-	if (!(walk->flags & FTW_PHYS) && stat_entry(dirfd, name, st, true) == 0 && S_ISLNK(st->st_mode))
+	if (!(walk->flags & FTW_PHYS) && walks_stat(dirfd, name, st, true) == 0 && S_ISLNK(st->st_mode))
 		return FTW_SLN;
 	return FTW_NS;
 }
@@ -125,7 +130,7 @@ static int visit(struct walk *walk, const struct level *level, const char *name)
 	if (put_name(walk, (size_t)walk->where.base, name) < 0)
 		return -1;
 	int type = FTW_F;
-	if (stat_entry(dirfd, name, &st, walk->flags & FTW_PHYS) < 0)
+	if (walks_stat(dirfd, name, &st, walk->flags & FTW_PHYS) < 0)
 		type = type_of_missing(walk, dirfd, name, &st);
 	else if (S_ISDIR(st.st_mode))
 		type = FTW_D;
@@ -203,8 +208,8 @@ static int walk_from(struct walk *walk, const char *name)
 {
 	struct stat st;
 	bool is_physical = walk->flags & FTW_PHYS;
-	if (stat_entry(AT_FDCWD, name, &st, is_physical) < 0) {
-		bool is_dangling = !is_physical && errno == ENOENT && stat_entry(AT_FDCWD, name, &st, true) == 0 &&
+	if (walks_stat(AT_FDCWD, name, &st, is_physical) < 0) {
+		bool is_dangling = !is_physical && errno == ENOENT && walks_stat(AT_FDCWD, name, &st, true) == 0 &&
 				   S_ISLNK(st.st_mode);
 		return is_dangling ? call(walk, &st, FTW_SLN) : -1;
 	}
@@ -219,8 +224,7 @@ static int walk_from(struct walk *walk, const char *name)
 /* FTW_CHDIR: into the directory that holds the start, and afterwards back. */
 static int walk_changing_directory(struct walk *walk)
 {
-	char room[WIRE_PATH_BYTES];
-	int back = hook_openat(AT_FDCWD, cwd_absolute(AT_FDCWD, ".", room), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	int back = walks_open(AT_FDCWD, ".");
 	if (back < 0)
 		return -1;
 	int base = walk->where.base;
@@ -228,7 +232,7 @@ static int walk_changing_directory(struct walk *walk)
 	if (base > 0) {
 		char after = walk->path[base];
 		walk->path[base] = '\0';
-		result = change_directory(walk->path);
+		result = walks_change_directory(walk->path);
 		walk->path[base] = after;
 	}
 	if (result == 0)
@@ -264,7 +268,7 @@ static int start_walk(struct walk *walk, const char *directory)
 	return (walk->flags & ACTIONS) && is_skipped ? 0 : result;
 }
 
-static bool begins_remote(const char *directory)
+bool walks_begin_remote(const char *directory)
 {
 	struct place place;
 	return locate(AT_FDCWD, directory, false, &place) != LOCAL || (cwd_may_be_away() && directory && *directory != '/');
@@ -272,14 +276,14 @@ static bool begins_remote(const char *directory)
 
 int hook_ftw(const char *directory, ftw_callback each, int descriptors)
 {
-	if (!begins_remote(directory))
+	if (!walks_begin_remote(directory))
 		return real.ftw(directory, each, descriptors);
 	return start_walk(&(struct walk){ .simple = each }, directory);
 }
 
 int hook_nftw(const char *directory, nftw_callback each, int descriptors, int flags)
 {
-	if ((flags & ~KNOWN_FLAGS) || !begins_remote(directory))
+	if ((flags & ~KNOWN_FLAGS) || !walks_begin_remote(directory))
 		return real.nftw(directory, each, descriptors, flags);
 	return start_walk(&(struct walk){ .full = each, .flags = flags }, directory);
 }

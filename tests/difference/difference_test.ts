@@ -79,7 +79,7 @@ async function startJudge(): Promise<Judge> {
 /** The programs at both places, the tree at the target; reading it leaves no trace in its times. */
 async function furnish(sandbox: Sandbox, scratch: string): Promise<void> {
   const { root, pid } = sandbox;
-  for (const name of ["libc", "walks", "streams", "spawning"]) {
+  for (const name of ["libc", "walks", "streams", "spawning", "finding"]) {
     await run("gcc", ["-O1", "-w", "-o", `${scratch}/${name}`, `${PROGRAMS}/${name}.c`]);
   }
   await run("sh", ["-c", `cp ${PROGRAMS}/* ${scratch}; chmod 755 ${scratch}; cp -r ${scratch} ${root}${scratch}`]);
@@ -172,6 +172,8 @@ const TOPICS: readonly [topic: string, title: string, command: readonly string[]
   ["libc", "libc's own functions as a user without rights has them", ["./libc"], true],
   ["walks", "libc's walks over a tree", ["./walks"]],
   ["walks", "libc's walks as a user without rights has them", ["./walks"], true],
+  ["finding", "fts and wordexp over a tree", ["./finding"]],
+  ["finding", "fts and wordexp as a user without rights has them", ["./finding"], true],
   ["tools", "everyday tools over a tree", ["sh", "tools.sh"]],
   ["cwd", "working directories", [PYTHON, "cwd.py"]],
   ["cwd", "working directories as a user without rights has them", [PYTHON, "cwd.py"], true],

@@ -90,6 +90,17 @@ for (const symbol of ["glob", "glob64"]) {
   });
 }
 
+Deno.test("wordexp() finds the target's names; what is quoted is none", async () => {
+  const { output } = await call("wordexp", ["/data/*.txt '/data/*.txt' /data/x* $(echo a)"]);
+  assert.equal(output, "/data/a.txt /data/b.txt /data/*.txt /data/x* a");
+});
+
+Deno.test("wordexp() finds local names without a message", async () => {
+  using local = await localDirectory();
+  const { output, asked } = await call("wordexp", [`${local.path}/*.txt`]);
+  assert.deepEqual({ output, asked }, { output: `${local.path}/a.txt ${local.path}/b.txt`, asked: [] });
+});
+
 Deno.test("opendir() fails with the agent's errno", async () => {
   assert.equal((await call("opendir", ["/data/a.txt"])).output, "ENOTDIR");
   assert.equal((await call("opendir", ["/data/none"])).output, "ENOENT");

@@ -33,3 +33,27 @@ for (const symbol of ["ftw", "ftw64", "nftw", "nftw64"]) {
     assert.equal(await app.output(), "ENOENT\n");
   });
 }
+
+const FAMILIES = {
+  fts: "fts_open(), fts_read(), fts_children(), fts_set() and fts_close()",
+  fts64: "fts64_open(), fts64_read(), fts64_children(), fts64_set() and fts64_close()",
+};
+
+for (const [family, symbols] of Object.entries(FAMILIES)) {
+  Deno.test(`${symbols} walk a tree of the target`, async () => {
+    await using app = await startUnderShim("walks", [family, "/srv"], { answer: answerFrom(TREE) });
+    assert.equal(await app.output(), "/srv:1:0 /srv/file:8:1 /srv/sub:1:1 /srv/sub:6:1 /srv:6:0 0\n");
+    assert.deepEqual([app.count("Stat"), app.count("Open")], [3, 2]);
+  });
+
+  Deno.test(`${symbols} stay local when the path is`, async () => {
+    await using app = await startUnderShim("walks", [family, "/etc/passwd"], { answer: answerFrom(TREE) });
+    assert.equal(await app.output(), "/etc/passwd:8:0 0\n");
+    assert.equal(app.count(), 0);
+  });
+
+  Deno.test(`${family}_read() says ENOENT when the target has no such path`, async () => {
+    await using app = await startUnderShim("walks", [family, "/srv/nothing"], { answer: answerFrom(TREE) });
+    assert.equal(await app.output(), "ENOENT\n");
+  });
+}

@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <wordexp.h>
 
 static int show_bytes(int fd)
 {
@@ -395,6 +396,17 @@ static int run_getdents64(const char *symbol, char **a)
 	return 0;
 }
 
+static int run_wordexp(const char *symbol, char **a)
+{
+	int (*it)(const char *, wordexp_t *, int) = function(symbol);
+	wordexp_t words;
+	int result = it(a[0], &words, 0);
+	for (size_t at = 0; result == 0 && at < words.we_wordc; at++)
+		printf("%s%s", at ? " " : "", words.we_wordv[at]);
+	printf("%s\n", result ? "failed" : "");
+	return 0;
+}
+
 static int run_glob(const char *symbol, char **a)
 {
 	int (*find)(const char *, int, int (*)(const char *, int), glob_t *) = function(symbol);
@@ -508,7 +520,7 @@ static const struct command commands[] = {
 	{ "scandir", run_scandir }, { "scandir64", run_scandir },
 	{ "scandirat", run_scandirat }, { "scandirat64", run_scandirat },
 	{ "getdents64", run_getdents64 }, { "glob", run_glob }, { "glob64", run_glob },
-	{ "object", run_object }, { "relative", run_relative }, { "syscall", run_raw }, { "sum", run_sum },
+	{ "wordexp", run_wordexp }, { "object", run_object }, { "relative", run_relative }, { "syscall", run_raw }, { "sum", run_sum },
 	{ NULL, NULL },
 };
 
