@@ -37,7 +37,6 @@
 /* Queue numbers are of the network: the first one that is free. */
 #define FIRST_NUMBER 0x6d00u
 #define MOST_NUMBERS 256u
-#define POLL_MS 1
 #define VERDICT_BYTES 48
 
 struct queue {
@@ -272,18 +271,18 @@ static void *run_queue(void *argument)
 		parts[index] = (struct iovec){ buffers + (size_t)index * MESSAGE_BYTES, MESSAGE_BYTES };
 		messages[index].msg_hdr = (struct msghdr){ .msg_iov = &parts[index], .msg_iovlen = 1 };
 	}
-	bool has_wanted = false;
+	int wait_ms = -1;
 	while (!atomic_load(&queue->is_leaving)) {
 		struct pollfd waiting = { queue->fd, POLLIN, 0 };
-		if (has_wanted)
-			poll(&waiting, 1, POLL_MS);
-		int count = recvmmsg(queue->fd, messages, MOST_AT_ONCE, has_wanted ? MSG_DONTWAIT : MSG_WAITFORONE, NULL);
+		if (wait_ms >= 0)
+			poll(&waiting, 1, wait_ms);
+		int count = recvmmsg(queue->fd, messages, MOST_AT_ONCE, wait_ms >= 0 ? MSG_DONTWAIT : MSG_WAITFORONE, NULL);
 		pthread_mutex_lock(&queue->lock);
 		for (int index = 0; index < count; index++)
 			if (!(messages[index].msg_hdr.msg_flags & MSG_TRUNC))
 				take_messages(queue, parts[index].iov_base, (int)messages[index].msg_len);
 		flush_verdicts(queue);
-		has_wanted = talks_take_wanted(queue->talks);
+		wait_ms = talks_take_wanted(queue->talks);
 		flush_verdicts(queue);
 		pthread_mutex_unlock(&queue->lock);
 	}

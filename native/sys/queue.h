@@ -68,7 +68,7 @@ struct talk {
 	int answers; /* UPGRADE: see answers_watch(); -1: none */
 	bool is_upgrade, is_connect;
 	/* WANTED: */
-	uint64_t since_ms, quiet_ms;
+	uint64_t since_ms, quiet_ms, next_ms;
 	enum leaving { RESTING, TOLD_END, TOLD_RESET } leaving;
 	bool has_part; /* of a head: the target has it */
 	uint32_t given; /* what the target has ends here */
@@ -96,8 +96,8 @@ struct talks *talks_open(struct queue *queue);
 void talks_close(struct talks *talks);
 /* `*part` goes with PASS_PART. */
 enum verdict talks_judge(struct talks *talks, const struct packet *packet, uint32_t *part);
-/* Goes on with connections that are wanted. True: some are left, to be looked at in a moment. */
-bool talks_take_wanted(struct talks *talks);
+/* Goes on with connections that are wanted. In how many milliseconds those that are left are to be looked at again; -1: none is left. */
+int talks_take_wanted(struct talks *talks);
 
 /* ---- queue_answers.c ---- */
 

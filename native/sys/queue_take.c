@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 /* How long the target may take to be at rest, or its socket to go. */
-#define MOST_WAIT_MS 5000
+#define MOST_WAIT_MS 120000
 #define MOST_LEAVING_MS 300
 #define MOST_RESET_MS 1000
 /* Nothing has changed for so long: it is at rest, though we have not seen all. */

@@ -36,6 +36,8 @@
 #define MOST_WANTED 512u
 #define MOST_UPGRADES 128u
 #define MOST_PUT_OFF_MS 10000
+/* The part of the time that it has waited. */
+#define PATIENCE 32
 #define MOST_KEPT (64u << 20)
 #define MOST_KEPT_EACH (HTTP1_MOST_HEAD + (256u << 10))
 #define BEGINNINGS 16384u
@@ -266,7 +268,8 @@ static ssize_t follow_head(struct talks *it, struct talk *talk, const uint8_t *b
 		size_t empty = http1_empty_lines(bytes, length);
 		if (empty > 0)
 			return (ssize_t)empty;
-		talk->is_piped = talk->has_asked && talk->ack == talk->asked_ack;
+		/* Once is for ever: how many answers are still to come is not known any more. */
+		talk->is_piped |= talk->has_asked && talk->ack == talk->asked_ack;
 	} else if (!keep(it, talk, bytes, length)) {
 		ignore(it, talk);
 		return (ssize_t)length;
@@ -343,6 +346,7 @@ static bool become_wanted(struct talks *it, struct talk *talk, const uint8_t *by
 	talk->expected += length;
 	talk->since_ms = talk->quiet_ms = queue_now_ms();
 	talk->leaving = RESTING;
+	talk->next_ms = 0;
 	talk->has_part = is_kept;
 	talk->next_wanted = it->wanted;
 	it->wanted = talk;
@@ -374,7 +378,7 @@ static enum verdict take_fresh(struct talks *it, struct talk *talk, const struct
 {
 	const uint8_t *bytes = packet->segment.bytes + known;
 	uint32_t length = packet->segment.length - packet->cut - known, boundary, asked_ack = talk->asked_ack;
-	bool is_kept = held_count(&talk->head) > 0, was_piped = talk->has_asked && asked_ack == talk->ack;
+	bool is_kept = held_count(&talk->head) > 0, was_piped = talk->is_piped || (talk->has_asked && asked_ack == talk->ack);
 	bool is_wanted = is_after_body && http1_empty_lines(bytes, length) < length;
 	boundary = 0;
 	if (!is_wanted && !follow(it, talk, bytes, length, &boundary)) {
@@ -535,13 +539,20 @@ enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t
 	return verdict;
 }
 
-bool talks_take_wanted(struct talks *it)
+int talks_take_wanted(struct talks *it)
 {
 	struct talk **at = &it->wanted;
+	int wait_ms = -1;
 	while (*at) {
 		struct talk *talk = *at;
-		enum taking taking = take_over(it->queue, talk);
+		/* Who has waited long may wait longer. */
+		uint64_t now_ms = queue_now_ms(), pause_ms = (now_ms - talk->since_ms) / PATIENCE;
+		enum taking taking = now_ms < talk->next_ms ? TAKING_WAITS : take_over(it->queue, talk);
 		if (taking == TAKING_WAITS) {
+			if (now_ms >= talk->next_ms)
+				talk->next_ms = now_ms + (pause_ms > 0 ? pause_ms : 1);
+			int left_ms = (int)(talk->next_ms - now_ms);
+			wait_ms = wait_ms < 0 || left_ms < wait_ms ? left_ms : wait_ms;
 			at = &talk->next_wanted;
 			continue;
 		}
@@ -550,7 +561,7 @@ bool talks_take_wanted(struct talks *it)
 		talk->stage = taking == TAKING_DONE ? TAKEN : IGNORED;
 		forget_kept(it, talk);
 	}
-	return it->wanted != NULL;
+	return wait_ms;
 }
 
 struct talks *talks_open(struct queue *queue)
