@@ -9,6 +9,8 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define SCOUT_NS 2000000
@@ -17,18 +19,29 @@
 /* The lane looks a little after the scout has. */
 #define STEP_NS 2400000
 /* What the scout found is believed for so long. */
-#define FRESH_NS 5000000
+#define FRESH_NS 4000000
 /* Turns of a busy machine: the more is read at once, the less it costs. */
 #define BUSY_STEP_NS 10000000
 #define BUSY_TURN_NS 20000000
 #define BUSY_BYTES_A_TURN (2 << 20)
 #define SPARE_BYTES_A_TURN (16 << 20)
+/* A new connection costs a tenth of a millisecond before the first byte of it is read. */
+#define BUSY_ANNOUNCEMENTS_A_TURN 8u
+#define SPARE_ANNOUNCEMENTS_A_TURN 24u
+#define MOST_ANNOUNCEMENTS 2048u
 /* Of a processor's time, one in so many. */
 #define SHARE 20
 /* What has been to spare lately may be taken in a busy moment. */
 #define MOST_SAVED_NS 50000000
 /* Who has taken more (a burst; other work of the agent's) gets his next turn within a second. */
 #define MOST_OWED_NS 45000000
+
+struct announcement {
+	struct announcement *next;
+	struct tap *tap;
+	struct telling telling;
+	uint8_t bytes[];
+};
 
 static int64_t now_ns(clockid_t clock)
 {
@@ -99,17 +112,37 @@ static int64_t wait_for_turn(struct lane *lane, struct budget *budget)
 	return 0;
 }
 
+/* With the lock held. Who has not heard the last ones yet has no time for more. */
+static void announce(struct lane *lane, uint32_t most)
+{
+	if (!lane->next || !tellings_are_heard(lane->tellings))
+		return;
+	for (; lane->next && most > 0; most--) {
+		struct announcement *it = lane->next;
+		lane->next = it->next;
+		tell(lane->tellings, it->telling, it->bytes);
+		free(it);
+		lane->announcements--;
+	}
+	if (!lane->next)
+		lane->end = &lane->next;
+}
+
 static void *run_lane(void *argument)
 {
 	struct lane *lane = argument;
 	struct budget budget = { MOST_SAVED_NS, now_ns(CLOCK_MONOTONIC), now_ns(CLOCK_PROCESS_CPUTIME_ID) };
 	pthread_mutex_lock(&lane->lock);
 	while (!lane->is_leaving) {
-		while (!lane->first && !lane->is_leaving)
+		while (!lane->first && !lane->next && !lane->is_leaving)
 			pthread_cond_wait(&lane->has_work, &lane->lock);
 		pthread_mutex_unlock(&lane->lock);
-		atomic_store(&lane->allowance, wait_for_turn(lane, &budget));
+		int64_t allowance = wait_for_turn(lane, &budget);
+		atomic_store(&lane->allowance, allowance);
 		pthread_mutex_lock(&lane->lock);
+		bool is_spare = allowance == SPARE_BYTES_A_TURN;
+		if (!lane->is_leaving)
+			announce(lane, is_spare ? SPARE_ANNOUNCEMENTS_A_TURN : BUSY_ANNOUNCEMENTS_A_TURN);
 		while (lane->first)
 			tap_wake(lane, lane->first);
 	}
@@ -121,6 +154,7 @@ void lane_open(struct lane *lane, struct tellings *tellings)
 {
 	*lane = (struct lane){ .tellings = tellings };
 	lane->last = &lane->first;
+	lane->end = &lane->next;
 	pthread_mutex_init(&lane->lock, NULL);
 	pthread_cond_init(&lane->has_work, NULL);
 	sem_init(&lane->turns, 0, 0);
@@ -136,6 +170,12 @@ void lane_close(struct lane *lane)
 		sem_post(&lane->turns);
 		pthread_join(lane->thread, NULL);
 		pthread_join(lane->scout, NULL);
+	}
+	while (lane->next) {
+		struct announcement *it = lane->next;
+		lane->next = it->next;
+		tap_close(it->tap); /* nobody else will */
+		free(it);
 	}
 	sem_destroy(&lane->turns);
 	pthread_cond_destroy(&lane->has_work);
@@ -158,18 +198,44 @@ static void start(struct lane *lane)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* With the lock held. */
+static void begin_work(struct lane *lane, bool had_work)
+{
+	if (!lane->is_started && !lane->is_leaving)
+		start(lane);
+	if (!had_work)
+		pthread_cond_signal(&lane->has_work);
+}
+
+bool lane_announce(struct lane *lane, struct tap *tap, struct telling telling, const uint8_t *bytes)
+{
+	struct announcement *it = malloc(sizeof *it + telling.length);
+	if (!it)
+		return false;
+	*it = (struct announcement){ NULL, tap, telling };
+	memcpy(it->bytes, bytes, telling.length);
+	pthread_mutex_lock(&lane->lock);
+	bool has_room = lane->announcements < MOST_ANNOUNCEMENTS && !lane->is_leaving;
+	if (has_room) {
+		begin_work(lane, lane->first || lane->next);
+		*lane->end = it;
+		lane->end = &it->next;
+		lane->announcements++;
+	}
+	pthread_mutex_unlock(&lane->lock);
+	if (!has_room)
+		free(it);
+	return has_room;
+}
+
 void lane_enter(struct lane *lane, struct tap *tap)
 {
 	pthread_mutex_lock(&lane->lock);
-	if (!lane->is_started && !lane->is_leaving)
-		start(lane);
-	bool was_empty = !lane->first;
+	begin_work(lane, lane->first || lane->next);
 	tap->is_in_lane = true;
 	tap->next_in_lane = NULL;
 	*lane->last = tap;
 	lane->last = &tap->next_in_lane;
-	if (was_empty)
-		pthread_cond_signal(&lane->has_work);
 	pthread_mutex_unlock(&lane->lock);
 }
 

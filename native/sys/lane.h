@@ -17,6 +17,8 @@ struct lane {
 	pthread_mutex_t lock;
 	pthread_cond_t has_work;
 	struct tap *first, **last; /* whose readers are to be woken */
+	struct announcement *next, **end; /* of taps that have no reader yet */
+	uint32_t announcements;
 	bool is_started;
 	_Atomic bool is_leaving;
 	sem_t turns; /* the scout shall look */
@@ -28,6 +30,8 @@ void lane_open(struct lane *lane, struct tellings *tellings);
 void lane_close(struct lane *lane);
 /* Its reader is to be woken, once; it is in the lane until then. */
 void lane_enter(struct lane *lane, struct tap *tap);
+/* TypeScript hears of a new tap when there is time for one more, as of `telling`. False: too many wait. */
+bool lane_announce(struct lane *lane, struct tap *tap, struct telling telling, const uint8_t *bytes);
 /* It is no more to be woken. */
 void lane_leave(struct lane *lane, struct tap *tap);
 

@@ -37,6 +37,7 @@ struct sniffer {
 	uint32_t block, last_id;
 	pthread_t thread;
 	_Atomic bool is_leaving;
+	bool is_missing; /* and TypeScript knows */
 };
 
 /* What TypeScript hears of a connection that has begun; as src/sys/sniffer.ts reads it. */
@@ -110,8 +111,17 @@ static struct tap *begin(void *context, const struct ends *ends)
 	if (!tap)
 		return NULL;
 	struct begun begun = { (uint64_t)(uintptr_t)tap, *ends };
-	tell(hub_tellings(it->hub), (struct telling){ TOLD_BEGUN, id, -1, -1, sizeof begun }, (uint8_t *)&begun);
-	return tap;
+	struct telling telling = { TOLD_BEGUN, id, -1, -1, sizeof begun };
+	if (lane_announce(hub_lane(it->hub), tap, telling, (uint8_t *)&begun)) {
+		it->is_missing = false;
+		return tap;
+	}
+	tap_close(tap);
+	taps_finish(tap);
+	if (!it->is_missing)
+		tell(hub_tellings(it->hub), (struct telling){ TOLD_MISSED, ends->own_port, -1, -1, 0 }, NULL);
+	it->is_missing = true;
+	return NULL;
 }
 
 /* ---- the ring ---- */

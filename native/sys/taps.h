@@ -27,6 +27,9 @@ void taps_cut(struct tap *taps);
 /* There will be no more: what they hold is their readers'. */
 void taps_finish(struct tap *taps);
 
+/* The reader wants no more. */
+void tap_close(struct tap *tap);
+
 /* For the lane, with its lock held: its reader is told, and it leaves the lane. */
 void tap_wake(struct lane *lane, struct tap *tap);
 

@@ -60,6 +60,14 @@ void tell(struct tellings *it, struct telling telling, const uint8_t *bytes)
 	pthread_mutex_unlock(&it->lock);
 }
 
+int tellings_are_heard(struct tellings *it)
+{
+	pthread_mutex_lock(&it->lock);
+	int are_heard = !it->first;
+	pthread_mutex_unlock(&it->lock);
+	return are_heard;
+}
+
 uint32_t tellings_take(struct tellings *it, struct telling *into, uint32_t room, uint8_t *bytes, uint32_t bytes_room)
 {
 	uint32_t count = 0;

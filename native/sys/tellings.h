@@ -12,6 +12,7 @@ enum telling_kind {
 	TOLD_TAP,    /* a tap has something, or has ended */
 	TOLD_BEGUN,  /* a connection that is sniffed */
 	TOLD_TAKEN,  /* a connection that was the target's */
+	TOLD_MISSED, /* connections came faster than they can be mirrored; `id` is the port of one */
 };
 
 /* As src/sys/passage.ts reads it; `length` bytes belong to it. */
@@ -34,6 +35,8 @@ int tellings_open(struct tellings *it);
 void tellings_close(struct tellings *it);
 /* When memory is short it is lost, and its descriptors closed. */
 void tell(struct tellings *it, struct telling telling, const uint8_t *bytes);
+/* Nothing waits to be taken. */
+int tellings_are_heard(struct tellings *it);
 /* Takes as many as there is room for, bytes of all of them in a row. How many. */
 uint32_t tellings_take(struct tellings *it, struct telling *into, uint32_t room, uint8_t *bytes, uint32_t bytes_room);
 

@@ -40,7 +40,7 @@ interface Passed {
   http?: { readonly connection: HttpConnection; readonly routes: FilteredRoutes };
 }
 
-export interface ConnectionsOwner extends Pick<PassageListener, "onBegun" | "onTaken"> {
+export interface ConnectionsOwner extends Pick<PassageListener, "onBegun" | "onTaken" | "onMissed"> {
   /** A socket or a connection is gone. */
   onGone(): void;
   /** Tables of this network have changed. */
@@ -72,6 +72,7 @@ export class Connections {
       onHanded: (id, client, target, bytes) => connections.it!.#serve(id, client, target, bytes),
       onBegun: (tap, peer, own) => owner.onBegun(tap, peer, own),
       onTaken: (arrival, bytes) => owner.onTaken(arrival, bytes),
+      onMissed: (port) => owner.onMissed(port),
     });
     if (typeof passage !== "number") return connections.it = new Connections(sockets, passage, owner);
     owner.own(sockets.close());

@@ -29,7 +29,7 @@ import { Connections, type Wanted } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
 import { Judges, type JudgeShare } from "./judges.ts";
 import { programOf } from "./http/program.ts";
-import { copyFor, cutOff, deliverCopy, feedAll } from "./mirror_copy.ts";
+import { copyFor, cutOff, deliverCopy, feedAll, missed } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
 import { isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
 import { describe, isDecidedByHead, isWhole, noRedirect, stolen, type Verdict, WELCOME, type Wish } from "./wishes.ts";
@@ -174,6 +174,7 @@ export class Incoming {
       onGone: () => this.#onGone(),
       onBegun: (tap, peer, own) => this.#mirror(tap, peer, own),
       onTaken: (arrival, bytes) => this.#take(arrival, bytes),
+      onMissed: (port) => this.#mirrorsOf(port).forEach(({ client }) => client.warn(missed(port))),
       onTables: () => void this.#commit("what has changed"),
       own: (task) => this.#own(task),
     });
@@ -349,9 +350,13 @@ export class Incoming {
     connections.pass(arrival, mark, taps, bytes);
   }
 
+  #mirrorsOf(port: number): Subscription[] {
+    return this.#subscriptions.filter((it) => it.port === port && !it.isSteal && it.filter === "");
+  }
+
   /** Somebody has connected to the target, and what he says is copied. */
   #mirror(tap: Tap, peer: Endpoint, own: Endpoint): void {
-    const mirrors = this.#subscriptions.filter((it) => it.port === own.port && !it.isSteal && it.filter === "");
+    const mirrors = this.#mirrorsOf(own.port);
     if (mirrors.length === 1) return deliverCopy(mirrors[0]!, peer, own, tap);
     const copies = mirrors.map(({ client, port }) => {
       const copy = new MirrorEnd(() => client.warn(cutOff(port)));

@@ -73,3 +73,7 @@ export function deliverCopy({ client, port }: MirrorSubscription, peer: Endpoint
   const copy = new MirrorCopy(tap, () => client.warn(cutOff(port)));
   if (!client.deliver({ port, isMirror: true, peer, own }, copy)) copy.close();
 }
+
+export function missed(port: number): string {
+  return `Connections to port ${port} come faster than they can be mirrored: some are not`;
+}
