@@ -61,6 +61,31 @@ for (const who of ["program", "intproxy", "agent"] as const) {
   });
 }
 
+test("urgent bytes of a stolen connection keep their place, both ways", async (sandbox) => {
+  const serve = `
+import socket
+listener = socket.create_server(("0.0.0.0", 8090))
+print("listening", flush=True)
+peer = listener.accept()[0]
+peer.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+heard = []
+while (got := peer.recv(100)): heard.append(got)
+peer.send(b"abc"); peer.send(b"!", socket.MSG_OOB); peer.send(b"".join(heard) + b"%d" % (b"?" == heard[1][:1])); peer.close()`;
+  const ask = `
+import select, socket, sys
+s = socket.create_connection(("127.0.0.1", 8090))
+s.send(b"xyz"); s.send(b"?", socket.MSG_OOB); s.send(b"rest"); s.shutdown(socket.SHUT_WR)
+end = select.poll(); end.register(s, select.POLLRDHUP); end.poll(10000)
+print(s.recv(1, socket.MSG_OOB), s.recv(100), s.recv(100))`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", serve], STEAL);
+  assert.equal(await server.line(), "listening");
+  const { stdout, stderr } = await new Deno.Command("nsenter", {
+    args: ["--target", String(sandbox.pid), "--net", "--", "python3", "-c", ask],
+  }).output();
+  const text = new TextDecoder();
+  assert.equal(text.decode(stdout), "b'!' b'abc' b'xyz?rest1'\n", text.decode(stderr));
+});
+
 test("the port is given back when the listener is closed, though the program goes on", async (sandbox) => {
   const script = `
 import socket, sys
