@@ -104,17 +104,21 @@ static bool is_named(struct text wanted, const char *path)
 	return strlen(name) == wanted.length && memcmp(name, wanted.at, wanted.length) == 0;
 }
 
-static bool is_skipped(void)
+bool shim_skips(const char *executable, const char *invocation)
 {
-	char executable[SHIM_PATH_BYTES];
-	long length = kernel(SYS_readlink, "/proc/self/exe", executable, sizeof executable - 1);
-	executable[length > 0 ? length : 0] = '\0';
-	const char *invocation = program_invocation_name ? program_invocation_name : "";
 	struct wire_bytes names = shim.settings.skip_processes, tools = shim.settings.build_tools;
 	if (any_of(names, is_named, executable) || any_of(names, is_named, invocation))
 		return true;
 	/* In a directory of the target, a tool is meant to find the target's files. */
 	return !cwd_may_be_away() && (any_of(tools, is_named, executable) || any_of(tools, is_named, invocation));
+}
+
+static bool is_skipped(void)
+{
+	char executable[SHIM_PATH_BYTES];
+	long length = kernel(SYS_readlink, "/proc/self/exe", executable, sizeof executable - 1);
+	executable[length > 0 ? length : 0] = '\0';
+	return shim_skips(executable, program_invocation_name ? program_invocation_name : "");
 }
 
 bool shim_read_settings(const uint8_t *frame, size_t size)

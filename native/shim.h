@@ -61,6 +61,9 @@ extern struct shim shim;
 /* Finds the session that the environment names, and takes part in it. */
 void shim_begin(void);
 
+/* Does the user want this program, by the name of its file or argv[0], to be left alone? */
+bool shim_skips(const char *executable, const char *invocation);
+
 /* Takes the frame of the file `settings`, which stays where it is, and then the values in it. */
 bool shim_read_settings(const uint8_t *frame, size_t size);
 void shim_adopt_settings(void);

@@ -243,8 +243,24 @@ static bool has_preload(pid_t tid)
 	return is_there;
 }
 
+/* Is it one that the user wants to be left alone? What it starts is not. */
+static bool is_skipped(pid_t tid)
+{
+	char executable[SHIM_PATH_BYTES], invocation[SHIM_PATH_BYTES];
+	long length = process_link(tid, "exe", executable, sizeof executable - 1);
+	executable[length > 0 ? length : 0] = '\0';
+	int fd = open_of(tid, "cmdline", O_RDONLY);
+	length = fd < 0 ? 0 : kernel(SYS_read, fd, invocation, sizeof invocation - 1);
+	if (fd >= 0)
+		kernel(SYS_close, fd);
+	invocation[length > 0 ? length : 0] = '\0';
+	return shim_skips(executable, invocation);
+}
+
 static bool look(pid_t tid)
 {
+	if (is_skipped(tid))
+		return false;
 	int fd = open_of(tid, "exe", O_RDONLY);
 	if (fd < 0)
 		return true;

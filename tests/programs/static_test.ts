@@ -109,3 +109,14 @@ for (const { way, program, needs } of WAYS) {
     }
   });
 }
+
+sandboxTest("a static program that is to be skipped is left alone, and what it starts is not", NEEDS, async (it) => {
+  const config = `${it.here}/mirrord.json`;
+  await Deno.writeTextFile(config, JSON.stringify({ skip_processes: ["busybox-alone"] }));
+  await Deno.copyFile(BUSYBOX, `${it.here}/busybox-alone`);
+  await Deno.chmod(`${it.here}/busybox-alone`, 0o755);
+  const script =
+    `${it.here}/busybox-alone cat /app/config.json || echo here; ${it.here}/busybox-alone env ${BUSYBOX} cat /app/config.json`;
+  const { stdout } = await it.run(["sh", "-c", script], { flags: ["--config-file", config] });
+  assert.equal(stdout, 'here\n{ "color": "blue" }\n');
+});
