@@ -35,6 +35,8 @@ const PACKAGES = {
   redis: ["/usr/bin/redis-server", "redis-server"],
   psql: ["/usr/bin/psql", "postgresql-client"],
   postgres: ["/usr/lib/postgresql/15/bin/postgres", "postgresql-15"],
+  psycopg2: ["/usr/lib/python3/dist-packages/psycopg2/__init__.py", "python3-psycopg2"],
+  nft: ["/usr/sbin/nft", "nftables"],
   wrk: ["/usr/bin/wrk", "wrk"],
   h2load: ["/usr/bin/h2load", "nghttp2-client"],
   nginx: ["/usr/sbin/nginx", "nginx-light"],

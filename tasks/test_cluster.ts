@@ -8,7 +8,7 @@
 import { build } from "./build.ts";
 import { clusterDown, clusterUp, loadImage } from "./cluster.ts";
 import { buildImage } from "./image.ts";
-import { prepare, say, TO_BUILD } from "./prepare.ts";
+import { prepare, say, TO_BUILD, tryToPrepare } from "./prepare.ts";
 import { runTests } from "./test.ts";
 
 const KUBECONFIG = "MIRRORD_TEST_KUBECONFIG";
@@ -16,6 +16,7 @@ const KUBECONFIG = "MIRRORD_TEST_KUBECONFIG";
 /** Resolves with the exit code of the tests. */
 async function testCluster(args: readonly string[]): Promise<number> {
   await prepare([...TO_BUILD, "buildah", "curl", "procps", "tmux"]);
+  await tryToPrepare(["openssl", "psql", "postgres", "psycopg2", "unshare", "ip", "nft"]);
   const given = Deno.env.get(KUBECONFIG);
   if (given) {
     say(`built ${await build()}`);

@@ -33,7 +33,7 @@ function podSpec({ script, env = {}, securityContext = {}, volumes = [], others 
       {
         name: "app",
         image: BUSYBOX,
-        command: ["sh", "-c", script],
+        command: ["/bin/sh", "-c", script],
         env: Object.entries(env).map(([key, value]) => ({ name: key, value })),
         volumeMounts: volumes.map(({ name, path }) => ({ name, mountPath: path })),
       },
