@@ -131,7 +131,6 @@ const MISSING = [`${BIN}/postgres`, `${BIN}/psql`, "/usr/bin/openssl"].find((it)
 if (MISSING !== undefined) {
   Deno.test({ name: `PostgreSQL in the cluster (skipped: needs ${MISSING})`, ignore: true, fn() {} });
 } else {
-  // Row E37
   clusterTest(
     "clients of a PostgreSQL server in the cluster say the same in a pod and under mirrord",
     async (namespace, test) => {

@@ -48,7 +48,9 @@ nsenter --net --target ${pid} sh -ec 'ip addr add ${theirs}/30 dev eth0; ip link
 
   /** A program there, with its streams as pipes and this environment beside HOME and PATH. */
   spawn(command: readonly string[], env: Readonly<Record<string, string>> = {}): Deno.ChildProcess {
-    const args = ["--net", "--uts", "--mount", "--pid", "--target", String(this.#pid), "--wd=/", ...command];
+    // Who enters processes has to stay outside: the program ends with it.
+    const mortal = ["setpriv", "--pdeathsig", "KILL", ...command];
+    const args = ["--net", "--uts", "--mount", "--pid", "--target", String(this.#pid), "--wd=/", ...mortal];
     return new Deno.Command("nsenter", {
       args,
       env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME, LC_ALL: "C.UTF-8", ...env },
