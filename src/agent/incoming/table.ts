@@ -54,6 +54,7 @@ export class RedirectTable implements Disposable {
   readonly #log: (line: string) => void;
   /** It has redirected connections, which may still stand. */
   #translates = false;
+  #isQueueing = false;
   /** How a queue may be had here. */
   readonly #ways: QueueWay[] = [...QUEUE_WAYS];
 
@@ -98,7 +99,11 @@ export class RedirectTable implements Disposable {
     while (this.#ways.length > 0 && rules.some(({ queue }) => queue > 0)) {
       const [way] = this.#ways;
       const status = commit(rules.map((it) => it.queue > 0 && !it.isShared ? { ...it, toPort: 0 } : it), way);
-      if (status === 0) return 0;
+      if (status === 0) {
+        if (!this.#isQueueing) this.#log(`Requests to filtered ports are looked at on their way, in a queue by ${way}`);
+        this.#isQueueing = true;
+        return 0;
+      }
       this.#log(`The kernel takes no queue by ${way}: error ${-status}`);
       this.#ways.shift();
     }
