@@ -3,6 +3,7 @@
 #include "fds.h"
 #include "fresh.h"
 #include "wire.h"
+#include "writing.h"
 
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -20,6 +21,8 @@ static struct heard {
 	bool has_stat, is_end_seen, is_endless;
 	/* The bytes that are here are older than the stat. */
 	bool is_behind;
+	/* How often the run had begun or ended to write it, or one of the same slot, when its bytes were fetched. */
+	uint32_t generation;
 	struct wire_stat stat;
 } heard[HEARD];
 
@@ -78,6 +81,7 @@ static void remember(const struct heard *news)
 	entry->is_end_seen = news->is_end_seen;
 	entry->is_endless = news->is_endless;
 	entry->is_behind = news->is_behind;
+	entry->generation = news->generation;
 	entry->stat = news->stat;
 	put(entry);
 }
@@ -172,6 +176,114 @@ static void fetch_again(struct big *it, uint64_t size)
 	}
 }
 
+/* ---- what the run itself writes ---- */
+
+/* The file `written` of the session: see native/sys/shelf.c. NULL: this run writes nothing, or it cannot be read. */
+enum { TABLE_BYTES = 4096, SLOTS = TABLE_BYTES / 4 - 1 };
+static const _Atomic uint32_t *table;
+
+void fresh_start(const char *directory)
+{
+	static const char name[] = "/written";
+	char path[PATH_MAX];
+	size_t length = strlen(directory);
+	if (length + sizeof name > sizeof path)
+		return;
+	memcpy(path, directory, length);
+	memcpy(path + length, name, sizeof name);
+	int fd = (int)kernel(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	void *map = (void *)kernel(SYS_mmap, 0, TABLE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	kernel(SYS_close, fd);
+	if ((unsigned long)map < -4095UL)
+		table = map;
+}
+
+/* 0: the run has never written it. */
+static uint32_t generation_of(const struct wire_stat *stat)
+{
+	if (likely(!table || !atomic_load_explicit(&table[0], memory_order_acquire)))
+		return 0;
+	return atomic_load_explicit(&table[1 + (stat->dev * 31 + stat->ino) % SLOTS], memory_order_acquire);
+}
+
+void fresh_opened(int fd, const struct wire_stat *stat)
+{
+	struct heard known;
+	struct big it;
+	uint32_t generation = generation_of(stat);
+	if (likely(!generation) || !big_look(&it, fd, true) || !recall(&it, &known))
+		return;
+	known.generation = generation;
+	remember(&known);
+}
+
+/* Copies a range of the file of the shelf, and what it has beyond our end. */
+static void copy(struct big *it, int from, uint64_t at, uint64_t end)
+{
+	enum { SMALL_BYTES = 1 << 20 };
+	struct stat st;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	void *room = (void *)kernel(SYS_mmap, 0, MOST_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+	if ((unsigned long)room >= -4095UL)
+		return;
+	if (big_again(it) < 0 || !it->can_store || kernel(SYS_fstat, from, &st) < 0)
+		st.st_size = -1;
+	uint64_t size = st.st_size < 0 ? 0 : (uint64_t)st.st_size;
+	if (size < it->size && st.st_size >= 0)
+		kernel(SYS_ftruncate, it->again, size);
+	bool is_small = size <= SMALL_BYTES;
+	uint64_t ranges[2][2] = { { is_small ? 0 : at & ~(uint64_t)(PAGE - 1), is_small ? size : end },
+				  { it->size & ~(uint64_t)(PAGE - 1), is_small || size <= it->size ? 0 : size } };
+	for (int range = 0; range < 2 && st.st_size >= 0; range++) {
+		uint64_t until = (ranges[range][1] + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+		for (uint64_t next = ranges[range][0]; next < least(until, size);) {
+			long count = kernel(SYS_pread64, from, room, least(MOST_BYTES, least(until, size) - next), next);
+			if (count <= 0 || big_write(it->again, room, (size_t)count, next))
+				break;
+			next += (uint64_t)count;
+		}
+	}
+	kernel(SYS_munmap, room, MOST_BYTES);
+}
+
+bool fresh_from_run(int fd, int64_t offset, size_t room)
+{
+	struct heard known;
+	struct big it;
+	if (likely(!table || !atomic_load_explicit(&table[0], memory_order_acquire)))
+		return false;
+	if (!big_look(&it, fd, true) || !recall(&it, &known) || known.is_endless)
+		return false;
+	uint32_t generation = generation_of(&known.stat);
+	if (!generation)
+		return false;
+	int saved = errno;
+	uint64_t at = offset >= 0 ? (uint64_t)offset : (uint64_t)kernel(SYS_lseek, fd, 0, SEEK_CUR);
+	int64_t file = writing_find(known.stat.dev, known.stat.ino, true);
+	int from = file > 0 ? writing_borrow((uint64_t)file) : -1;
+	if (from >= 0) {
+		copy(&it, from, at, at + room < at ? UINT64_MAX : at + room);
+		kernel(SYS_close, from);
+	} else if (file == -EAGAIN) {
+		known.at_ms = 0; /* the target has it all */
+		remember(&known);
+	} else if (known.generation != generation) {
+		renew(&it, &known);
+		if (known.has_stat) {
+			fetch_again(&it, (uint64_t)known.stat.size);
+			append(&it, (uint64_t)known.stat.size);
+		}
+		known.is_behind = false;
+		known.generation = generation;
+		remember(&known);
+	}
+	big_leave(&it);
+	errno = saved;
+	return from >= 0;
+}
+
 /* ---- for hooks ---- */
 
 void fresh_stat(int fd, uint64_t inode, struct wire_stat *stat)
@@ -180,6 +292,12 @@ void fresh_stat(int fd, uint64_t inode, struct wire_stat *stat)
 	struct big it = { .fd = fd, .again = -1, .inode = inode };
 	if (!S_ISREG(stat->mode) || !recall(&it, &known))
 		return;
+	uint32_t generation = generation_of(stat);
+	int64_t file = unlikely(generation) ? writing_find(stat->dev, stat->ino, false) : 0;
+	if (unlikely(file > 0) && writing_stat_of((uint64_t)file, stat) == 0)
+		return;
+	if (unlikely(generation) && (file == -EAGAIN || generation != known.generation))
+		known.at_ms = 0;
 	if (is_old(&known, FRESH_MS))
 		renew(&it, &known);
 	if (known.has_stat)
@@ -258,8 +376,11 @@ int64_t fresh_size(int fd)
 {
 	struct heard known;
 	struct big it;
+	bool is_here = fresh_from_run(fd, 0, 0);
 	if (!big_look(&it, fd, true))
 		return -1;
+	if (is_here)
+		return (int64_t)it.size;
 	if (!recall(&it, &known) || known.is_endless)
 		return (int64_t)it.size;
 	if (is_old(&known, FRESH_MS))

@@ -16,6 +16,14 @@
 /* The stat of the open file that `fd` is, by now; `inode` is the memfd's. `stat` is what it was when it was opened. */
 void fresh_stat(int fd, uint64_t inode, struct wire_stat *stat);
 
+/* Maps what tells which files the run itself writes, in the session's directory. */
+void fresh_start(const char *directory);
+/* A file of this stat was opened just now as `fd`. */
+void fresh_opened(int fd, const struct wire_stat *stat);
+/* Where the run has begun to write a file after it was opened, brings what was written in that range, from the run's own copy.
+ * False: it is none that is written now. */
+bool fresh_from_run(int fd, int64_t offset, size_t room);
+
 /* Before a read at `offset` (-1: at the position) of a file with a mark. */
 void fresh_before(int fd, int64_t offset);
 /* After a read there that found the end: is there more by now? Then it is to be tried once more. */

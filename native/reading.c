@@ -107,9 +107,11 @@ static ssize_t read_marked(struct request it)
 		return read_written(&it);
 	if (is_directory(it.fd))
 		return edge_size(-EISDIR);
-	fresh_before(it.fd, it.offset);
+	bool is_here = fresh_from_run(it.fd, it.offset, room_of(&it));
+	if (!is_here)
+		fresh_before(it.fd, it.offset);
 	long result = attempt(&it);
-	if (result == 0 && fresh_at_end(it.fd, it.offset, room_of(&it)))
+	if (result == 0 && !is_here && fresh_at_end(it.fd, it.offset, room_of(&it)))
 		result = attempt(&it);
 	return it.offset < 0 ? refused_to_directories(it.fd, edge_size(result)) : edge_size(result);
 }
@@ -213,7 +215,7 @@ void *hook_mmap(void *at, size_t length, int protection, int flags, int fd, off_
 		bool is_shared_write = (flags & MAP_TYPE) != MAP_PRIVATE && (protection & PROT_WRITE);
 		return (void *)edge_size(is_shared_write ? -EACCES : -ENODEV);
 	}
-	if (is_marked)
+	if (is_marked && !fresh_from_run(fd, offset, length))
 		fresh_reach(fd, (uint64_t)offset + length);
 	bool is_part = false;
 	long result = is_marked && big_may_be(fd) ? big_map(fd, offset, length, can_note_part(), &is_part) : BYPASS;

@@ -1,6 +1,7 @@
 /* remote.c - the target's files, asked for over the wire. See remote.h. */
 #include "big_parts.h"
 #include "fds.h"
+#include "fresh.h"
 #include "remote.h"
 #include "wire.h"
 #include "writing.h"
@@ -165,6 +166,8 @@ int remote_open(struct wire_bytes path, int flags)
 		kernel(SYS_lseek, fd, DIRECTORY_BASE, SEEK_SET);
 	if (!error && is_file && !is_big && reply.handle)
 		big_mark_as(fd, WHOLE_MARK);
+	if (!error && is_file && reply.handle)
+		fresh_opened(fd, &reply.stat);
 	if (!error && S_ISDIR(reply.stat.mode) && !(flags & O_PATH))
 		big_mark_as(fd, DIRECTORY_MARK);
 	/* The standard streams are read within libc. */

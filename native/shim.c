@@ -13,6 +13,7 @@
 #include "debuggers.h"
 #include "environment.h"
 #include "fds.h"
+#include "fresh.h"
 #include "mapping.h"
 #include "real.h"
 #include "wire.h"
@@ -242,6 +243,8 @@ void shim_begin(void)
 	fds_start();
 	big_start();
 	writing_start();
+	if (shim.settings.fs_mode == FS_WRITE)
+		fresh_start(strchr(shim.session_variable, '=') + 1);
 	cwd_start();
 	if (session == LOST_SESSION) {
 		be_lost();

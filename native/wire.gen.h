@@ -1825,10 +1825,11 @@ static inline bool wire_get_wrote(struct wire_in *in, struct wire_wrote *message
 	       wire_is_done(in);
 }
 
-/* the number on the shelf of this file of the target; answered by OnShelf, ENOENT: the run does not write it */
+/* the number on the shelf of this file of the target; answered by OnShelf, ENOENT: the run does not write it, EAGAIN: not all of it is here. isToTake: it is taken from the shelf then */
 struct wire_find_writing {
 	uint64_t dev;
 	uint64_t ino;
+	bool is_to_take;
 };
 
 static inline size_t wire_put_find_writing(uint8_t *frame, size_t room, uint32_t id, struct wire_find_writing message)
@@ -1836,6 +1837,7 @@ static inline size_t wire_put_find_writing(uint8_t *frame, size_t room, uint32_t
 	struct wire_out out = wire_begin(frame, room, 160, id);
 	wire_put_u64(&out, message.dev);
 	wire_put_u64(&out, message.ino);
+	wire_put_bool(&out, message.is_to_take);
 	return wire_end(&out);
 }
 
@@ -1843,6 +1845,7 @@ static inline bool wire_get_find_writing(struct wire_in *in, struct wire_find_wr
 {
 	return wire_get_u64(in, &message->dev) &&
 	       wire_get_u64(in, &message->ino) &&
+	       wire_get_bool(in, &message->is_to_take) &&
 	       wire_is_done(in);
 }
 

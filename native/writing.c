@@ -146,6 +146,25 @@ int writing_take(uint64_t file, int flags)
 	return fd;
 }
 
+int64_t writing_find(uint64_t dev, uint64_t ino, bool is_to_take)
+{
+	struct wire_call call;
+	struct wire_find_writing message = { .dev = dev, .ino = ino, .is_to_take = is_to_take };
+	size_t length = wire_put_find_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, length, WIRE_ON_SHELF);
+	if (error)
+		return error;
+	struct wire_on_shelf reply = { 0 };
+	if (wire_finish(&call, wire_get_on_shelf(&call.in, &reply)))
+		return -EIO;
+	return reply.error ? refused(reply.error) : (int64_t)reply.file;
+}
+
+int writing_borrow(uint64_t file)
+{
+	return fetch(&(struct request){ .number = file, .flags = O_RDONLY });
+}
+
 int writing_open(struct wire_bytes path, int flags, mode_t mode)
 {
 	struct wire_call call;
@@ -256,21 +275,32 @@ bool writing_freshen(int fd)
 	return writing_stat(fd, &stat) == 0;
 }
 
-int writing_stat(int fd, struct wire_stat *stat)
+int writing_stat_of(uint64_t file, struct wire_stat *stat)
 {
 	struct wire_call call;
-	struct stat st;
-	struct wire_stat_writing message = { 0 };
-	int error = fds_written(fd, &message.file, stat);
+	struct wire_stat_writing message = { .file = file };
+	struct wire_stat_reply reply = { 0 };
+	note_asked(file);
+	size_t length = wire_put_stat_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask(&call, length, WIRE_STAT_REPLY);
 	if (error)
 		return error;
-	note_asked(message.file);
-	struct wire_stat_reply reply = { 0 };
-	size_t length = wire_put_stat_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	error = wire_ask(&call, length, WIRE_STAT_REPLY);
-	if (!error && !wire_finish(&call, wire_get_stat_reply(&call.in, &reply)) && reply.error == 0) {
-		*stat = reply.stat;
-	} else if (kernel(SYS_fstat, fd, &st) == 0) { /* nobody writes it any more: as it was left */
+	if (wire_finish(&call, wire_get_stat_reply(&call.in, &reply)))
+		return -EIO;
+	if (reply.error)
+		return refused(reply.error);
+	*stat = reply.stat;
+	return 0;
+}
+
+int writing_stat(int fd, struct wire_stat *stat)
+{
+	struct stat st;
+	uint64_t file;
+	int error = fds_written(fd, &file, stat);
+	if (error)
+		return error;
+	if (writing_stat_of(file, stat) && kernel(SYS_fstat, fd, &st) == 0) { /* nobody writes it any more: as it was left */
 		stat->size = st.st_size;
 		stat->mtime_sec = st.st_mtim.tv_sec;
 		stat->mtime_nsec = (uint32_t)st.st_mtim.tv_nsec;

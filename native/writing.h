@@ -59,6 +59,13 @@ int writing_allocate(uint64_t file, int mode, off_t offset, off_t length);
 /* fstat(2) of a file of the shelf. 0 or -errno. */
 int writing_stat(int fd, struct wire_stat *stat);
 
+/* The number on the shelf of a file of the target; -ENOENT: the run does not write it; -EAGAIN: what is here is not all of it.
+ * With `is_to_take` writing_borrow() has to follow: a descriptor that reads it, at any number. */
+int64_t writing_find(uint64_t dev, uint64_t ino, bool is_to_take);
+int writing_borrow(uint64_t file);
+/* As writing_stat(), of a file that is on the shelf. 0 or -errno. */
+int writing_stat_of(uint64_t file, struct wire_stat *stat);
+
 /* Before something is read of what the target's own programs may have changed: has that brought here, if that was not done just
  * now. Was it? */
 bool writing_freshen(int fd);

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,7 @@ struct item {
 	uint64_t number;
 	int fd;
 	uint64_t handed;
+	uint32_t slot;
 	struct sums sums;
 };
 
@@ -40,7 +42,50 @@ struct shelf {
 	int socket;
 	struct item *items;
 	struct sum_keys keys;
+	/* The file `written` beside the socket, which every shim maps; or NULL. */
+	_Atomic uint32_t *table;
 };
+
+/* Who has a file of the target open for reading learns from this that the run writes it now, or did: for each slot, which
+ * many files share, how often one of them came here or went; and in the first how often any did. As native/fresh.c has it. */
+enum { TABLE_BYTES = 4096, SLOTS = TABLE_BYTES / 4 - 1 };
+
+static void open_table(struct shelf *shelf, const char *path)
+{
+	char name[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	snprintf(name, sizeof name, "%.*s/written", (int)(slash ? slash - path : 0), path);
+	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0 || ftruncate(fd, TABLE_BYTES) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	void *table = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	shelf->table = table == MAP_FAILED ? NULL : table;
+}
+
+/* The kernel's name begins with device and inode, each 8 bytes in hexadecimal, the lowest first (native/fds.c). */
+static uint32_t slot_of(const char *name)
+{
+	uint64_t words[2] = { 0, 0 };
+	const char *at = strrchr(name, '-');
+	at = at && strlen(at) > 32 ? at + 1 : NULL;
+	for (int byte = 0; at && byte < 16; byte++) {
+		char digits[3] = { at[2 * byte], at[2 * byte + 1], 0 };
+		words[byte / 8] |= strtoull(digits, NULL, 16) << (8 * (byte % 8));
+	}
+	return 1 + (uint32_t)((words[0] * 31 + words[1]) % SLOTS);
+}
+
+static void tell(struct shelf *shelf, uint32_t slot)
+{
+	if (!shelf->table)
+		return;
+	atomic_fetch_add(&shelf->table[slot], 1);
+	atomic_fetch_add(&shelf->table[0], 1);
+}
 
 /* What a shim asks: see native/writing.c. */
 struct request {
@@ -174,6 +219,7 @@ SYS void *shelf_open(const char *path, int32_t *error)
 		return NULL;
 	}
 	signal(SIGIO, SIG_IGN);
+	open_table(shelf, path);
 	pthread_mutex_init(&shelf->lock, NULL);
 	shelf->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (shelf->socket < 0 || bind_unnamed(shelf->socket, path) < 0 ||
@@ -204,6 +250,8 @@ SYS void shelf_close(struct shelf *shelf)
 		drop(item);
 	}
 	pthread_mutex_destroy(&shelf->lock);
+	if (shelf->table)
+		munmap(shelf->table, TABLE_BYTES);
 	free(shelf);
 }
 
@@ -222,6 +270,8 @@ SYS int32_t shelf_put(struct shelf *shelf, uint64_t number, const char *name)
 	}
 	item->number = number;
 	item->fd = fd;
+	item->slot = slot_of(name);
+	tell(shelf, item->slot);
 	pthread_mutex_lock(&shelf->lock);
 	item->next = shelf->items;
 	shelf->items = item;
@@ -241,8 +291,10 @@ SYS void shelf_drop(struct shelf *shelf, uint64_t number)
 		break;
 	}
 	pthread_mutex_unlock(&shelf->lock);
-	if (item)
-		drop(item);
+	if (!item)
+		return;
+	tell(shelf, item->slot);
+	drop(item);
 }
 
 /* `words`: size, time of change in nanoseconds, how often it was handed out; with `asks_writers` also whether somebody can

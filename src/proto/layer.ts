@@ -326,8 +326,10 @@ export const LAYER = {
   },
   FindWriting: {
     id: 160,
-    doc: "the number on the shelf of this file of the target; answered by OnShelf, ENOENT: the run does not write it",
-    fields: { dev: "u64", ino: "u64" },
+    doc:
+      "the number on the shelf of this file of the target; answered by OnShelf, ENOENT: the run does not write it, " +
+      "EAGAIN: not all of it is here. isToTake: it is taken from the shelf then",
+    fields: { dev: "u64", ino: "u64", isToTake: "bool" },
   },
   ChangeDirectory: {
     id: 100,

@@ -1,4 +1,4 @@
-/** Files that the run and the target's own programs write at the same time: whose bytes are where, and who sees what. */
+/** Files that several write at the same time, of the run or at the target: whose bytes are where, and who sees what. */
 import assert from "node:assert/strict";
 import { Whole } from "../support/whole.ts";
 
@@ -113,4 +113,44 @@ print(m[10:13], m[4000:4006])
   );
   assert.deepEqual(lines, ["b'our' b'THEIRS'"]);
   assert.equal(at(whole, "/data/map").slice(10, 13) + at(whole, "/data/map").slice(4000, 4006), "ourTHEIRS");
+});
+
+Deno.test("who opened a file before the run wrote it reads what is written at once, whoever of the run writes", async () => {
+  await using whole = await start({ "/data/small": "o".repeat(10), "/data/big": "o".repeat(3 << 20) });
+  const script = `
+import mmap
+for path in "/data/small", "/data/big":
+    size = os.stat(path).st_size
+    r = os.open(path, os.O_RDONLY); m = mmap.mmap(r, 0, prot=mmap.PROT_READ); m[0]
+    w = os.open(path, os.O_WRONLY)
+    os.pwrite(w, b"NEW", 2)
+    print(os.pread(r, 6, 0), m[:6])
+    os.pwrite(w, b"END", size)
+    print(os.fstat(r).st_size - size, os.pread(r, 10, size - 2), os.lseek(r, 0, 2) - size)
+    if os.fork() == 0:
+        os.pwrite(os.open(path, os.O_RDWR), b"CHILD", 1); os._exit(0)
+    os.wait()
+    print(os.pread(r, 8, 0))
+    os.close(w)
+    os.system("echo over > " + path)
+    print(os.pread(r, 12, 0), os.fstat(r).st_size)
+    os.system("echo longer >> " + path)
+    print(os.pread(r, 20, 0))
+`;
+  const { lines } = await python(whole, script);
+  const expected = ["b'ooNEWo' b'ooNEWo'", "3 b'ooEND' 3", "b'oCHILDoo'", "b'over\\n' 5", "b'over\\nlonger\\n'"];
+  assert.deepEqual(lines, [...expected, ...expected]);
+});
+
+Deno.test("who reads what the run does not write asks no more than before", async () => {
+  await using whole = await start({ "/data/file": "text", "/data/other": "x" });
+  const { messages } = await python(
+    whole,
+    `
+open("/data/other", "w").close()
+r = os.open("/data/file", os.O_RDONLY)
+for i in range(5): os.pread(r, 4, 0)
+`,
+  );
+  assert.deepEqual(messages.slice(-1), ["Open"]);
 });

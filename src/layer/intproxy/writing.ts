@@ -82,10 +82,8 @@ export class Writing {
         return this.#run(this.#allocate({ ...message }, id, shim));
       case "CheckWriting":
         return this.#run(this.#check(message.file, Number(message.length), id, shim));
-      case "FindWriting": {
-        const file = this.find(message);
-        return shim.send({ type: "OnShelf", errno: file ? 0 : ERRNO.ENOENT, file: file?.number ?? 0n }, id);
-      }
+      case "FindWriting":
+        return this.#find(message, id, shim);
       case "MappedWriting": {
         const file = this.#byNumber.get(message.file);
         if (file) file.isMapped = true;
@@ -318,6 +316,18 @@ export class Writing {
     const errno = await file.alone(() => file.sweep({ then, isAwaited }));
     if (file.isGone) this.#forget(file);
     return errno;
+  }
+
+  /** For a descriptor that was opened before the run wrote the file. */
+  #find(message: Extract<WritingRequest, { type: "FindWriting" }>, id: number, shim: ShimConnection): void {
+    const file = this.find(message);
+    const { isToTake } = message;
+    const answer = (errno: number) => shim.send({ type: "OnShelf", errno, file: file?.number ?? 0n }, id);
+    if (!file) return answer(ERRNO.ENOENT);
+    this.#run(file.alone(() => {
+      if (isToTake && file.hasContents && !file.isGone) file.promise();
+      return Promise.resolve(answer(file.isGone ? ERRNO.ENOENT : file.hasContents ? 0 : ERRNO.EAGAIN));
+    }));
   }
 
   /** Somebody has just written so much. */
