@@ -37,10 +37,7 @@ const NOTHING = new Uint8Array(0);
 const MOST_SIZE = 0x7fff_ffff_ffff_ffffn;
 
 /** An open for writing, as the agent answers it. */
-interface Opened extends Contents {
-  free: bigint;
-  canPatch: boolean;
-}
+type Opened = Contents & { free: bigint; canPatch: boolean };
 
 export class Writing {
   readonly #untold = new Untold();
@@ -321,27 +318,26 @@ export class Writing {
   /** For a descriptor that was opened before the run wrote the file. */
   #find(message: Extract<WritingRequest, { type: "FindWriting" }>, id: number, shim: ShimConnection): void {
     const file = this.find(message);
-    const { isToTake } = message;
     const answer = (errno: number) => shim.send({ type: "OnShelf", errno, file: file?.number ?? 0n }, id);
     if (!file) return answer(ERRNO.ENOENT);
     this.#run(file.alone(() => {
-      if (isToTake && file.hasContents && !file.isGone) file.promise();
-      return Promise.resolve(answer(file.isGone ? ERRNO.ENOENT : file.hasContents ? 0 : ERRNO.EAGAIN));
+      const errno = file.isGone ? ERRNO.ENOENT : file.hasContents ? 0 : ERRNO.EAGAIN;
+      if (message.isToTake && errno === 0) file.promise();
+      return Promise.resolve(answer(errno));
     }));
   }
 
   /** Somebody has just written so much. */
   async #check(number: bigint, length: number, id: number, shim: ShimConnection): Promise<void> {
     const file = this.#byNumber.get(number);
-    if (!file) return shim.send({ type: "Wrote", errno: this.#untold.take(number), size: MOST_SIZE }, id);
+    const answer = (errno: number, size = MOST_SIZE) => shim.send({ type: "Wrote", errno, size }, id);
+    if (!file) return answer(this.#untold.take(number));
     file.unsent += length;
-    if (file.error === 0 && this.#rooms.fits(file.stat.dev)) {
-      return shim.send({ type: "Wrote", errno: 0, size: MOST_SIZE }, id);
-    }
+    if (file.error === 0 && this.#rooms.fits(file.stat.dev)) return answer(0);
     const errno = await file.alone(() => file.sweep({ isAwaited: true, isChecked: true }));
     const size = file.isGone || errno === 0 ? MOST_SIZE : BigInt(Math.min(file.taken, Number.MAX_SAFE_INTEGER));
     if (file.isGone) this.#forget(file);
-    shim.send({ type: "Wrote", errno, size }, id);
+    answer(errno, size);
   }
 
   async #stat(number: bigint, id: number, shim: ShimConnection): Promise<void> {
