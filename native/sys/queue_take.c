@@ -3,7 +3,8 @@
  * When the target has said all that it has to say (its socket is asked by sock_diag(7)), it is told by a packet of ours that its client has
  * ended, as clients do; what it says to that is held back. When its program has closed (or has not, for long) its socket is reset,
  * by another. Then a socket with the same ends and sequence numbers is made (TCP_REPAIR, as for containers that move), which acknowledges
- * the request that was kept. A program that has a part of the request already sees a reset at once: an end there might be answered.
+ * the request that was kept. A program that has a part of the request already sees a reset at once: an end there might be answered. So
+ * does one that speaks HTTP/2, when its first words are out (its client takes ours for more of the same): whatever it said later would be in the way of ours.
  */
 #include "netlink.h"
 #include "queue.h"
@@ -25,6 +26,9 @@
 /* Nothing has changed for so long: it is at rest, though we have not seen all. */
 #define QUIET_MS 50
 #define QUIET_PIPED_MS 200
+/* HTTP/2 is begun by both sides (RFC 9113 3.4): so long a server may take for its first words, and between them. */
+#define FIRST_WORDS_MS 50
+#define AFTER_WORDS_MS 3
 
 /* RFC 9293 3.3.2, as the kernel counts them. */
 enum tcp_state {
@@ -131,12 +135,14 @@ static bool is_at_rest(struct talk *talk, const struct target_socket *now, uint6
 	/* Its counters begin elsewhere when another agent has made the socket. */
 	bool is_exact = talk->first + now->received == talk->given;
 	*said = is_exact ? end : talk->ack;
-	if (is_exact && !talk->is_piped && end == talk->ack)
+	if (is_exact && !talk->is_piped && talk->is_http && end == talk->ack)
 		return true;
 	if (now->acked != before->acked || now->unacked != before->unacked || now->received != before->received)
 		talk->quiet_ms = now_ms;
 	if (now->unacked > 0 || now->unread > 0)
 		return false;
+	if (is_exact && !talk->is_http)
+		return now_ms - talk->quiet_ms >= (end == talk->first_ack ? FIRST_WORDS_MS : AFTER_WORDS_MS);
 	if (!talk->is_piped)
 		return now_ms - talk->quiet_ms >= QUIET_MS;
 	/* It has answered since the last request. */
@@ -277,7 +283,9 @@ static enum taking wait_until_gone(struct queue *queue, struct talk *talk)
 		talk->target = now;
 	/* Not heard yet: its program is at it just now. */
 	bool has_heard = now.state == SOCKET_LEFT || now.state == SOCKET_ENDING;
-	if (past_ms <= MOST_LEAVING_MS && now.state != SOCKET_ENDING)
+	/* Who speaks HTTP/2 might yet begin to, or say good-bye. */
+	bool may_speak = !talk->is_http && has_heard && now.has_details;
+	if (past_ms <= MOST_LEAVING_MS && now.state != SOCKET_ENDING && !may_speak)
 		return TAKING_WAITS;
 	reset_target(queue, talk, talk->given + has_heard);
 	look_up_socket(queue_diagnosis(queue), talk, &now);
@@ -296,11 +304,12 @@ enum taking take_over(struct queue *queue, struct talk *talk)
 		return TAKING_FAILED;
 	talk->said = talk->ack;
 	/* The handshake is over for a young one when it hears an end (also with TCP_DEFER_ACCEPT). */
-	bool is_resting = now.state == SOCKET_YOUNG || is_at_rest(talk, &now, now_ms, &talk->said);
+	bool is_young = now.state == SOCKET_YOUNG && (talk->is_http || now_ms - talk->since_ms >= FIRST_WORDS_MS);
+	bool is_resting = now.state == SOCKET_YOUNG ? is_young : is_at_rest(talk, &now, now_ms, &talk->said);
 	talk->target = now;
 	if (!is_resting)
 		return TAKING_WAITS;
-	if (talk->has_part) {
+	if (talk->has_part || (!talk->is_http && now.has_details)) {
 		reset_target(queue, talk, talk->given);
 	} else {
 		inject(queue, talk, talk->given, FLAG_FIN);
