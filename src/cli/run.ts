@@ -115,7 +115,7 @@ export async function beginRun(
   run: Beginning,
   undo: AsyncDisposableStack,
 ): Promise<BegunRun> {
-  const { config, environment, progress, signal } = run;
+  const { config, progress, signal } = run;
   const build = await buildId();
   let place = await openSession(run, undo);
   const shimPath = await unpackShim(shim, build);

@@ -384,6 +384,8 @@ const TARGET = {
   podIPs: [],
   mounts: [],
   choice: "",
+  ports: [],
+  probes: [],
 };
 
 /** A cluster with pod "web" that answers patches of its ephemeral containers; the last made container is `made`. */

@@ -3,6 +3,7 @@ import { UserError } from "../base/errors.ts";
 import { listOf, refuse, startApiServer } from "../../tests/support/api_server.ts";
 import { KubeClient } from "./client.ts";
 import { portsOf } from "./container_ports.ts";
+import type { Container } from "./objects.ts";
 import { resolveTarget } from "./pods.ts";
 import { formatSelector, type NamedTarget } from "./workloads.ts";
 
@@ -100,8 +101,8 @@ Deno.test("portsOf() tells what a container listens on over TCP, and where the k
       { kind: "startup", protocol: "grpc", port: 9000, path: "" },
     ],
   });
-  const odd = { name: "app", livenessProbe: { httpGet: { port: "nameless" } }, readinessProbe: { exec: {} } };
-  assert.deepEqual(portsOf(odd), { ports: [], probes: [] });
+  const odd = { name: "app", livenessProbe: { httpGet: { port: "nameless" } }, readinessProbe: { exec: {} } } as object;
+  assert.deepEqual(portsOf(odd as Container), { ports: [], probes: [] });
 });
 
 Deno.test("resolveTarget() chooses the container", async (test) => {

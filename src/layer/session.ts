@@ -239,7 +239,7 @@ class Session {
 
   async #goDown(outcome: Outcome): Promise<void> {
     const { agent, outgoing, ownServers, unixSockets, ownAddresses, datagrams, destinations } = this.#parts;
-    const { incoming, files, writing, life, server } = this.#parts;
+    const { incoming, files, events, writing, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
@@ -252,6 +252,7 @@ class Session {
     await ownAddresses.settled();
     await files.settled();
     files[Symbol.dispose]();
+    events[Symbol.dispose]();
     // 4. The socket, when the last answers have left.
     await server.flushed();
     await server.close();

@@ -37,6 +37,7 @@ export class Events implements Disposable {
   readonly #unseen = new Set<number>();
   #lastNumber = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #isOver = false;
 
   constructor(directory: string, agent: Agent, everybody: () => Iterable<number>, lookMs = LOOK_MS) {
     this.#lookMs = lookMs;
@@ -54,9 +55,9 @@ export class Events implements Disposable {
     this.#early.set(watch, []);
     this.#agent.request({ type: "WatchEvents", path, mask, watch }, (answer) => {
       // An agent that does not know the request: as where there are no watches left.
-      if (!answer || answer.errno !== 0) {
+      if (!answer || answer.errno !== 0 || this.#isOver) {
         this.#early.delete(watch);
-        return send(answer?.errno ?? ERRNO.ENOSPC);
+        return send(answer?.errno || ERRNO.ENOSPC);
       }
       const place = this.#begin(watch, answer);
       if (place !== undefined) return send(0, utf8(place));
@@ -66,6 +67,7 @@ export class Events implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true;
     clearInterval(this.#timer);
     this.#agent.onEvents = () => {};
     this.#replay[Symbol.dispose]();
