@@ -134,6 +134,16 @@ static struct http1_span trimmed(struct http1_span text)
 	return text;
 }
 
+bool http1_field(struct http1_span header, struct http1_span *name, struct http1_span *value)
+{
+	const uint8_t *colon = memchr(header.at, ':', header.length);
+	if (!colon)
+		return false;
+	*name = (struct http1_span){ header.at, (size_t)(colon - header.at) };
+	*value = trimmed((struct http1_span){ colon + 1, header.length - name->length - 1 });
+	return true;
+}
+
 static bool is_word(struct http1_span text, const char *word)
 {
 	return text.length == strlen(word) && strncasecmp((const char *)text.at, word, text.length) == 0;

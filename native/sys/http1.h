@@ -51,6 +51,9 @@ bool http1_response(const uint8_t *bytes, size_t length, bool is_bodiless, struc
 /* The next header of `rest`, which becomes what follows it. False when there is none. */
 bool http1_header(struct http1_span *rest, struct http1_span *header);
 
+/* A header's name and its value, without the blanks around that. False: it has no colon. */
+bool http1_field(struct http1_span header, struct http1_span *name, struct http1_span *value);
+
 /* A body in chunks, as far as it was read. Begins as zeros. */
 struct http1_chunks {
 	uint64_t left;

@@ -68,12 +68,27 @@ static bool is_sound_table(const uint8_t *at, uint32_t length)
 	return true;
 }
 
-static bool matches(const struct table *table, struct http1_span text)
+static uint32_t follow(const struct table *table, uint32_t state, struct http1_span text)
 {
-	uint32_t state = table->start;
 	for (size_t at = 0; at < text.length && state >= RESTING; at++)
 		state = table->next[(state << table->shift) + table->class_of[text.at[at]]];
-	return table->rank_of[state] > 0;
+	return state;
+}
+
+static bool matches(const struct table *table, struct http1_span text)
+{
+	return table->rank_of[follow(table, table->start, text)] > 0;
+}
+
+/* As "Name: value", however many blanks stand around the value. */
+static bool matches_header(const struct table *table, struct http1_span header)
+{
+	struct http1_span name, value;
+	if (!http1_field(header, &name, &value))
+		return matches(table, header);
+	uint32_t state = follow(table, table->start, name);
+	state = follow(table, state, (struct http1_span){ (const uint8_t *)": ", 2 });
+	return table->rank_of[follow(table, state, value)] > 0;
 }
 
 /* ---- nodes ---- */
@@ -120,7 +135,7 @@ static enum http_verdict run_table(const struct node *node, const struct http1_h
 		return matches(&table, head->method) ? FILTER_YES : FILTER_NO;
 	if (node->kind == HEADER) {
 		while (http1_header(&rest, &text))
-			if (matches(&table, text))
+			if (matches_header(&table, text))
 				return FILTER_YES;
 		return FILTER_NO;
 	}

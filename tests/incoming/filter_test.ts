@@ -51,6 +51,18 @@ test("requests whose header matches are stolen, all others are the target's, on 
   ]);
 });
 
+test("a header matches however many blanks stand around its value, on its way or relayed", async (sandbox) => {
+  const header = "^x-user: ann$";
+  const relayed = { any_of: [{ header }, { body: "json", query: "$.a", matches: "^b$" }] };
+  for (const filter of [{ header_filter: header }, relayed]) {
+    await using _server = await startServer(sandbox, filtered(filter));
+    for (const line of ["X-User:ann", "X-User:  ann", "X-User:\tann \t", "X-User: ann"]) {
+      assert.equal(await whoAnswers(sandbox, "-H", line, "http://127.0.0.1/"), "local", JSON.stringify(line));
+    }
+    assert.equal(await whoAnswers(sandbox, "-H", "X-User:annex", "http://127.0.0.1/"), "target");
+  }
+});
+
 // Rows E46, L41
 test("paths, methods, all_of and any_of", async (sandbox) => {
   const cases: [Record<string, unknown>, string[], string][] = [

@@ -31,6 +31,7 @@ const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \r\n]+) HTTP\/1\.([01])
 const STATUS_LINE = /^HTTP\/1\.([01]) ([0-9]{3})(?: .*)?$/;
 /** RFC 9112 5.1, 5.2: a blank before the colon, or a folded line, and some read it as a framing header. */
 const UNSURE_HEADER = /^\s|^(?:content-length|transfer-encoding)\s+:/i;
+const COLON = 0x3a;
 const latin1 = new TextDecoder("latin1");
 
 /** The next head, "end" when there is none, "no HTTP". `taken` leave the reader. */
@@ -86,7 +87,7 @@ export function parseRequest(bytes: Uint8Array): RequestHead | undefined {
     bytes,
     method,
     target,
-    headers,
+    headers: headers.map(fieldOf),
     framing,
     isLast,
     isConnect: match[1] === "CONNECT",
@@ -124,10 +125,25 @@ function linesOf(bytes: Uint8Array): Uint8Array[] {
   return lines;
 }
 
+/** "Name: value", however many blanks stand around the value. */
+function fieldOf(line: Uint8Array): Uint8Array {
+  const start = line.indexOf(COLON) + 1;
+  if (start === 0) return line;
+  let [from, end] = [start, line.length];
+  while (from < end && isBlank(line[from]!)) from++;
+  while (end > from && isBlank(line[end - 1]!)) end--;
+  if (from === start + 1 && line[start] === 32 && end === line.length) return line;
+  return concatBytes([line.subarray(0, start), utf8(" "), line.subarray(from, end)]);
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 32 || byte === 9;
+}
+
 /** The values of a header, in lower case; several headers of one name are one list. */
 function valuesOf(headers: readonly Uint8Array[], name: string): string[] {
   return headers.flatMap((line) => {
-    const colon = line.indexOf(0x3a);
+    const colon = line.indexOf(COLON);
     if (colon !== name.length || latin1.decode(line.subarray(0, colon)).toLowerCase() !== name) return [];
     return fromLatin1(line.subarray(colon + 1)).toLowerCase().split(",").map((it) => it.trim());
   });
