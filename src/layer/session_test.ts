@@ -40,6 +40,7 @@ Deno.test("a run starts with one round trip and leaves settings and a private so
     "settings",
     "shelf",
     "socket",
+    "written",
   ]);
 });
 
