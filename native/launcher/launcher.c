@@ -13,13 +13,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KEPT "MIRRORD_KEPT_"
@@ -95,6 +98,16 @@ static char **environment_for(const struct runtime *at, const char *own_path)
 	return made;
 }
 
+/* What runs programs of strangers (agent-jq) has no rights of the agent's, in none of the runtime's threads: with
+ * no_new_privs, root's user does not get them back by execve(2). It stays root's user, so that the agent may end it. */
+static int give_up_rights(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &head, none) < 0) return -errno;
+	return 0;
+}
+
 static int start(const struct runtime *at, int argc, char **argv, const char *own_path)
 {
 	char *fixed[] = {
@@ -163,7 +176,9 @@ int main(int argc, char **argv)
 	if (!directory) return fail(-errno, "the current directory", "cd to one that exists");
 	free(directory);
 
-	int error = payload_open(&payload);
+	int error = argc > 1 && strcmp(argv[1], "agent-jq") == 0 ? give_up_rights() : 0;
+	if (error) return fail(error, "to give up rights", "allow prctl and capset");
+	error = payload_open(&payload);
 	if (error == -ENODATA) {
 		error = find_beside(own_path, &at);
 		if (!error) error = start(&at, argc, argv, own_path);

@@ -344,7 +344,8 @@ long answer(const struct seccomp_notif *notice, int listener, const struct call 
 		result = call_hook(&asked);
 		if (result >= 0 && call->gives_descriptor)
 			result = whole(result);
-		int error = result >= 0 ? give_all(&asked, result) : 0;
+		/* It may have been killed meanwhile, and another have its number. */
+		int error = result < 0 ? 0 : is_waiting(listener, notice->id) ? give_all(&asked, result) : -ESRCH;
 		if (error && call->gives_descriptor)
 			kernel(SYS_close, result);
 		result = error ? error : result;

@@ -8,6 +8,7 @@
  *
  *	the program			the supervisor
  *	fork twice			in a session of its own, at /, with our descriptors alone
+ *	wait				may it look into the program? say so
  *	install the filter, tell it	have the listener by pidfd_getfd(2), start threads, say so
  *	execve				answer until nobody is left who has the filter
  *
@@ -206,10 +207,13 @@ _Noreturn static void supervise(int socket, pid_t program)
 	int number;
 	char ready = 1;
 	socket = become_nobodys(socket);
+	int pidfd = (int)kernel(SYS_pidfd_open, program, 0);
+	/* Of a number that is none: EBADF where it is allowed. Afterwards is too late: the filter cannot be taken away. */
+	if (pidfd < 0 || kernel(SYS_pidfd_getfd, pidfd, -1, 0) != -EBADF || write(socket, &ready, 1) != 1)
+		_exit(0);
 	if (read(socket, &number, sizeof number) != sizeof number)
 		_exit(0);
-	int pidfd = (int)kernel(SYS_pidfd_open, program, 0);
-	listener = pidfd < 0 ? pidfd : (int)kernel(SYS_pidfd_getfd, pidfd, number, 0);
+	listener = (int)kernel(SYS_pidfd_getfd, pidfd, number, 0);
 	if (listener < 0)
 		_exit(1);
 	kernel(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP);
@@ -242,13 +246,17 @@ static bool come_under_supervision(void)
 	kernel(SYS_close, ends[1]);
 	while (waitpid(middle, &status, 0) < 0 && errno == EINTR)
 		;
-	int number = filter_install(concerns_of_run());
+	bool is_allowed = kernel(SYS_read, ends[0], &ready, 1) == 1;
+	int number = is_allowed ? filter_install(concerns_of_run()) : -EPERM;
 	if (number < 0) {
 		kernel(SYS_close, ends[0]);
 		return false;
 	}
 	bool is_ready = kernel(SYS_write, ends[0], &number, sizeof number) == sizeof number &&
 			kernel(SYS_read, ends[0], &ready, 1) == 1;
+	/* Nobody answers: our calls are to fail then, and not to wait for ever. close(2) is one of them. */
+	if (!is_ready)
+		kernel(SYS_close_range, number, number, 0);
 	return is_ready;
 }
 

@@ -446,7 +446,7 @@ SYS void queue_port(struct queue *queue, uint32_t port, struct http_filters *fil
 	pthread_mutex_unlock(&queue->lock);
 }
 
-/* Before its hub; what waits passes. */
+/* Before its hub; what waits is dropped, and said again. */
 SYS void queue_close(struct queue *queue)
 {
 	struct nfqnl_msg_config_cmd nothing = { .command = NFQNL_CFG_CMD_PF_BIND };

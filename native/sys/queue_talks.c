@@ -158,12 +158,22 @@ static void note_beginning(struct talks *it, const struct segment *segment, uint
 	it->beginnings[hash % BEGINNINGS] = (struct beginning){ hash, segment->sequence + 1 };
 }
 
+/* Who was silent longest goes, but for those that are being taken over: they are few. */
+static void make_room(struct talks *it)
+{
+	struct talk *talk = it->oldest;
+	while (talk && talk->stage == WANTED)
+		talk = talk->newer;
+	if (talk)
+		forget(it, talk);
+}
+
 /* Bytes of a connection that is not known. NULL: there is none, or no room for it. */
 static struct talk *begin(struct talks *it, const struct packet *packet, uint64_t hash)
 {
 	const struct segment *segment = &packet->segment;
-	if (it->count >= MOST_TALKS && it->oldest->stage != WANTED)
-		forget(it, it->oldest);
+	if (it->count >= MOST_TALKS)
+		make_room(it);
 	struct talk *talk = it->count < MOST_TALKS ? calloc(1, sizeof *talk) : NULL;
 	if (!talk)
 		return NULL;

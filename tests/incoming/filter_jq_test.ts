@@ -67,6 +67,14 @@ test("a jq program over headers chooses requests of one connection, by the claim
   ]);
   const [jq] = jqsIn(sandbox);
   assert.equal(readText(`/proc/${jq}/oom_score_adj`), "1000\n");
+  const rights = [...Deno.readDirSync(`/proc/${jq}/task`)].map(({ name }) =>
+    readText(`/proc/${jq}/task/${name}/status`).match(/^(Cap(Inh|Prm|Eff|Amb)|NoNewPrivs):.*/gm)
+  );
+  const none = "0".repeat(16);
+  for (const it of rights) {
+    const caps = ["Inh", "Prm", "Eff", "Amb"].map((name) => `Cap${name}:\t${none}`);
+    assert.deepEqual(it, [...caps, "NoNewPrivs:\t1"]);
+  }
 });
 
 test("streams of HTTP/2 are chosen by jq too, and their bodies wait for it", async (sandbox) => {

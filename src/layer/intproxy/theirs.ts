@@ -85,10 +85,21 @@ async function sendOwn(
   agent: AgentClient,
   { from, until }: { from: number; until: number },
 ): Promise<void> {
-  const data = new Uint8Array(until - from);
-  await shelf.read(file.number, from, data);
-  const wish = { type: "Write" as const, handle: file.handle, then: 0, size: 0n, offset: 0n, data };
-  file.error ||= await agent.ask(wish, (answer) => answer?.errno ?? ERRNO.EIO);
+  for (let at = from; at < until && file.error === 0;) {
+    const data = new Uint8Array(Math.min(AGENT_LIMITS.chunkBytes, until - at));
+    const count = await shelf.read(file.number, at, data);
+    if (count <= 0) return;
+    at += count;
+    const wish = {
+      type: "Write" as const,
+      handle: file.handle,
+      then: 0,
+      size: 0n,
+      offset: 0n,
+      data: data.subarray(0, count),
+    };
+    file.error = await agent.ask(wish, (answer) => answer?.errno ?? ERRNO.EIO);
+  }
 }
 
 /** Reads in order, several requests at a time. 0 or an errno. */
