@@ -1,6 +1,7 @@
 /**
  * What happened to files of the target is done to what stands for them, so that the kernel tells those who watch. Nothing here
- * fails for want of a file: what cannot be done has nobody to tell, or was done already.
+ * fails for want of a file: what cannot be done has nobody to tell, or was done already. Names that would lead out of the
+ * directory in which all of that stands are refused: the target is a stranger.
  */
 import { fromUtf8, splitNul, utf8 } from "../../base/bytes.ts";
 import * as inotify from "../../sys/watch.ts";
@@ -78,6 +79,7 @@ export class Replay implements Disposable {
 
   /** Makes what stands for it; `entries` as in WatchEventsReply. Throws when that is not possible. */
   begin(number: number, path: string, isDirectory: boolean, entries: Uint8Array): void {
+    if (path !== "/" && !(path.startsWith("/") && path.slice(1).split("/").every(isName))) throw new Error("no path");
     const before = this.#numbers.get(path);
     if (before === undefined) {
       const directory = isDirectory ? path : parentOf(path);
@@ -104,7 +106,9 @@ export class Replay implements Disposable {
       const place = this.#places.get(event.watch);
       if (!place) continue;
       if (event.name === "") this.#onItself(place, event, events.slice(at + 1));
-      else this.#onEntry(`${place.path === "/" ? "" : place.path}/${event.name}`, event, events, at);
+      else if (isName(event.name)) {
+        this.#onEntry(`${place.path === "/" ? "" : place.path}/${event.name}`, event, events, at);
+      }
     }
   }
 
@@ -128,7 +132,7 @@ export class Replay implements Disposable {
     else if (mask & inotify.IN_DELETE) this.#remove(path);
     else if (mask & inotify.IN_MOVED_FROM) {
       const to = events.slice(at + 1).find(other(inotify.IN_MOVED_TO));
-      const directory = to && this.#places.get(to.watch)?.path;
+      const directory = to && isName(to.name) ? this.#places.get(to.watch)?.path : undefined;
       this.#rename(path, directory === undefined ? this.#newAside() : `${directory}/${to!.name}`);
     } else if (mask & inotify.IN_MOVED_TO) {
       if (events.slice(0, at).some((it) => other(inotify.IN_MOVED_FROM)(it) && this.#places.has(it.watch))) return;
@@ -210,11 +214,16 @@ export class Replay implements Disposable {
       if (wanted.get(name) === isDirectory) wanted.delete(name);
       else if (!(path === "/" && name === "\n")) this.#remove(`${path}/${name}`);
     }
-    for (const [name, isDirectory] of wanted) this.#make(`${path}/${name}`, isDirectory);
+    for (const [name, isDirectory] of wanted) if (isName(name)) this.#make(`${path}/${name}`, isDirectory);
   }
 }
 
 const LETTER_D = 0x64;
+
+/** Of one entry of a directory. */
+function isName(name: string): boolean {
+  return name !== "" && name !== "." && name !== ".." && !name.includes("/");
+}
 
 function make(path: string): void {
   inotify.replay.make(terminated(path));
