@@ -63,6 +63,12 @@ test("a header matches however many blanks stand around its value, on its way or
   }
 });
 
+test("requests that match are stolen of a port that nobody in the target listens on", async (sandbox) => {
+  const options = { ...filtered({ header_filter: "^x-user: ann$", ports: [8087] }), port: 8087 };
+  await using _server = await startServer(sandbox, options);
+  assert.equal(await whoAnswers(sandbox, "-H", "X-User: ann", "http://127.0.0.1:8087/"), "local");
+});
+
 // Rows E46, L41
 test("paths, methods, all_of and any_of", async (sandbox) => {
   const cases: [Record<string, unknown>, string[], string][] = [

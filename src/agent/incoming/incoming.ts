@@ -28,6 +28,7 @@ import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
 import { Connections, type Wanted } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
 import { Judges, type JudgeShare } from "./judges.ts";
+import { listenedOn } from "./listening.ts";
 import { programOf } from "./http/program.ts";
 import { copyFor, cutOff, deliverCopy, feedAll, missed } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
@@ -247,14 +248,16 @@ export class Incoming {
     if (status < 0 && which === "all") this.#log(`Mirrored connections are redirected: sniffing has error ${-status}`);
     const redirected = ports.filter((port) => status < 0 || !sniffed.includes(port) || isTranslating(port));
     const shared = redirected.filter((port) => this.#isShared(port));
-    const key = `${redirected} ${shared}`;
+    const byHeads = redirected.filter((port) => this.#isDecidedByHeads(port));
+    const looked = listenedOn(byHeads, shared);
+    const key = `${redirected} ${shared} ${looked}`;
     if (which !== "all" && key === this.#redirected) return 0;
     this.#redirected = key;
     if (redirected.length === 0 && !this.#redirect) return 0;
     const redirect = this.#openRedirect(connections);
     if (typeof redirect === "number") return redirect;
     const { table, listener } = redirect;
-    const queue = this.#look(redirect, connections, redirected);
+    const queue = this.#look(redirect, connections, looked);
     return table.commit(redirected.map((port) => {
       const first = this.#first(port)!;
       const comment = `${port} ${describe(first)}`;
@@ -262,7 +265,7 @@ export class Incoming {
         redirectClass: this.#classOf(port),
         port,
         toPort: listener.port,
-        queue: this.#isQueueable(port) ? queue : 0,
+        queue: looked.includes(port) ? queue : 0,
         isShared: shared.includes(port),
         comment,
       };
@@ -272,8 +275,7 @@ export class Incoming {
   /** The number of the queue; 0: there is none. */
   #look({ table }: Redirect, connections: Connections, ports: readonly number[]): number {
     if (!this.#wantsQueue) return 0;
-    const queued = ports.filter((port) => this.#isQueueable(port));
-    const filters = new Map(queued.map((port) => [port, this.#wantedOf(port).filters()]));
+    const filters = new Map(ports.map((port) => [port, this.#wantedOf(port).filters()]));
     const queue = connections.look(filters, table.passMark);
     if (queue >= 0) return queue;
     this.#log(`Filtered connections are redirected: packets cannot be looked at, error ${-queue}`);
@@ -282,7 +284,7 @@ export class Incoming {
   }
 
   /** The head of a request decides who wants it, and most of them are nobody's. */
-  #isQueueable(port: number): boolean {
+  #isDecidedByHeads(port: number): boolean {
     return this.#subscriptions.every((it) => it.port !== port || isDecidedByHead(it.settings));
   }
 
