@@ -1,12 +1,12 @@
-/** Which ports of the target's network somebody listens on. Refuses nothing: what cannot be read is taken for listened on. */
+/** Which ports of the target's network somebody listens on. Refuses nothing: what cannot be read is listened on. */
 
 const LISTEN = "0A"; // TCP_LISTEN of net/tcp_states.h, as /proc/net/tcp prints it
 /** Of this thread's network: the target's. */
 const TABLES = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"];
 
 /**
- * Those of `ports` on which the kernel does not refuse connections before anything can be asked of them: somebody listens there, or another
- * agent takes them (`shared`: its connections wait for us to look at them, so nothing is read for those).
+ * Those of `ports` on which the kernel does not refuse connections before anything can be asked of them: somebody
+ * listens there, or another agent takes them (`shared`; nothing is read for those, for their clients do not wait for us).
  */
 export function listenedOn(ports: readonly number[], shared: readonly number[]): readonly number[] {
   if (ports.every((it) => shared.includes(it))) return ports;
