@@ -3,6 +3,7 @@
  * does. What cannot be watched is ENOSPC (no more watches): programs then look themselves from time to time.
  */
 #include "fresh.h"
+#include "kernel.h"
 #include "real.h"
 #include "remote.h"
 #include "wire.h"
@@ -37,7 +38,7 @@ __attribute__((noinline)) static int watch(int fd, struct wire_bytes path, uint3
 		return -1;
 	/* Who is told of a change reads at once. */
 	fresh_doubt();
-	return real.inotify_add_watch(fd, here, mask & ~(uint32_t)IN_DONT_FOLLOW);
+	return edge(kernel(SYS_inotify_add_watch, fd, here, mask & ~(uint32_t)IN_DONT_FOLLOW));
 }
 
 int hook_inotify_add_watch(int fd, const char *path, uint32_t mask)

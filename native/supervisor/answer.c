@@ -338,8 +338,12 @@ long answer(const struct seccomp_notif *notice, int listener, const struct call 
 	};
 	long result = GO_ON;
 	reals_caller = asked.tid;
-	/* What cannot be fetched is no address, or no descriptor: the kernel says so. */
-	bool is_had = take_all(&asked) == 0 && is_waiting(listener, notice->id);
+	int untaken = take_all(&asked);
+	bool is_had = untaken == 0 && is_waiting(listener, notice->id);
+	/* Who hides its memory (PR_SET_DUMPABLE, a file that may only be executed) would act here unseen. What else cannot be fetched is no
+	 * address, or no descriptor: the kernel says so. */
+	if (untaken == -EPERM)
+		result = -EPERM;
 	if (is_had && !answer_special(&asked, &result)) {
 		result = call_hook(&asked);
 		if (result >= 0 && call->gives_descriptor)

@@ -59,6 +59,7 @@ const struct call calls[] = {
 	{ SYS_chdir, OF_FILES, false, { P } },
 	{ SYS_fchdir, OF_FILES, false, { F } },
 	{ SYS_getcwd, OF_FILES, false, { ROOM_BY(1), _ } },
+	{ SYS_inotify_add_watch, OF_FILES, false, { F, P, _ } },
 	{ SYS_io_uring_setup, OF_FILES, false, { _, _ } },
 
 	/* the tree: */
