@@ -196,3 +196,33 @@ print(turn("/mine"), turn("/other"), end="")`,
   );
   assert.equal(text, "local target local target");
 });
+
+test("a client that leaves before it is answered is gone for the program too; one that only says no more is answered", async (sandbox) => {
+  const script = `
+import socket
+listener = socket.create_server(("0.0.0.0", 80))
+print("listening", flush=True)
+while True:
+    connection, _ = listener.accept()
+    got = b""
+    try:
+        while not got.endswith(b"\\r\\n\\r\\n"): got += connection.recv(65536)
+        print("asked", flush=True)
+        print("ended" if connection.recv(1) == b"" else "more", flush=True)
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi")
+    except ConnectionResetError: print("reset", flush=True)
+    connection.close()`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", script], filtered({ path_filter: "^/mine" }));
+  assert.equal(await server.line(), "listening");
+  const request = `peer.sendall(b"GET /mine HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")\n`;
+  const said = await python(sandbox, `${request}peer.shutdown(socket.SHUT_WR)\nprint(answer()[-2:], end="")`);
+  assert.deepEqual([said, await server.line(), await server.line()], ["hi", "asked", "ended"]);
+  const leaving = python(
+    sandbox,
+    `${request}sys.stdin.read()
+peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0")`,
+  );
+  assert.equal(await server.line(), "asked");
+  await leaving;
+  assert.equal(await server.line(), "reset");
+});

@@ -76,6 +76,7 @@ export class HttpConnection {
   /** Since the connection was handed over. */
   #exchanges = 0;
   #back: GivenBack | undefined;
+  #isBroken = false;
 
   constructor(routes: Routes, detectionMs: number) {
     this.#routes = routes;
@@ -220,9 +221,12 @@ export class HttpConnection {
       await write(request.bytes);
       if (!isUpgraded) await passBody(this.#reader, request.framing, write);
     })();
-    sending.catch(() => {});
+    let isAnswered = false;
+    sending.then(() => this.#heedPeer(end, () => isAnswered)).catch(() => {});
     const answer = await this.#answer(request, reader, this.#routes.mark(key));
+    isAnswered = true;
     if (answer === "nothing") {
+      if (this.#isBroken) return false;
       // It was closed while we thought that it stands open: nobody has seen the request.
       const again = hasAnswered && isRepeatable(request) ? await this.#reopen(key) : undefined;
       if (again) return await this.#passOn(request, key, again, []);
@@ -239,6 +243,17 @@ export class HttpConnection {
     if (answer === "last" || request.isLast) return false;
     await sending;
     return true;
+  }
+
+  /** A peer that leaves before it is answered: who answers is told, as it would be without us. */
+  async #heedPeer(upstream: StreamEnd, isAnswered: () => boolean): Promise<void> {
+    if (this.#reader.held.length > 0) return;
+    try {
+      if (!await this.#reader.fill() && !isAnswered()) await upstream.closeWrite();
+    } catch {
+      this.#isBroken = true;
+      if (!isAnswered()) upstream.reset();
+    }
   }
 
   /** Passes on what the upstream answers. */
