@@ -43,7 +43,7 @@ sandboxTest(
       const out = server.stdout.getReader();
       await out.read();
       const program = await Deno.readTextFile(new URL("urgent.py", PROGRAMS));
-      await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 24);
+      await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 23);
       await out.cancel();
     } finally {
       server.kill("SIGKILL");

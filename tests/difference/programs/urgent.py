@@ -51,8 +51,3 @@ def none():
     s = ask(b"echo\n"); s.send(b"x"); s.setblocking(False)
     return s.recv(1, OOB)
 say("none", none)
-def often():
-    s = ask(b"echo")
-    for n in range(250): s.send(b"ping"); assert s.recv(4) == b"ping", n
-    s.send(b"!", OOB); s.send(b"x"); return s.recv(10)[-1:]
-say("often", often)
