@@ -363,13 +363,17 @@ static int set_up(struct queue *queue)
 	return error ? error : ask(queue, message, put(message, at, NFQA_CFG_FLAGS, &flags, sizeof flags));
 }
 
-/* Can connections be taken over here? */
+/* Can connections be taken over here, also those to ports of servers (which takes NET_BIND_SERVICE)? */
 static int try_repair(void)
 {
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in lowest = { .sin_family = AF_INET, .sin_port = htons(1) };
 	if (fd < 0)
 		return -errno;
-	int error = setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0 ? 0 : -errno;
+	int error = setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0 &&
+				    bind(fd, (struct sockaddr *)&lowest, sizeof lowest) == 0
+			    ? 0
+			    : -errno;
 	close(fd);
 	return error;
 }
