@@ -72,7 +72,6 @@ const WRITING_CAPABILITIES = [
 const INCOMING_CAPABILITIES = [
   "NET_ADMIN", // redirects of the target's ports: nftables in its network, SO_MARK
   "NET_RAW", // mirrors copy segments as they pass: packet(7)
-  "NET_BIND_SERVICE", // connections to ports below 1024 that are taken over: bind(2)
 ];
 
 export const AGENT_CONTAINER = "mirrord-agent";

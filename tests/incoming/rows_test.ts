@@ -81,8 +81,7 @@ test("two mirrors and a filtered stealer share a port, and a connection from bef
     configuration: { feature: { network: { incoming } } },
     label: "thief",
   });
-  // Mirrors go on being copied as they pass: nobody redirects the port.
-  assert.equal((await tablesOf(sandbox)).length, 1);
+  assert.equal((await tablesOf(sandbox)).length, 3);
   assert.equal(await old.ask(), "broken");
   assert.equal(await whoAnswers(sandbox, "-H", "X-User: me", "http://127.0.0.1/mine"), "thief");
   assert.equal(await whoAnswers(sandbox, "http://127.0.0.1/other"), "target");

@@ -77,7 +77,8 @@ export class Incoming {
   readonly #log: (line: string) => void;
   readonly #wantsOwner: boolean;
   readonly #judges: Judges;
-  #wantsQueue = true;
+  /** Not unless it is asked for: HTTP/2 whose server speaks first is not taken over reliably yet (decision 0037). */
+  #wantsQueue = Deno.env.get("MIRRORD_AGENT_PACKET_QUEUE") === "true";
   /** By age. */
   readonly #subscriptions: Subscription[] = [];
   readonly #tasks = new Set<Promise<void>>();

@@ -11,7 +11,7 @@ import type { Link } from "./link.ts";
 export const STREAM_WINDOW: number = 256 << 10;
 const CREDIT_BYTES = STREAM_WINDOW / 4;
 /** A client that has heard the target's window before ours (0037) may say so much more. */
-export const STREAM_SLACK: number = 1 << 20;
+export const STREAM_SLACK: number = 4 << 20;
 
 interface Sender {
   readonly link: Link;

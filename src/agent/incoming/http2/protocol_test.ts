@@ -170,7 +170,7 @@ const bytes = (...values: number[]) => new Uint8Array(values);
 /** What is sent, and the code that the connection ends with. */
 const FATAL: readonly [string, number, (client: ScriptedPeer) => Promise<void>][] = [
   ["a first frame that is not SETTINGS", CODE.protocolError, (it) => it.raw(PREFACE).then(() => it.headers(1, GET))],
-  ["a frame of more than 16 kB", CODE.frameSizeError, (it) => it.raw(bytes(0, 0x40, 1, 0, 0, 0, 0, 0, 1))],
+  ["a frame of more than 1 MiB", CODE.frameSizeError, (it) => it.raw(bytes(0x40, 0, 1, 0, 0, 0, 0, 0, 1))],
   ["DATA of no stream", CODE.protocolError, (it) => it.data(0, "x")],
   ["HEADERS of no stream", CODE.protocolError, (it) => it.headers(0, GET)],
   ["DATA of a stream that is idle", CODE.protocolError, (it) => it.data(5, "x")],
