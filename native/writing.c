@@ -146,18 +146,24 @@ int writing_take(uint64_t file, int flags)
 	return fd;
 }
 
+/* The number of a file on the shelf, or -errno. */
+static int64_t ask_number(struct wire_call *call, size_t length)
+{
+	int error = wire_ask(call, length, WIRE_ON_SHELF);
+	if (error)
+		return error;
+	struct wire_on_shelf reply = { 0 };
+	if (wire_finish(call, wire_get_on_shelf(&call->in, &reply)))
+		return -EIO;
+	return reply.error ? refused(reply.error) : (int64_t)reply.file;
+}
+
 int64_t writing_find(uint64_t dev, uint64_t ino, bool is_to_take)
 {
 	struct wire_call call;
 	struct wire_find_writing message = { .dev = dev, .ino = ino, .is_to_take = is_to_take };
 	size_t length = wire_put_find_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	int error = wire_ask(&call, length, WIRE_ON_SHELF);
-	if (error)
-		return error;
-	struct wire_on_shelf reply = { 0 };
-	if (wire_finish(&call, wire_get_on_shelf(&call.in, &reply)))
-		return -EIO;
-	return reply.error ? refused(reply.error) : (int64_t)reply.file;
+	return ask_number(&call, length);
 }
 
 int writing_borrow(uint64_t file)
@@ -176,13 +182,8 @@ int writing_open(struct wire_bytes path, int flags, mode_t mode)
 		.umask = may_create ? umask_of_program() : 0,
 	};
 	size_t length = wire_put_open_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
-	int error = wire_ask(&call, length, WIRE_ON_SHELF);
-	if (error)
-		return error;
-	struct wire_on_shelf reply = { 0 };
-	if (wire_finish(&call, wire_get_on_shelf(&call.in, &reply)))
-		return -EIO;
-	return reply.error ? refused(reply.error) : writing_take(reply.file, flags);
+	int64_t file = ask_number(&call, length);
+	return file < 0 ? (int)file : writing_take((uint64_t)file, flags);
 }
 
 /* ---- synchronizing ---- */

@@ -6,6 +6,7 @@
  * the request that was kept. A program that has a part of the request already sees a reset at once: an end there might be answered. So
  * does one that speaks HTTP/2, when its first words are out (its client takes ours for more of the same): whatever it said later would be in the way of ours.
  */
+#include "address.h"
 #include "netlink.h"
 #include "queue.h"
 
@@ -40,12 +41,6 @@ enum tcp_state {
 	STATE_NEW = 12,
 };
 enum tcp_option { OPTION_SEGMENT = 2, OPTION_SCALE = 3, OPTION_SACK = 4, OPTION_TIMESTAMP = 8 };
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
 
 /* ---- the target's socket ---- */
 
@@ -171,19 +166,10 @@ static bool set_tcp(int fd, int name, uint32_t value)
 
 static socklen_t fill_address(union address *into, const struct talk *talk, const uint8_t *host, uint16_t port)
 {
-	memset(into, 0, sizeof *into);
-	if (talk->ends.family == 4) {
-		into->v4.sin_family = AF_INET;
-		into->v4.sin_port = htons(port);
-		memcpy(&into->v4.sin_addr, host, 4);
-		return sizeof into->v4;
-	}
-	into->v6.sin6_family = AF_INET6;
-	into->v6.sin6_port = htons(port);
-	memcpy(&into->v6.sin6_addr, host, 16);
-	if (IN6_IS_ADDR_LINKLOCAL(&into->v6.sin6_addr))
+	socklen_t size = make_address(into, talk->ends.family, host, port);
+	if (talk->ends.family != 4 && IN6_IS_ADDR_LINKLOCAL(&into->v6.sin6_addr))
 		into->v6.sin6_scope_id = talk->interface;
-	return sizeof into->v6;
+	return size;
 }
 
 /* Where the two were in their sequence numbers, and who they are. */

@@ -4,6 +4,7 @@
  * Sockets belong to the network of the thread that makes them: listening and dialling are for the main thread, waiting is
  * for any.
  */
+#include "address.h"
 #include "sys.h"
 
 #include <arpa/inet.h>
@@ -18,12 +19,6 @@
 #include <unistd.h>
 
 #define BACKLOG 4096
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
 
 /* As src/sys/redirected.ts reads it; ports in host order, v4 in the first 4 bytes of an address. */
 struct arrival {

@@ -7,6 +7,7 @@
  *
  * A blocking socket is connected to a listener that accepts (relay_listen).
  */
+#include "address.h"
 #include "sys.h"
 #include <arpa/inet.h>
 #include <linux/filter.h>
@@ -21,39 +22,20 @@
 /* Over loopback the handshake is done when connect(2) returns; a loaded machine may need a moment. */
 #define HANDSHAKE_MS 200
 
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-/* `host` has 4 bytes (family 4) or 16 (family 6), NULL is loopback; ports in host order. Returns the length. */
-static socklen_t make_address(union address *address, uint32_t family, const uint8_t *host, uint32_t port)
+/* As make_address(), but NULL is loopback. */
+static socklen_t make_near_address(union address *address, uint32_t family, const uint8_t *host, uint32_t port)
 {
-	memset(address, 0, sizeof *address);
-	if (family == 4) {
-		address->v4.sin_family = AF_INET;
-		address->v4.sin_port = htons((uint16_t)port);
-		if (host)
-			memcpy(&address->v4.sin_addr, host, 4);
-		else
-			address->v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		return sizeof address->v4;
-	}
-	address->v6.sin6_family = AF_INET6;
-	address->v6.sin6_port = htons((uint16_t)port);
-	if (host)
-		memcpy(&address->v6.sin6_addr, host, 16);
-	else
-		address->v6.sin6_addr = in6addr_loopback;
-	return sizeof address->v6;
+	static const uint8_t loopback4[4] = { 127, 0, 0, 1 };
+	if (!host)
+		host = family == 4 ? loopback4 : in6addr_loopback.s6_addr;
+	return make_address(address, family, host, port);
 }
 
 /* A socket bound to a loopback port that others of ours share. */
 static int bound_socket(uint32_t family, uint32_t port, int flags)
 {
 	union address address;
-	socklen_t size = make_address(&address, family, NULL, port);
+	socklen_t size = make_near_address(&address, family, NULL, port);
 	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return -errno;
@@ -114,7 +96,7 @@ SYS int32_t relay_complete(uint32_t family, uint32_t hole_port, const uint8_t *h
 	int on = 1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	union address address;
-	socklen_t size = make_address(&address, family, host, port);
+	socklen_t size = make_near_address(&address, family, host, port);
 	int error = connect(fd, &address.any, size) == 0 ? 0 : -errno;
 	if (error == -EINPROGRESS)
 		error = await_handshake(fd);
@@ -141,7 +123,7 @@ static int hear_resets_only(int fd)
 static int send_syn(uint32_t family, uint32_t hole_port, const uint8_t *host, uint32_t port, int is_deaf)
 {
 	union address address;
-	socklen_t size = make_address(&address, family, host, port);
+	socklen_t size = make_near_address(&address, family, host, port);
 	int fd = bound_socket(family, hole_port, SOCK_NONBLOCK);
 	if (fd < 0)
 		return fd;
@@ -172,7 +154,7 @@ SYS int32_t relay_break(uint32_t family, uint32_t hole_port, const uint8_t *host
 SYS int32_t relay_listen(uint32_t family, uint16_t *port)
 {
 	union address address;
-	socklen_t size = make_address(&address, family, NULL, 0);
+	socklen_t size = make_near_address(&address, family, NULL, 0);
 	int on = 1;
 	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

@@ -266,3 +266,13 @@ export class ScriptedConnection implements AsyncDisposable {
     return ours;
   }
 }
+
+/** Client and target have agreed on their settings. */
+export async function begun(wire: ScriptedConnection): Promise<{ client: ScriptedPeer; target: ScriptedPeer }> {
+  await wire.client.begin([], { isClient: true });
+  await wire.client.find(/^settings ack/);
+  const target = await wire.program();
+  await target.begin();
+  await target.find(/^settings ack/);
+  return { client: wire.client, target };
+}

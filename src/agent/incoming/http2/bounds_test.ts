@@ -1,7 +1,7 @@
 /** What a client of HTTP/2 may do to no end, and what it may not, between scripted sides. */
 import assert from "node:assert/strict";
 import { setImmediate } from "node:timers";
-import { ScriptedConnection, type ScriptedPeer } from "../../../../tests/support/http2_wire.ts";
+import { begun, ScriptedConnection } from "../../../../tests/support/http2_wire.ts";
 import { concatBytes } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { Http2Connection } from "./connection.ts";
@@ -30,15 +30,6 @@ const NOBODY: StreamRoutes = {
   mark: () => undefined,
   open: () => Promise.resolve(undefined),
 };
-
-async function begun(wire: ScriptedConnection): Promise<{ client: ScriptedPeer; target: ScriptedPeer }> {
-  await wire.client.begin([], { isClient: true });
-  await wire.client.find(/^settings ack/);
-  const target = await wire.program();
-  await target.begin();
-  await target.find(/^settings ack/);
-  return { client: wire.client, target };
-}
 
 test("fields of more than 8 MB in all are refused, until some of the requests are over", async (wire) => {
   const { client, target } = await begun(wire);

@@ -1,6 +1,11 @@
 /** The rules of RFC 9113 between scripted sides: windows, header blocks, what is a fault, and what nobody may do for long. */
 import assert from "node:assert/strict";
-import { ScriptedConnection, type ScriptedOptions, type ScriptedPeer } from "../../../../tests/support/http2_wire.ts";
+import {
+  begun,
+  ScriptedConnection,
+  type ScriptedOptions,
+  type ScriptedPeer,
+} from "../../../../tests/support/http2_wire.ts";
 import { utf8 } from "../../../base/bytes.ts";
 import { CODE } from "./faults.ts";
 import { STREAM_SLACK, STREAM_WINDOW } from "./flow.ts";
@@ -15,15 +20,6 @@ function test(name: string, body: (wire: ScriptedConnection) => Promise<void>, o
     await using wire = new ScriptedConnection(options);
     await body(wire);
   });
-}
-
-async function begun(wire: ScriptedConnection): Promise<{ client: ScriptedPeer; target: ScriptedPeer }> {
-  await wire.client.begin([], { isClient: true });
-  await wire.client.find(/^settings ack/);
-  const target = await wire.program();
-  await target.begin();
-  await target.find(/^settings ack/);
-  return { client: wire.client, target };
 }
 
 test("a stream whose reader is slow is given credit no more, and the others go on, in both directions", async (wire) => {
