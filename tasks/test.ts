@@ -13,10 +13,32 @@ const PLACES = [...Deno.readDirSync(new URL("../tests/", import.meta.url))]
 /** Those that spend their time waiting for whole runs; they go on beside the others, and each group beside the next. */
 const OF_WHOLE_RUNS = [["tests/cli/", "tests/cluster/", "tests/incoming/"], ["tests/difference/"]];
 
+/** So many failing files are chance on a busy machine; more of them are a defect, and are not run again. */
+const MOST_REPEATED_FILES = 4;
+
+const MOST_SILENCE_MS = 10 * 60_000;
+
+interface Failure {
+  name: string;
+  /** Its path below the repository. */
+  file: string;
+}
+
 interface Counts {
   passed: number;
   failed: number;
   skipped: string[];
+  failures: Failure[];
+  /** Failed beside others and passed alone: told by name, for each is a bug to be found. */
+  flaky: Failure[];
+  /** What a sanitizer has found once is there, whatever a second run does. */
+  isSanitizerReport: boolean;
+  /** A group ended without its summary. */
+  isCrash: boolean;
+}
+
+function newCounts(): Counts {
+  return { passed: 0, failed: 0, skipped: [], failures: [], flaky: [], isSanitizerReport: false, isCrash: false };
 }
 
 /** Resolves with the exit code. */
@@ -47,7 +69,7 @@ export async function runTests(args: readonly string[], env: Record<string, stri
 
 /** The same with several groups of arguments at once, each shown as a whole. */
 async function runGroups(groups: readonly (readonly string[])[], env: Record<string, string>): Promise<number> {
-  const counts: Counts = { passed: 0, failed: 0, skipped: [] };
+  const counts = newCounts();
   let before = Promise.resolve();
   const running = groups.map((args) => {
     const group = runGroup(args, env, counts, before);
@@ -55,8 +77,29 @@ async function runGroups(groups: readonly (readonly string[])[], env: Record<str
     return group;
   });
   const codes = await Promise.all(running);
+  let code = codes.find((it) => it !== 0) ?? 0;
+  const files = filesToRepeat(counts);
+  if (code !== 0 && files.length > 0) {
+    print(`\n${counts.failures.length} failed: ${files.join(", ")} once more, alone\n`);
+    const again = newCounts();
+    code = await runGroup(files, env, again, Promise.resolve());
+    if (code === 0) takeForFlaky(counts);
+  }
   conclude(counts);
-  return codes.find((code) => code !== 0) ?? 0;
+  return code;
+}
+
+/** Empty where nothing is to be gained: no test failed by name, too many did, or a sanitizer found something. */
+function filesToRepeat({ failures, isSanitizerReport, isCrash }: Counts): string[] {
+  const files = [...new Set(failures.map(({ file }) => file))];
+  const isExplained = !isSanitizerReport && !isCrash;
+  return isExplained && files.length <= MOST_REPEATED_FILES ? files : [];
+}
+
+function takeForFlaky(counts: Counts): void {
+  counts.flaky = counts.failures;
+  counts.passed += counts.failed;
+  counts.failed = 0;
 }
 
 /** What it prints is shown once `isTurn` has resolved. */
@@ -80,32 +123,59 @@ async function runGroup(
     early = undefined;
   });
   let pending = "";
+  let isConcluded = false;
+  let silence = killAfterSilence(child);
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    clearTimeout(silence);
+    silence = killAfterSilence(child);
     if (early) early.push(text);
     else print(text);
     const lines = (pending + text).split("\n");
     pending = lines.pop()!;
-    for (const line of lines) count(line, counts);
+    for (const line of lines) isConcluded = count(line, counts) || isConcluded;
   }
+  clearTimeout(silence);
   await shown;
-  return (await child.status).code;
+  const { code } = await child.status;
+  counts.isCrash ||= code !== 0 && !isConcluded;
+  return code;
+}
+
+/** A test that waits for ever is ended with all of its run, so that its name is the last that was printed. */
+function killAfterSilence(child: Deno.ChildProcess): ReturnType<typeof setTimeout> {
+  return setTimeout(() => child.kill("SIGKILL"), MOST_SILENCE_MS);
 }
 
 function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
 }
 
-function count(line: string, counts: Counts): void {
-  const skipped = /^(.*) \.\.\. ignored/.exec(line);
-  if (skipped) counts.skipped.push(skipped[1]!);
-  const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed/.exec(line);
-  if (!summary) return;
-  counts.passed += Number(summary[1]);
-  counts.failed += Number(summary[2]);
+function failureOf(line: string): Failure | undefined {
+  const [, name, file] = /^(.+) => \.\/(\S+?):\d+:\d+$/.exec(line) ?? [];
+  if (file) return { name: name!, file };
+  const [, module] = /^\.\/(\S+) \(uncaught error\)$/.exec(line) ?? [];
+  return module ? { name: "(uncaught error)", file: module } : undefined;
 }
 
-function conclude({ passed, failed, skipped }: Counts): void {
-  const lines = skipped.map((name) => `skipped: ${name}\n`).join("");
+/** True for the line that ends a run. */
+function count(line: string, counts: Counts): boolean {
+  const skipped = /^(.*) \.\.\. ignored/.exec(line);
+  if (skipped) counts.skipped.push(skipped[1]!);
+  const failure = failureOf(line);
+  if (failure && !counts.failures.some(({ name, file }) => name === failure.name && file === failure.file)) {
+    counts.failures.push(failure);
+  }
+  counts.isSanitizerReport ||= /Sanitizer: |runtime error: /.test(line);
+  const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed/.exec(line);
+  if (!summary) return false;
+  counts.passed += Number(summary[1]);
+  counts.failed += Number(summary[2]);
+  return true;
+}
+
+function conclude({ passed, failed, skipped, flaky }: Counts): void {
+  const lines = skipped.map((name) => `skipped: ${name}\n`).join("") +
+    flaky.map(({ name, file }) => `flaky, a bug to be found: ${name} (${file})\n`).join("");
   const numbers = `${passed} passed, ${failed} failed, ${skipped.length} skipped\n`;
   print(lines + numbers);
 }
