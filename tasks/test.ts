@@ -37,6 +37,14 @@ interface Counts {
   isCrash: boolean;
 }
 
+/** Of one `deno test`. */
+interface Progress {
+  /** Whose tests run: Deno names a failure by the line that registered it, which may be in tests/support. */
+  file: string;
+  /** Its summary has come. */
+  isConcluded: boolean;
+}
+
 function newCounts(): Counts {
   return { passed: 0, failed: 0, skipped: [], failures: [], flaky: [], isSanitizerReport: false, isCrash: false };
 }
@@ -83,6 +91,7 @@ async function runGroups(groups: readonly (readonly string[])[], env: Record<str
     print(`\n${counts.failures.length} failed: ${files.join(", ")} once more, alone\n`);
     const again = newCounts();
     code = await runGroup(files, env, again, Promise.resolve());
+    if (again.passed === 0) code = 1;
     if (code === 0) takeForFlaky(counts);
   }
   conclude(counts);
@@ -123,7 +132,7 @@ async function runGroup(
     early = undefined;
   });
   let pending = "";
-  let isConcluded = false;
+  const progress: Progress = { file: "", isConcluded: false };
   let silence = killAfterSilence(child);
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     clearTimeout(silence);
@@ -132,12 +141,12 @@ async function runGroup(
     else print(text);
     const lines = (pending + text).split("\n");
     pending = lines.pop()!;
-    for (const line of lines) isConcluded = count(line, counts) || isConcluded;
+    for (const line of lines) count(line, counts, progress);
   }
   clearTimeout(silence);
   await shown;
   const { code } = await child.status;
-  counts.isCrash ||= code !== 0 && !isConcluded;
+  counts.isCrash ||= code !== 0 && !progress.isConcluded;
   return code;
 }
 
@@ -150,27 +159,21 @@ function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(text));
 }
 
-function failureOf(line: string): Failure | undefined {
-  const [, name, file] = /^(.+) => \.\/(\S+?):\d+:\d+$/.exec(line) ?? [];
-  if (file) return { name: name!, file };
-  const [, module] = /^\.\/(\S+) \(uncaught error\)$/.exec(line) ?? [];
-  return module ? { name: "(uncaught error)", file: module } : undefined;
-}
-
-/** True for the line that ends a run. */
-function count(line: string, counts: Counts): boolean {
+function count(line: string, counts: Counts, progress: Progress): void {
   const skipped = /^(.*) \.\.\. ignored/.exec(line);
   if (skipped) counts.skipped.push(skipped[1]!);
-  const failure = failureOf(line);
-  if (failure && !counts.failures.some(({ name, file }) => name === failure.name && file === failure.file)) {
-    counts.failures.push(failure);
-  }
+  const [, module] = /^running \d+ tests? from \.\/(\S+)$/.exec(line) ?? [];
+  if (module) progress.file = module;
+  const [, name] = /^(\S.*) \.\.\. FAILED/.exec(line) ?? [];
+  if (name) counts.failures.push({ name, file: progress.file });
+  const [, broken] = /^Uncaught error from \.\/(\S+) FAILED/.exec(line) ?? [];
+  if (broken) counts.failures.push({ name: "(uncaught error)", file: broken });
   counts.isSanitizerReport ||= /Sanitizer: |runtime error: /.test(line);
   const summary = /^(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed/.exec(line);
-  if (!summary) return false;
+  if (!summary) return;
+  progress.isConcluded = true;
   counts.passed += Number(summary[1]);
   counts.failed += Number(summary[2]);
-  return true;
 }
 
 function conclude({ passed, failed, skipped, flaky }: Counts): void {
