@@ -41,6 +41,8 @@ interface Counts {
 interface Progress {
   /** Whose tests run: Deno names a failure by the line that registered it, which may be in tests/support. */
   file: string;
+  /** A test with whose name the last line began, until Deno remarked that it takes long: its result is on the next one. */
+  slow: string | undefined;
   /** Its summary has come. */
   isConcluded: boolean;
 }
@@ -132,7 +134,7 @@ async function runGroup(
     early = undefined;
   });
   let pending = "";
-  const progress: Progress = { file: "", isConcluded: false };
+  const progress: Progress = { file: "", slow: undefined, isConcluded: false };
   let silence = killAfterSilence(child);
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
     clearTimeout(silence);
@@ -164,7 +166,9 @@ function count(line: string, counts: Counts, progress: Progress): void {
   if (skipped) counts.skipped.push(skipped[1]!);
   const [, module] = /^running \d+ tests? from \.\/(\S+)$/.exec(line) ?? [];
   if (module) progress.file = module;
-  const [, name] = /^(\S.*) \.\.\. FAILED/.exec(line) ?? [];
+  const [, slow] = /^(\S.*) \.\.\.'.*' has been running for over/.exec(line) ?? [];
+  const name = /^(\S.*) \.\.\. FAILED/.exec(line)?.[1] ?? (line.startsWith(" FAILED") ? progress.slow : undefined);
+  progress.slow = slow ?? (line.startsWith("'") ? progress.slow : undefined);
   if (name) counts.failures.push({ name, file: progress.file });
   const [, broken] = /^Uncaught error from \.\/(\S+) FAILED/.exec(line) ?? [];
   if (broken) counts.failures.push({ name: "(uncaught error)", file: broken });
