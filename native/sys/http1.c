@@ -191,6 +191,22 @@ static bool read_length(struct http1_span value, struct framing_facts *facts)
 	return true;
 }
 
+/* RFC 9112 2.2, 5: anything else than these in a request, and somebody reads another header. */
+static bool is_clear(struct http1_span headers)
+{
+	struct http1_span line, name, value;
+	while (http1_header(&headers, &line)) {
+		if (!http1_field(line, &name, &value) || name.length == 0)
+			return false;
+		for (size_t at = 0; at < name.length; at++)
+			if (!is_token(name.at[at]))
+				return false;
+		if (memchr(value.at, '\r', value.length) || memchr(value.at, 0, value.length))
+			return false;
+	}
+	return true;
+}
+
 /* What these headers say of the body. False: two readers could disagree (RFC 9112 6.3, 5.1). */
 static bool read_framing(struct http1_span headers, struct framing_facts *facts)
 {
@@ -238,7 +254,10 @@ bool http1_request(const uint8_t *bytes, size_t length, struct http1_head *head)
 	struct framing_facts facts;
 	if (!read_head(bytes, length, &line, head, &facts) || !read_request_line(line, head))
 		return false;
-	if (facts.has_coding && !facts.is_chunked)
+	if (!is_clear(head->headers))
+		return false;
+	/* RFC 9112 6.1: chunks are of HTTP/1.1. */
+	if (facts.has_coding && (!facts.is_chunked || line.at[line.length - 1] == '0'))
 		return false;
 	head->framing = facts.has_coding ? BODY_CHUNKED : facts.length > 0 ? BODY_LENGTH : BODY_NONE;
 	head->length = facts.length;

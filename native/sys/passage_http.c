@@ -5,11 +5,11 @@
  * DETECT     HTTP/2                                      hand over
  * DETECT     nothing that tells for long                 > PLAIN (passage.c)
  * IDLE       head of a request that somebody may want    hand over
- * IDLE       head that cannot be read                    hand over: TypeScript refuses it
+ * IDLE       head that cannot be read                    hand over: TypeScript has the last word
  * IDLE       head that nobody wants                      to the target > BUSY
  * IDLE       the target speaks                           > PLAIN: its last word
  * BUSY       101, or 2xx to CONNECT                      > PLAIN
- * BUSY       an answer that cannot be read               > PLAIN
+ * BUSY       an answer, or chunks, that cannot be read   > PLAIN
  * BUSY       request and answer are complete             > IDLE
  * any        the target's end                            > PLAIN (passage.c)
  *
@@ -45,15 +45,6 @@ ssize_t body_measure(struct body *body, const uint8_t *bytes, size_t length)
 	return count;
 }
 
-static ssize_t pass_body(struct hub *hub, struct connection *it, struct flow *flow, struct body *body,
-			 const uint8_t *bytes, size_t length)
-{
-	ssize_t count = body_measure(body, bytes, length);
-	if (count > 0 && !let_pass(hub, it, flow, bytes, (size_t)count))
-		return -1;
-	return count;
-}
-
 static void finish_exchange(struct connection *it)
 {
 	if (it->phase == BUSY && !it->awaits_head && is_complete(&it->request) && is_complete(&it->answer))
@@ -65,6 +56,18 @@ static ssize_t pass_all(struct hub *hub, struct connection *it, struct flow *flo
 	it->phase = PLAIN;
 	it->deadline_ms = 0;
 	return let_pass(hub, it, flow, bytes, length) ? (ssize_t)length : -1;
+}
+
+static ssize_t pass_body(struct hub *hub, struct connection *it, struct flow *flow, struct body *body,
+			 const uint8_t *bytes, size_t length)
+{
+	ssize_t count = body_measure(body, bytes, length);
+	if (count < 0) /* where it ends is for the two of them */
+		return pass_all(hub, it, flow, bytes, length);
+	if (count > 0 && !let_pass(hub, it, flow, bytes, (size_t)count))
+		return -1;
+	finish_exchange(it);
+	return count;
 }
 
 /* Undecided: 0 bytes. */
@@ -119,9 +122,7 @@ ssize_t look_at_requests(struct hub *hub, struct connection *it, const uint8_t *
 	if (it->phase == BUSY) {
 		if (is_complete(&it->request))
 			return 0;
-		ssize_t count = pass_body(hub, it, &it->there, &it->request, bytes, length);
-		finish_exchange(it);
-		return count;
+		return pass_body(hub, it, &it->there, &it->request, bytes, length);
 	}
 	size_t empty = http1_empty_lines(bytes, length);
 	if (empty > 0)
@@ -142,11 +143,7 @@ ssize_t look_at_answers(struct hub *hub, struct connection *it, const uint8_t *b
 	if (!it->awaits_head) {
 		if (is_complete(&it->answer)) /* an answer to a request that is still being said, and more */
 			return pass_all(hub, it, &it->back, bytes, length);
-		ssize_t count = pass_body(hub, it, &it->back, &it->answer, bytes, length);
-		if (count < 0)
-			return pass_all(hub, it, &it->back, bytes, length);
-		finish_exchange(it);
-		return count;
+		return pass_body(hub, it, &it->back, &it->answer, bytes, length);
 	}
 	size_t end = http1_head_end(bytes, length, it->back.looked);
 	if (end == 0 && length <= HTTP1_MOST_HEAD) {

@@ -45,6 +45,7 @@ export interface ConnectionsOwner extends Pick<PassageListener, "onBegun" | "onT
   onGone(): void;
   /** Tables of this network have changed. */
   onTables(): void;
+  log(line: string): void;
   /** Takes a task. */
   own(task: Promise<void>): void;
 }
@@ -61,6 +62,8 @@ export class Connections {
   readonly #ends = new Set<StreamEnd>();
   readonly #passed = new Map<number, Passed>();
   #lastId = 0;
+  /** Ports of which it was said. */
+  readonly #unclear = new Set<number>();
 
   /** Or -errno. */
   static open(owner: ConnectionsOwner): Connections | number {
@@ -220,6 +223,13 @@ export class Connections {
     );
   }
 
+  /** Once for a port: it may come with every request. */
+  #tellUnclear(port: number): void {
+    if (this.#unclear.has(port)) return;
+    this.#unclear.add(port);
+    this.#owner.log(`Port ${port} gets requests that two could read differently: the target has their connections`);
+  }
+
   #newHttp({ arrival, mark, wanted }: Passed): NonNullable<Passed["http"]> {
     const { peer, original: own } = arrival;
     const routes = new FilteredRoutes({
@@ -229,6 +239,7 @@ export class Connections {
         const fd = await dialMarked(own, mark, DIAL_MS);
         return fd < 0 ? undefined : this.adopt(fd);
       },
+      onUnclear: () => this.#tellUnclear(own.port),
     });
     return { connection: new HttpConnection(routes, wanted!.detectionMs), routes };
   }

@@ -173,6 +173,7 @@ export class Incoming {
     clearTimeout(this.#idleTimer);
     if (this.#connections) return this.#connections;
     const connections = Connections.open({
+      log: this.#log,
       onGone: () => this.#onGone(),
       onBegun: (tap, peer, own) => this.#mirror(tap, peer, own),
       onTaken: (arrival, bytes) => this.#take(arrival, bytes),

@@ -64,8 +64,15 @@ export class LiveRoutes implements StreamRoutes {
     return rest;
   }
 
-  copies(request: RequestFacts): readonly RoutedSubscription[] {
-    return this.#options.subscriptions().filter((it) => !it.isSteal && (it.test?.(request) ?? true));
+  /** What no filter can be asked about. */
+  chooseUnclear(): Route {
+    return this.#options.subscriptions().find((it) => it.isSteal && it.test === undefined);
+  }
+
+  copies(request: RequestFacts | undefined): readonly RoutedSubscription[] {
+    return this.#options.subscriptions().filter((it) =>
+      !it.isSteal && (it.test === undefined || (request !== undefined && it.test(request)))
+    );
   }
 
   mark(route: Route): string | undefined {

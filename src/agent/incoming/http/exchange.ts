@@ -11,6 +11,9 @@
  * IDLE        peer's end; who answered last has closed        close all
  * BUSY        answer and request are complete                 > IDLE, or close all when either said it was the last
  * BUSY        101, or 2xx to CONNECT                          > TUNNEL with who answered
+ * IDLE        what two could read differently (RFC 9112 6.3)  no later request is told apart: all to the target > TUNNEL
+ * BUSY        chunks that are none, said to the target        the same
+ * BUSY        chunks that are none, said to a run             400, close all
  * BUSY        who was to answer breaks off before answering   502, close all
  * TUNNEL      both directions ended                           close all
  */
@@ -25,6 +28,7 @@ import {
   parseRequest,
   parseResponse,
   passBody,
+  type Passed,
   peekBody,
   readHead,
   type RequestHead,
@@ -44,8 +48,12 @@ export interface Routes {
   bodyLimits(request: RequestHead): BodyLimits | undefined;
   /** A line for the head of every answer, and no connection is given back; undefined: none. */
   mark(key: object | undefined): string | undefined;
-  /** Who gets a copy of this request. */
-  taps(request: RequestHead): readonly Tap[];
+  /** Who gets a copy of this request; undefined: of what nobody can tell requests in. */
+  taps(request: RequestHead | undefined): readonly Tap[];
+  /** Who gets what nobody can tell requests in. */
+  chooseUnclear(): object | undefined;
+  /** Something is unclear. */
+  onUnclear(): void;
   /** Takes over a connection that begins with the preface of HTTP/2, and whose first `bytes` were read; resolves when it is over. */
   serveHttp2(peer: StreamEnd, bytes: Uint8Array): Promise<void>;
 }
@@ -151,7 +159,8 @@ export class HttpConnection {
     if (bytes === "end") return false;
     const head = bytes === "no HTTP" ? undefined : parseRequest(withoutHttp2Offer(bytes));
     if (!head) {
-      await this.#refuse("400 Bad Request", "mirrord: this is no HTTP request that can be passed on safely\n");
+      if (bytes !== "no HTTP") this.#reader.putBack(bytes);
+      await this.#passUnclear();
       return false;
     }
     const request = { ...head, jq: await this.#routes.judged(head) };
@@ -168,6 +177,15 @@ export class HttpConnection {
     }
     this.#last = upstream;
     return await this.#passOn(request, key, upstream, taps);
+  }
+
+  /** Where a request ends here is not where it ends for everybody: to one of them, with all that follows. */
+  async #passUnclear(): Promise<void> {
+    this.#routes.onUnclear();
+    const key = this.#routes.chooseUnclear();
+    const upstream = await this.#upstream(key);
+    for (const [of, { end }] of this.#upstreams) if (of !== key) end.close();
+    await this.#tunnel(upstream, this.#routes.taps(undefined));
   }
 
   /** What the body says, if that decides who gets the request. */
@@ -216,17 +234,28 @@ export class HttpConnection {
       for (const tap of taps) tap.feed(bytes);
       await end.writeAll(bytes);
     };
+    // Of what nobody can tell requests in, the rest goes to whom all of it would.
+    const isTheirRest = key === this.#routes.chooseUnclear();
+    let passed: Passed | undefined;
     let isUpgraded = false;
     const sending = (async () => {
       await write(request.bytes);
-      if (!isUpgraded) await passBody(this.#reader, request.framing, write);
+      return passed = isUpgraded ? "whole" : await passBody(this.#reader, request.framing, write);
     })();
     let isAnswered = false;
-    sending.then(() => this.#heedPeer(end, () => isAnswered)).catch(() => {});
+    sending.then(async (how) => {
+      if (how !== "broken") await this.#heedPeer(end, () => isAnswered);
+      else if (isTheirRest) await this.#passRest(end, write);
+      else end.reset();
+    }).catch(() => {});
     const answer = await this.#answer(request, reader, this.#routes.mark(key));
     isAnswered = true;
     if (answer === "nothing") {
-      if (this.#isBroken) return false;
+      if (this.#isBroken || (passed === "broken" && isTheirRest)) return false;
+      if (passed === "broken") {
+        await this.#refuse("400 Bad Request", "mirrord: the body of this request is not in chunks, as it says it is\n");
+        return false;
+      }
       // It was closed while we thought that it stands open: nobody has seen the request.
       const again = hasAnswered && isRepeatable(request) ? await this.#reopen(key) : undefined;
       if (again) return await this.#passOn(request, key, again, []);
@@ -234,15 +263,26 @@ export class HttpConnection {
       return false;
     }
     upstream.hasAnswered = true;
-    if (answer === "upgrade") {
-      isUpgraded = true;
-      await sending;
-      await this.#tunnel(upstream, taps);
+    isUpgraded = answer === "upgrade";
+    if (!isUpgraded && (answer === "last" || request.isLast)) return false;
+    if (await sending === "broken") {
+      if (isTheirRest) await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
       return false;
     }
-    if (answer === "last" || request.isLast) return false;
-    await sending;
-    return true;
+    if (isUpgraded) await this.#tunnel(upstream, taps);
+    return !isUpgraded;
+  }
+
+  /** What is no request's body, and all that follows. */
+  async #passRest(upstream: StreamEnd, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+    this.#routes.onUnclear();
+    try {
+      await passBody(this.#reader, "to the end", write);
+      await upstream.closeWrite();
+    } catch {
+      this.#isBroken = true;
+      upstream.reset();
+    }
   }
 
   /** A peer that leaves before it is answered: who answers is told, as it would be without us. */
@@ -272,12 +312,15 @@ export class HttpConnection {
         await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
         return "last";
       }
-      await this.#peer.writeAll(mark === undefined ? head.bytes : withHeader(head.bytes, mark));
+      const isFinal = head.status >= 200 || head.status === 101; // it says who has got the connection
+      await this.#peer.writeAll(mark === undefined || !isFinal ? head.bytes : withHeader(head.bytes, mark));
       if (head.status === 101 || (request.isConnect && head.status >= 200 && head.status < 300)) return "upgrade";
       if (head.status < 200) continue;
-      const isWhole = await passBody(reader, head.framing, (it) => this.#peer.writeAll(it));
-      if (!isWhole) throw new Error("An answer was cut off");
-      return head.isLast ? "last" : "complete";
+      const how = await passBody(reader, head.framing, (it) => this.#peer.writeAll(it));
+      if (how === "cut") throw new Error("An answer was cut off");
+      if (how === "whole") return head.isLast ? "last" : "complete";
+      await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
+      return "last";
     }
   }
 

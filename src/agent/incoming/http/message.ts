@@ -31,6 +31,8 @@ const REQUEST_LINE = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ \r\n]+) HTTP\/1\.([01])
 const STATUS_LINE = /^HTTP\/1\.([01]) ([0-9]{3})(?: .*)?$/;
 /** RFC 9112 5.1, 5.2: a blank before the colon, or a folded line, and some read it as a framing header. */
 const UNSURE_HEADER = /^\s|^(?:content-length|transfer-encoding)\s+:/i;
+/** RFC 9112 2.2, 5: what else a line of a request's head has to be, or somebody reads another one. */
+const CLEAR_HEADER = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\0]*$/;
 const COLON = 0x3a;
 const latin1 = new TextDecoder("latin1");
 
@@ -73,15 +75,19 @@ export function looksLikeHttp(bytes: Uint8Array): boolean | undefined {
   return false;
 }
 
+/** Undefined: it is none, or two readers could disagree about where it ends. */
 export function parseRequest(bytes: Uint8Array): RequestHead | undefined {
   const lines = linesOf(bytes);
   const match = REQUEST_LINE.exec(latin1.decode(lines[0]!));
   if (!match) return undefined;
   const headers = lines.slice(1);
+  if (!headers.every((line) => CLEAR_HEADER.test(fromLatin1(line)))) return undefined;
   const method = lines[0]!.subarray(0, match[1]!.length);
   const target = lines[0]!.subarray(method.length + 1, method.length + 1 + match[2]!.length);
   const framing = framingOf(headers) ?? 0;
-  if (framing === "broken") return undefined;
+  // RFC 9112 6.1, 6.3: chunks are of HTTP/1.1, and the end of a connection ends no request.
+  const isUnclear = framing === "broken" || framing === "to the end" || (framing === "chunked" && match[3] === "0");
+  if (isUnclear) return undefined;
   const isLast = isLastMessage(headers, match[3]!);
   return {
     bytes,
@@ -145,7 +151,9 @@ function valuesOf(headers: readonly Uint8Array[], name: string): string[] {
   return headers.flatMap((line) => {
     const colon = line.indexOf(COLON);
     if (colon !== name.length || latin1.decode(line.subarray(0, colon)).toLowerCase() !== name) return [];
-    return fromLatin1(line.subarray(colon + 1)).toLowerCase().split(",").map((it) => it.trim());
+    return fromLatin1(line.subarray(colon + 1)).toLowerCase().split(",").map((it) =>
+      it.replace(/^[ \t]+|[ \t]+$/g, "")
+    );
   });
 }
 
@@ -171,21 +179,24 @@ function isLastMessage(headers: readonly Uint8Array[], minor: string): boolean {
   return options.includes("close") || (minor === "0" && !options.includes("keep-alive"));
 }
 
-/** Passes a body on, unchanged. False when the connection ended before it. */
+/** "cut": the connection ended before it. "broken": these are no chunks; what is none of them is left in the reader. */
+export type Passed = "whole" | "cut" | "broken";
+
+/** Passes a body on, unchanged. */
 export async function passBody(
   reader: ByteReader,
   framing: Framing,
   write: (bytes: Uint8Array) => Promise<void>,
-): Promise<boolean> {
+): Promise<Passed> {
   if (framing === "chunked") return await passChunks(reader, write);
   let left = framing === "to the end" ? Infinity : framing;
   while (left > 0) {
-    if (reader.held.length === 0 && !await reader.fill()) return framing === "to the end";
+    if (reader.held.length === 0 && !await reader.fill()) return framing === "to the end" ? "whole" : "cut";
     const bytes = reader.take(Math.min(left, reader.held.length));
     left -= bytes.length;
     await write(bytes);
   }
-  return true;
+  return "whole";
 }
 
 /**
@@ -235,6 +246,7 @@ function chunksIn(bytes: Uint8Array, mostBytes: number): Uint8Array | undefined 
     if (bytes.length < end + 1 + length + 2) return "not yet";
     parts.push(bytes.subarray(end + 1, end + 1 + length));
     at = end + 1 + length + 2;
+    if (bytes[at - 2] !== 13 || bytes[at - 1] !== 10) return undefined;
   }
 }
 
@@ -244,28 +256,43 @@ function chunkSize(line: Uint8Array): number | undefined {
 }
 
 /** RFC 9112 7.1: chunks until the one of size 0, then trailers until an empty line. */
-async function passChunks(reader: ByteReader, write: (bytes: Uint8Array) => Promise<void>): Promise<boolean> {
+async function passChunks(reader: ByteReader, write: (bytes: Uint8Array) => Promise<void>): Promise<Passed> {
   while (true) {
-    const line = await takeLine(reader);
-    if (!line) return false;
-    await write(line);
+    const line = await lineIn(reader);
+    if (!(line instanceof Uint8Array)) return await unpassed(line, reader, write);
     const size = chunkSize(line);
-    if (size === undefined) throw new TypeError("A chunk has no size");
+    if (size === undefined) return "broken";
+    await write(reader.take(line.length));
     if (size === 0) break;
-    if (!await passBody(reader, size + 2, write)) return false;
+    if (await passBody(reader, size, write) === "cut") return "cut";
+    while (reader.held.length < 2) if (!await reader.fill()) return await unpassed("cut", reader, write);
+    if (reader.held[0] !== 13 || reader.held[1] !== 10) return "broken";
+    await write(reader.take(2));
   }
   while (true) {
-    const line = await takeLine(reader);
-    if (!line) return false;
-    await write(line);
-    if (line.length <= 2) return true;
+    const line = await lineIn(reader);
+    if (!(line instanceof Uint8Array)) return await unpassed(line, reader, write);
+    await write(reader.take(line.length));
+    if (line.length <= 2) return "whole";
   }
 }
 
-async function takeLine(reader: ByteReader): Promise<Uint8Array | undefined> {
+/** What ends in the midst of a chunk is passed on as far as it came. */
+async function unpassed(
+  how: "cut" | "broken",
+  reader: ByteReader,
+  write: (bytes: Uint8Array) => Promise<void>,
+): Promise<Passed> {
+  if (how === "cut" && reader.held.length > 0) await write(reader.take());
+  return how;
+}
+
+/** The line that begins here, which stays in the reader. */
+async function lineIn(reader: ByteReader): Promise<Uint8Array | "cut" | "broken"> {
   while (true) {
     const end = reader.held.indexOf(10);
-    if (end >= 0) return reader.take(end + 1).slice();
-    if (reader.held.length > MOST_HEAD_BYTES || !await reader.fill()) return undefined;
+    if (end >= 0) return reader.held.slice(0, end + 1);
+    if (reader.held.length > MOST_HEAD_BYTES) return "broken";
+    if (!await reader.fill()) return "cut";
   }
 }

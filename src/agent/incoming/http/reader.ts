@@ -1,4 +1,5 @@
 /** Bytes of one direction of a connection, looked at before they are passed on. */
+import { concatBytes } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 
 const CHUNK_BYTES = 16 << 10;
@@ -36,6 +37,11 @@ export class ByteReader {
     return taken;
   }
 
+  /** What was taken is here again, before the rest. */
+  putBack(bytes: Uint8Array): void {
+    this.#bytes = concatBytes([bytes, this.#bytes]);
+  }
+
   async #fill(): Promise<boolean> {
     if (this.#isEnded) return false;
     const room = new Uint8Array(CHUNK_BYTES);
@@ -45,12 +51,7 @@ export class ByteReader {
       return false;
     }
     if (this.#bytes.length === 0) this.#bytes = room.subarray(0, count);
-    else {
-      const joined = new Uint8Array(this.#bytes.length + count);
-      joined.set(this.#bytes);
-      joined.set(room.subarray(0, count), this.#bytes.length);
-      this.#bytes = joined;
-    }
+    else this.#bytes = concatBytes([this.#bytes, room.subarray(0, count)]);
     return true;
   }
 }

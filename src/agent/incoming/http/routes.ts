@@ -8,12 +8,17 @@ import type { Tap } from "../passage.ts";
 import type { Routes } from "./exchange.ts";
 import type { RequestHead } from "./message.ts";
 
+export interface RoutesOptions extends LiveRoutesOptions {
+  /** Requests of the connection cannot be told apart from here on. */
+  onUnclear(): void;
+}
+
 export class FilteredRoutes implements Routes {
-  readonly #options: LiveRoutesOptions;
+  readonly #options: RoutesOptions;
   readonly #live: LiveRoutes;
   readonly #copies = new Map<RoutedSubscription, MirrorEnd | undefined>();
 
-  constructor(options: LiveRoutesOptions) {
+  constructor(options: RoutesOptions) {
     this.#options = options;
     this.#live = new LiveRoutes(options);
   }
@@ -39,7 +44,15 @@ export class FilteredRoutes implements Routes {
     return mark === undefined ? undefined : `Mirrord-Agent: ${mark}`;
   }
 
-  taps(request: RequestHead): readonly Tap[] {
+  chooseUnclear(): RoutedSubscription | undefined {
+    return this.#live.chooseUnclear();
+  }
+
+  onUnclear(): void {
+    this.#options.onUnclear();
+  }
+
+  taps(request: RequestHead | undefined): readonly Tap[] {
     return this.#live.copies(request).map((it) => this.#copyFor(it)).filter((it) => it !== undefined);
   }
 
