@@ -3,6 +3,7 @@
 #include "fds.h"
 #include "links.h"
 #include "paths.h"
+#include "proc_net.h"
 #include "wire.h"
 
 #include <fcntl.h>
@@ -185,11 +186,20 @@ static bool is_above_launch_directory(const char *path, size_t length)
 	return is_within(shim.launch_directory.at, shim.launch_directory.length, (struct text){ path, length });
 }
 
+static bool is_target_network(const char *path, size_t length)
+{
+	if (likely(length < sizeof PROC_NET - 1 || (path[1] != 'p' && path[1] != 's')) || !shim.is_tcp_remote)
+		return false;
+	return proc_net_span(path, length) > 0 || proc_net_is_class(path, length);
+}
+
 /* Without the user's patterns. */
 static struct decision decide_by_nature(const char *path, size_t length, bool is_write)
 {
 	if (!is_write && is_within_any(path, length, shim.mounts, (size_t)shim.mount_count))
 		return decided(REMOTE, RULE_MOUNT);
+	if (!is_write && is_target_network(path, length))
+		return decided(REMOTE, RULE_TARGET_NETWORK);
 	if (is_user_credentials(path, length))
 		return decided(ABSENT, RULE_USER_CREDENTIALS);
 	if (!is_write && is_target_identity(path, length))
@@ -218,8 +228,10 @@ static struct decision decide_by_nature(const char *path, size_t length, bool is
 
 struct decision decide_path(const char *path, size_t length, bool is_write)
 {
-	if (shim.fs_mode == FS_LOCAL)
-		return decided(LOCAL, RULE_MODE_LOCAL);
+	if (shim.fs_mode == FS_LOCAL) {
+		bool is_network = !is_write && is_target_network(path, length);
+		return is_network ? decided(REMOTE, RULE_TARGET_NETWORK) : decided(LOCAL, RULE_MODE_LOCAL);
+	}
 	if (unlikely(patterns_are_any(&shim.rules))) {
 		struct decision decision = decide_by_pattern(path, length, is_write);
 		if (decision.rule != RULE_UNDECIDABLE)
@@ -336,6 +348,19 @@ static enum outcome settle(struct place *place, struct decision decision, struct
 	return decision.outcome;
 }
 
+/* The agent knows one name for it; with a slash at its end it is none of the entries of /proc, where it is a link. `path` may
+ * lie in the buffer. */
+static enum outcome settle_network(struct place *place, struct decision decision, const char *path, size_t length)
+{
+	size_t span = proc_net_span(path, length), begin = sizeof PROC_NET - 1;
+	if (span == 0)
+		return settle(place, decision, (struct wire_bytes){ path, (uint32_t)length });
+	memmove(place->buffer + begin, path + span, length - span);
+	memcpy(place->buffer, PROC_NET "/", length == span ? begin + 1 : begin);
+	size_t whole = begin + (length == span ? 1 : length - span);
+	return settle(place, decision, (struct wire_bytes){ place->buffer, (uint32_t)whole });
+}
+
 /* Decides on what base and path lexically come to. `into` is scratch that holds the base. */
 static struct decision decide_joined(char *into, size_t base, size_t room, struct text path, bool is_write)
 {
@@ -383,6 +408,8 @@ static enum outcome locate_joined(int dirfd, struct text path, bool is_write, st
 		into[length++] = '/';
 	if (is_write && ends_in_dot(path))
 		into[length++] = '.';
+	if (decision.rule == RULE_TARGET_NETWORK)
+		return settle_network(place, decision, into, (size_t)length);
 	return settle(place, decision, (struct wire_bytes){ into, (uint32_t)length });
 }
 
@@ -424,6 +451,7 @@ static bool is_wholly_local(const char *path, size_t length)
 	bool has_exception = is_within(shim.home.at, shim.home.length, here) || is_within(path, length, shim.home);
 	for (int at = 0; at < shim.mount_count; at++)
 		has_exception = has_exception || is_within(shim.mounts[at].at, shim.mounts[at].length, here);
+	has_exception = has_exception || (shim.is_tcp_remote && (path[1] == 'p' || path[1] == 's'));
 	for (size_t at = 0; at < sizeof identity / sizeof *identity; at++)
 		has_exception = has_exception || is_within(identity[at].at, identity[at].length, here);
 	return !has_exception && !may_match_below(path, length);
@@ -466,7 +494,7 @@ __attribute__((noinline, cold)) static bool locate_linked(const char *path, bool
 static enum outcome locate_untold(bool is_following, int dirfd, const char *path, bool is_write, struct place *place)
 {
 	size_t length;
-	if (shim.fs_mode == FS_LOCAL || !may_be_address(path) || !*path)
+	if (!may_be_address(path) || !*path || (shim.fs_mode == FS_LOCAL && !proc_net_may_begin(path)))
 		return settle(place, (struct decision){ LOCAL, RULE_MODE_LOCAL }, (struct wire_bytes){ 0 });
 	if (*path != '/' && dirfd == AT_FDCWD && is_surely_local(path, place->buffer, sizeof place->buffer))
 		return settle(place, (struct decision){ LOCAL, RULE_LAUNCH_DIRECTORY }, (struct wire_bytes){ 0 });
@@ -480,7 +508,14 @@ static enum outcome locate_untold(bool is_following, int dirfd, const char *path
 		return settle(place, (struct decision){ LOCAL, RULE_UNDECIDABLE }, (struct wire_bytes){ 0 });
 	if (!is_whole)
 		return locate_joined(dirfd, (struct text){ path, length }, is_write, place);
-	return settle(place, decide_path(path, length, is_write), (struct wire_bytes){ path, (uint32_t)length });
+	struct decision decision = decide_path(path, length, is_write);
+	if (unlikely(decision.rule == RULE_TARGET_NETWORK)) {
+		/* The link itself is the same here. */
+		bool is_link = !is_following && length == sizeof PROC_NET - 1;
+		return is_link ? settle(place, (struct decision){ LOCAL, RULE_SYSTEM_DIRECTORY }, (struct wire_bytes){ 0 }) :
+				 settle_network(place, decision, path, length);
+	}
+	return settle(place, decision, (struct wire_bytes){ path, (uint32_t)length });
 }
 
 /* For the log, where somebody asked for it: the intproxy sees only what is remote. */

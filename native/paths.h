@@ -23,6 +23,7 @@ enum rule {
 	RULE_READ_ONLY_PATTERN, /* the target's for reading, this machine's for writing */
 	RULE_LOCAL_PATTERN,
 	RULE_MOUNT, /* on a volume of the target, for reading */
+	RULE_TARGET_NETWORK, /* /proc/net and /sys/class/net, for reading */
 	RULE_USER_CREDENTIALS, /* the user's own cloud credentials: a program in the target would not see them */
 	RULE_TARGET_IDENTITY, /* /etc/hosts and the like, for reading */
 	RULE_ROOT, /* "/" itself */

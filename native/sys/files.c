@@ -67,15 +67,35 @@ SYS int32_t files_can_take_rights(const uint32_t *words)
 	return is_taken;
 }
 
+/* The target's /proc/net. Below its root that is a link to what is the reader's own, and the reader would be the agent. -1: none. */
+static int network = -1;
+
+/* `directory` is O_PATH, and belongs to this file from now on. */
+SYS void files_set_network(int32_t directory)
+{
+	network = directory;
+}
+
+/* Where `*path` is looked for, and by which name there. */
+static int base_of(int root, const char **path)
+{
+	static const char name[] = "/proc/net";
+	const char *rest = *path + sizeof name - 1;
+	if (network < 0 || strncmp(*path, name, sizeof name - 1) != 0 || (*rest != '/' && *rest != '\0'))
+		return root;
+	*path = *rest ? rest : "/";
+	return network;
+}
+
 int find_object(int root, const char *path, uint64_t flags)
 {
 	struct open_how how = {
 		.flags = flags | O_PATH | O_CLOEXEC,
 		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
 	};
-	int fd = -1;
+	int fd = -1, base = base_of(root, &path);
 	for (int tries = 0; tries < RESOLVE_TRIES; tries++) {
-		fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+		fd = (int)syscall(SYS_openat2, base, path, &how, sizeof how);
 		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
 			break;
 	}
@@ -453,17 +473,35 @@ int64_t path_below(int root, int found, char *into, uint32_t capacity)
 	return into[0] == '/' ? length : -ENOENT;
 }
 
+/* A path below the target's /proc/net, by its whole name. */
+static int64_t named_again(char *into, int64_t length, uint32_t capacity)
+{
+	static const char name[] = "/proc/net";
+	const int64_t before = sizeof name - 1;
+	if (length == 1)
+		length = 0;
+	if (length + before > capacity)
+		return -ENAMETOOLONG;
+	memmove(into + before, into, (size_t)length);
+	memcpy(into, name, (size_t)before);
+	return length + before;
+}
+
 /* Bytes of the path without its symlinks; `into` must have room for FILES_PATH_BYTES. */
 SYS int32_t files_real_path(int32_t root, const char *path, const uint32_t *rights, char *into, uint32_t capacity)
 {
 	rights_take(rights);
-	int64_t status = find_object(root, path, 0);
+	const char *rest = path;
+	int base = base_of(root, &rest);
+	int64_t status = find_object(base, rest, 0);
 	if (status >= 0) {
 		int found = (int)status;
-		status = path_below(root, found, into, capacity);
+		status = path_below(base, found, into, capacity);
 		close(found);
 	}
 	rights_lay_down(rights);
+	if (base != root && status >= 0)
+		status = named_again(into, status, capacity);
 	return (int32_t)status;
 }
 

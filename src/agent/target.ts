@@ -7,7 +7,7 @@
  */
 import { joinNul, utf8 } from "../base/bytes.ts";
 import { ERRNO, UserError } from "../base/errors.ts";
-import { canTakeRights, openRoot, type PackedRights, packRights, type Rights } from "../sys/files.ts";
+import { canTakeRights, openRoot, type PackedRights, packRights, type Rights, setNetworkFiles } from "../sys/files.ts";
 import { cString } from "../sys/load.ts";
 import { enterNetworkOf, hostnameOf } from "../sys/namespaces.ts";
 
@@ -42,7 +42,10 @@ export async function becomeTarget(
   log: (line: string) => void,
   signal: AbortSignal,
 ): Promise<Target> {
-  if (choice.kind === "none") return targetless();
+  if (choice.kind === "none") {
+    tellNetworkFiles("self", log);
+    return targetless();
+  }
   const pid = choice.kind === "pid"
     ? choice.pid
     : choice.kind === "container"
@@ -58,6 +61,7 @@ export async function becomeTarget(
   if (root < 0) throw cannotEnter(pid, "its files", root);
   const status = sharesNetwork(pid) ? 0 : enterNetworkOf(pid);
   if (status < 0) throw cannotEnter(pid, "its network", status);
+  tellNetworkFiles(pid, log);
   return {
     pid,
     startTicks: stat.startTicks,
@@ -66,6 +70,11 @@ export async function becomeTarget(
     hostname: () => hostnameOf(pid),
     environ: () => Deno.readFile(`/proc/${pid}/environ`),
   };
+}
+
+/** Programs read of their network in /proc/net. */
+function tellNetworkFiles(pid: number | "self", log: (line: string) => void): void {
+  if (!setNetworkFiles(cString(`/proc/${pid}/net`))) log("Cannot open the target's /proc/net: it is missing there");
 }
 
 function sharesNetwork(pid: number): boolean {

@@ -52,6 +52,7 @@ const WHY: Readonly<Record<Rule, string>> = {
     "a pattern of feature.fs.read_only matches: the target's for reading, this machine's for writing",
   "local-pattern": "a pattern of feature.fs.local matches",
   "mount": "a volume of the target is mounted there",
+  "target-network": "what the kernel tells of the target's network",
   "user-credentials": "your own cloud credentials, which the target does not have",
   "target-identity": "names and certificates as the target has them",
   "root": "the root directory",

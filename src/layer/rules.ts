@@ -7,6 +7,7 @@ export const RULES = [
   "read-only-pattern",
   "local-pattern",
   "mount",
+  "target-network",
   "user-credentials",
   "target-identity",
   "root",

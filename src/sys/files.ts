@@ -8,6 +8,7 @@ import { loadSys } from "./load.ts";
 
 const sys = loadSys({
   files_open_root: { parameters: ["buffer"], result: "i32" },
+  files_set_network: { parameters: ["i32"], result: "void" },
   files_can_take_rights: { parameters: ["buffer"], result: "i32" },
   files_open: {
     parameters: ["i32", "buffer", "u32", "buffer", "buffer", "u32", "buffer", "buffer"],
@@ -69,6 +70,13 @@ export function canTakeRights(rights: Uint32Array<ArrayBuffer>): boolean {
 /** A descriptor for a directory that becomes "/" for the functions below, or -errno. */
 export function openRoot(path: Uint8Array<ArrayBuffer>): number {
   return sys.files_open_root(path);
+}
+
+/** From now on `/proc/net` is this directory, whatever the root. False: it cannot be had. */
+export function setNetworkFiles(path: Uint8Array<ArrayBuffer>): boolean {
+  const directory = openRoot(path);
+  if (directory >= 0) sys.files_set_network(directory);
+  return directory >= 0;
 }
 
 /** C's struct file_stat: what statx(2) told, field by field. */

@@ -121,6 +121,36 @@ for (
   });
 }
 
+for (
+  const { path, isWrite, asked } of [
+    { path: "/proc/net/tcp", isWrite: false, asked: "/proc/net/tcp" },
+    { path: "/proc/self/net", isWrite: false, asked: "/proc/net/" },
+    { path: "/proc/thread-self/net/", isWrite: false, asked: "/proc/net/" },
+    { path: "/proc/self/task/1/net/stat", isWrite: false, asked: "/proc/net/stat" },
+    { path: `/proc/${Deno.pid}/net/route`, isWrite: false, asked: "/proc/net/route" },
+    { path: "/sys/class/net/eth0/address", isWrite: false, asked: "/sys/class/net/eth0/address" },
+    { path: "/proc/net/tcp", isWrite: true, asked: undefined },
+    { path: "/proc/network/tcp", isWrite: false, asked: undefined },
+    { path: "/proc/self/netx", isWrite: false, asked: undefined },
+    { path: "/proc/4194305/net/route", isWrite: false, asked: undefined },
+    { path: "/proc/self/status", isWrite: false, asked: undefined },
+    { path: "/sys/class/net.x", isWrite: false, asked: undefined },
+  ]
+) {
+  const what = `${path} is ${asked ? "the target's" : "this machine's"}${isWrite ? " for writing" : ""}`;
+  Deno.test(`${what} where outgoing connections are the target's, whatever feature.fs says`, async () => {
+    using judge = new PathJudge(await builtShim());
+    for (const mode of ["local", "read"] as const) {
+      const given = await settings(mode, { isTcpRemote: true });
+      const { rule, remotePath } = judge.decide(given, path, isWrite);
+      assert.equal(remotePath, asked);
+      if (asked) assert.equal(rule, "target-network");
+    }
+    const alone = judge.decide(await settings("read", { isTcpRemote: false }), path, isWrite);
+    assert.deepEqual([alone.outcome, alone.remotePath], [L, undefined]);
+  });
+}
+
 Deno.test("the rules have names in the order of the shim", async () => {
   const header = await Deno.readTextFile(new URL("../../native/paths.h", import.meta.url));
   const names = [.../^enum rule \{$.*?^\};$/ms.exec(header)![0].matchAll(/^\tRULE_(\w+),/gm)].map(([, name]) => name!);
