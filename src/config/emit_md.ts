@@ -117,7 +117,6 @@ directory is the target's. The children of a process that is left alone are ente
 `;
 
 const TITLES: Readonly<Record<Why, string>> = {
-  later: "Not supported yet",
   operator: "Needs the operator, which this tool does not have",
   harmless: "Other keys that say nothing here",
 };
@@ -137,7 +136,7 @@ export function emitConfigDoc(): string {
 }
 
 function otherKeys(): string[] {
-  return (["later", "operator", "harmless"] as const).map((why) => {
+  return (["operator", "harmless"] as const).map((why) => {
     const lines = OTHER_KEYS.filter((it) => it.why === why).map(({ key, fine }) => {
       const allowed = fine && fine.length > 0
         ? ` (\`${JSON.stringify(fine[0])}\` is what happens anyway: accepted)`

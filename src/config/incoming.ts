@@ -45,6 +45,7 @@ export interface FilterSettings {
   readonly jqMs: number;
   readonly detectionMs: number;
   readonly marksAnswers: boolean;
+  readonly forbidsCaching: boolean;
 }
 
 const BODY_BYTES = 65535;
@@ -73,6 +74,7 @@ export function incomingOf(target: Target, value: Value, last: ReadonlyMap<Confi
     jqMs: (value("agent.jaq_time_limit", "seconds") ?? JQ_SECONDS) * 1000,
     detectionMs: (value("agent.http_detection_timeout", "seconds") ?? DETECTION_SECONDS) * 1000,
     marksAnswers: value("agent.inject_headers", "boolean") ?? false,
+    forbidsCaching: value("agent.override_cache_control", "boolean") ?? true,
   };
   return {
     mode: modeFor(target, value(`${PREFIX}.mode`, "incomingMode"), last),
@@ -114,6 +116,7 @@ export function formatIncoming(it: IncomingConfig): Record<IncomingKey, unknown>
     "agent.jaq_time_limit": it.settings.jqMs / 1000,
     "agent.http_detection_timeout": it.settings.detectionMs / 1000,
     "agent.inject_headers": it.settings.marksAnswers || undefined,
+    "agent.override_cache_control": it.settings.forbidsCaching,
   } as Record<IncomingKey, unknown>;
 }
 

@@ -23,7 +23,8 @@ export type IncomingKey =
   | "agent.max_body_buffer_timeout"
   | "agent.jaq_time_limit"
   | "agent.http_detection_timeout"
-  | "agent.inject_headers";
+  | "agent.inject_headers"
+  | "agent.override_cache_control";
 
 const group = "What is the target's";
 
@@ -166,6 +167,15 @@ export const INCOMING_FILE_OPTIONS: readonly KeyDecl[] = [
       "Whether HTTP answers on ports with a filter say which way they came: Mirrord-Agent: forwarded-to-client, or " +
       "passed-through. Requests that nobody wants are slower then",
     default: "false",
+    group: "Agent",
+  },
+  {
+    key: "agent.override_cache_control",
+    kind: "boolean",
+    doc:
+      "Whether the program's answers to requests that a filter took say Cache-Control: no-cache, no-store, must-revalidate, " +
+      "so that nobody is given them later in place of the target's",
+    default: "true",
     group: "Agent",
   },
 ];

@@ -105,14 +105,15 @@ function entriesOf(key: string, value: unknown, from: string): Readonly<Record<s
 function judge({ why, fine }: OtherKey, value: unknown, from: string): string | undefined {
   if (value === null || value === undefined || fine?.includes(value)) return undefined;
   if (why === "harmless") return `${from} has no effect here`;
-  const because = why === "operator"
-    ? "it needs the operator, which this tool does not have"
-    : "it is not supported yet";
   const allowed = fine && fine.length > 0 ? `, or say ${JSON.stringify(fine[0])}` : "";
-  throw new UserError("CONFIG_KEY_UNSUPPORTED", `Cannot use ${from}: ${because}`, {
-    hint: `leave it out${allowed}`,
-    exitCode: 2,
-  });
+  throw new UserError(
+    "CONFIG_KEY_UNSUPPORTED",
+    `Cannot use ${from}: it needs the operator, which this tool does not have`,
+    {
+      hint: `leave it out${allowed}`,
+      exitCode: 2,
+    },
+  );
 }
 
 function unknown(section: string, name: string, file: string): UserError {

@@ -3,8 +3,8 @@
  * a sentence, unless what it says is what happens anyway.
  */
 
-/** "later": not supported yet. "operator": for the paid operator. "harmless": says nothing that could be done here. */
-export type Why = "later" | "operator" | "harmless";
+/** "operator": for the paid operator. "harmless": says nothing that could be done here. */
+export type Why = "operator" | "harmless";
 
 export interface OtherKey {
   readonly key: string;
@@ -13,7 +13,6 @@ export interface OtherKey {
   readonly fine?: readonly unknown[];
 }
 
-const later = (key: string, ...fine: unknown[]): OtherKey => ({ key, why: "later", fine });
 const operator = (key: string, ...fine: unknown[]): OtherKey => ({ key, why: "operator", fine });
 const harmless = (key: string): OtherKey => ({ key, why: "harmless" });
 
@@ -25,7 +24,6 @@ const AGENT = [
   // All of these are about incoming traffic.
   harmless("agent.external_ip_fix"),
   harmless("agent.nftables"), // always nftables
-  later("agent.override_cache_control", false), // answers stay as they are
   harmless("agent.clean_iptables_on_start"), // there is nothing to clean: a guard does it
 ];
 

@@ -107,6 +107,7 @@ Deno.test("formatConfig() says as a file what was resolved, and nothing that nob
       privileged: false,
       disable_mesh_sidecar_injection: true,
       flush_connections: true,
+      override_cache_control: true,
       max_body_buffer_size: 65535,
       max_body_buffer_timeout: 1000,
       http_detection_timeout: 2,

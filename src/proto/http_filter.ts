@@ -22,6 +22,8 @@ export interface FilterSettings {
   readonly detectionMs: number;
   /** Answers say in a header of their own which way they came. */
   readonly marksAnswers: boolean;
+  /** What the run's program answers is not to be kept by anybody. */
+  readonly forbidsCaching: boolean;
 }
 
 export type FilterText = { readonly filter: HttpFilter } & FilterSettings;
@@ -71,12 +73,13 @@ export function readHttpFilter(text: string): ReadFilter {
     throw new TypeError("A limit is out of range");
   }
   const marksAnswers = settings.marksAnswers === true;
+  const forbidsCaching = settings.forbidsCaching === true;
   const test = testOf(filter, 0);
   const leaves = leavesOf(filter);
   const programs = [...new Set(leaves.flatMap((it) => it.kind === "jq" ? [it.program] : []))];
   if (programs.length > MOST_PROGRAMS) throw new TypeError("It has too many jq programs");
   const hasBody = leaves.some((it) => it.kind === "body");
-  return { filter, test, hasBody, programs, bodyBytes, bodyMs, jqMs, detectionMs, marksAnswers };
+  return { filter, test, hasBody, programs, bodyBytes, bodyMs, jqMs, detectionMs, marksAnswers, forbidsCaching };
 }
 
 function leavesOf(filter: HttpFilter): readonly HttpFilter[] {

@@ -106,7 +106,7 @@ function routesTo(open: () => StreamEnd) {
     bodyLimits: () => undefined,
     choose: () => undefined,
     copies: () => [],
-    mark: () => undefined,
+    fields: () => [],
     open: () => Promise.resolve(open()),
   };
 }

@@ -83,7 +83,7 @@ test("a filter of bodies in all_of looks at the body only when the rest holds", 
   );
 });
 
-test("answers say which way they came when they shall, and else are as they were", async (sandbox) => {
+test("answers say which way they came when they shall, the run's not to be kept, and else are as they were", async (sandbox) => {
   const headers = (...args: string[]) =>
     sandbox.inNetwork(["curl", "-sS", "-o", "/dev/null", "-D", "-", ...args, URL_80]);
   {
@@ -91,11 +91,16 @@ test("answers say which way they came when they shall, and else are as they were
       sandbox,
       filtered({ header_filter: "^x: 1" }, "steal", { inject_headers: true }),
     );
-    assert.match(await headers("-H", "X: 1"), /^Mirrord-Agent: forwarded-to-client\r$/m);
-    assert.match(await headers(), /^Mirrord-Agent: passed-through\r$/m);
+    const ours = await headers("-H", "X: 1");
+    assert.match(ours, /^Mirrord-Agent: forwarded-to-client\r$/m);
+    assert.match(ours, /^Cache-Control: no-cache, no-store, must-revalidate\r$/m);
+    const theirs = await headers();
+    assert.match(theirs, /^Mirrord-Agent: passed-through\r$/m);
+    assert.doesNotMatch(theirs, /cache/i);
   }
-  await using _server = await startServer(sandbox, filtered({ header_filter: "^x: 1" }));
-  assert.doesNotMatch(await headers("-H", "X: 1") + await headers(), /mirrord/i);
+  const agent = { override_cache_control: false };
+  await using _server = await startServer(sandbox, filtered({ header_filter: "^x: 1" }, "steal", agent));
+  assert.doesNotMatch(await headers("-H", "X: 1") + await headers(), /mirrord|cache/i);
 });
 
 // Row E51

@@ -204,10 +204,11 @@ test("answers say which way they came when they are asked to", async (sandbox) =
   const configuration = { feature: { network }, agent: { inject_headers: true } };
   await using _server = await startServer(sandbox, { configuration });
   const answers = await ask(sandbox, { x: "1" }, {}, { x: "1" });
-  assert.deepEqual(answers.map((it) => [who(it), it.headers["mirrord-agent"]]), [
-    ["local", "forwarded-to-client"],
-    ["target", "passed-through"],
-    ["local", "forwarded-to-client"],
+  const uncached = "no-cache, no-store, must-revalidate";
+  assert.deepEqual(answers.map((it) => [who(it), it.headers["mirrord-agent"], it.headers["cache-control"]]), [
+    ["local", "forwarded-to-client", uncached],
+    ["target", "passed-through", undefined],
+    ["local", "forwarded-to-client", uncached],
   ]);
 });
 

@@ -228,7 +228,7 @@ export class ScriptedConnection implements AsyncDisposable {
       },
       copies: () => mirrors.map((name) => this.#route(name)),
       bodyLimits: ({ headers }) => headers.some((it) => fromUtf8(it) === "wait: body") ? bodyLimits : undefined,
-      mark: (route) => isMarking ? route ? "theirs" : "target's" : undefined,
+      fields: (route) => isMarking ? [["Mirrord-Agent", route ? "theirs" : "target's"]] : [],
       open: (route) => Promise.resolve(this.#open(route)),
     };
     this.#serving = new Http2Connection(ours, routes, undefined, settingsMs).serve();

@@ -5,7 +5,7 @@
 import type { StreamEnd } from "../../base/socket_end.ts";
 import type { ReadFilter, RequestFacts, RequestTest } from "../../proto/http_filter.ts";
 import { streamPair } from "./http/pair.ts";
-import type { BodyLimits, Route, StreamRoutes } from "./http2/routes.ts";
+import type { AnswerField, BodyLimits, Route, StreamRoutes } from "./http2/routes.ts";
 import type { Delivery, IncomingClient } from "./incoming.ts";
 import type { JudgeShare } from "./judges.ts";
 
@@ -25,6 +25,10 @@ export interface LiveRoutesOptions {
   readonly delivery: Omit<Delivery, "isMirror">;
   dialTarget(): Promise<StreamEnd | undefined>;
 }
+
+const UNCACHED: AnswerField = ["Cache-Control", "no-cache, no-store, must-revalidate"];
+const FORWARDED: AnswerField = ["Mirrord-Agent", "forwarded-to-client"];
+const PASSED_THROUGH: AnswerField = ["Mirrord-Agent", "passed-through"];
 
 export class LiveRoutes implements StreamRoutes {
   readonly #options: LiveRoutesOptions;
@@ -75,9 +79,11 @@ export class LiveRoutes implements StreamRoutes {
     );
   }
 
-  mark(route: Route): string | undefined {
-    if (!this.#options.subscriptions().some(({ settings }) => settings?.marksAnswers)) return undefined;
-    return route ? "forwarded-to-client" : "passed-through";
+  fields(route: Route): readonly AnswerField[] {
+    const isMarked = this.#options.subscriptions().some(({ settings }) => settings?.marksAnswers);
+    if (!isMarked) return route?.settings?.forbidsCaching ? [UNCACHED] : [];
+    if (!route) return [PASSED_THROUGH];
+    return route.settings?.forbidsCaching ? [UNCACHED, FORWARDED] : [FORWARDED];
   }
 
   async open(route: Route): Promise<StreamEnd | undefined> {

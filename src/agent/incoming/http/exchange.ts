@@ -21,7 +21,7 @@ import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { withoutHttp2Offer } from "./http2_offer.ts";
 import { looksLikeHttp2 } from "../http2/frames.ts";
-import type { BodyLimits } from "../http2/routes.ts";
+import type { AnswerField, BodyLimits } from "../http2/routes.ts";
 import { pass, type Tap } from "../passage.ts";
 import {
   looksLikeHttp,
@@ -46,8 +46,8 @@ export interface Routes {
   judged(request: RequestHead): RequestHead["jq"] | Promise<RequestHead["jq"]>;
   /** How much of its body decides who wants it, and how long that may take; undefined: its head does. */
   bodyLimits(request: RequestHead): BodyLimits | undefined;
-  /** A line for the head of every answer, and no connection is given back; undefined: none. */
-  mark(key: object | undefined): string | undefined;
+  /** What every answer says, whatever else it said there. */
+  fields(key: object | undefined): readonly AnswerField[];
   /** Who gets a copy of this request; undefined: of what nobody can tell requests in. */
   taps(request: RequestHead | undefined): readonly Tap[];
   /** Who gets what nobody can tell requests in. */
@@ -203,7 +203,7 @@ export class HttpConnection {
   /** Nobody wants this request. False when it has to be passed on here. */
   #giveBack(head: Uint8Array): boolean {
     const target = this.#upstreams.get(undefined);
-    if (this.#exchanges === 0 || this.#routes.mark(undefined) !== undefined) return false;
+    if (this.#exchanges === 0 || this.#routes.fields(undefined).length > 0) return false;
     if (target && (target.reader.isEnded || target.reader.held.length > 0)) return false;
     this.#upstreams.delete(undefined);
     this.#back = { bytes: concatBytes([head, this.#reader.take()]), target: target?.end };
@@ -248,7 +248,7 @@ export class HttpConnection {
       else if (isTheirRest) await this.#passRest(end, write);
       else end.reset();
     }).catch(() => {});
-    const answer = await this.#answer(request, reader, this.#routes.mark(key));
+    const answer = await this.#answer(request, reader, this.#routes.fields(key));
     isAnswered = true;
     if (answer === "nothing") {
       if (this.#isBroken || (passed === "broken" && isTheirRest)) return false;
@@ -300,7 +300,7 @@ export class HttpConnection {
   async #answer(
     request: RequestHead,
     reader: ByteReader,
-    mark: string | undefined,
+    fields: readonly AnswerField[],
   ): Promise<"complete" | "last" | "upgrade" | "nothing"> {
     while (true) {
       const bytes = await readHead(reader).catch(() => "end" as const);
@@ -313,7 +313,7 @@ export class HttpConnection {
         return "last";
       }
       const isFinal = head.status >= 200 || head.status === 101; // it says who has got the connection
-      await this.#peer.writeAll(mark === undefined || !isFinal ? head.bytes : withHeader(head.bytes, mark));
+      await this.#peer.writeAll(isFinal ? fields.reduce(withHeader, head.bytes) : head.bytes);
       if (head.status === 101 || (request.isConnect && head.status >= 200 && head.status < 300)) return "upgrade";
       if (head.status < 200) continue;
       const how = await passBody(reader, head.framing, (it) => this.#peer.writeAll(it));

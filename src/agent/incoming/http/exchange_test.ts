@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { fromUtf8, utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { HttpConnection, type Routes } from "./exchange.ts";
+import type { AnswerField } from "../http2/routes.ts";
 import { streamPair } from "./pair.ts";
 
 const RUN = { name: "run" };
@@ -47,7 +48,7 @@ class Scene implements AsyncDisposable {
   readonly #over: Promise<unknown>;
   unclear = 0;
 
-  constructor({ mark, unclearTo }: { mark?: string; unclearTo?: object } = {}) {
+  constructor({ fields = [], unclearTo }: { fields?: AnswerField[]; unclearTo?: object } = {}) {
     const routes: Routes = {
       choose: ({ target }) => fromUtf8(target) === "/mine" ? RUN : undefined,
       open: (key) => {
@@ -58,7 +59,7 @@ class Scene implements AsyncDisposable {
       },
       judged: () => undefined,
       bodyLimits: () => undefined,
-      mark: () => mark,
+      fields: () => fields,
       taps: () => [],
       chooseUnclear: () => unclearTo,
       onUnclear: () => void this.unclear++,
@@ -121,7 +122,7 @@ Deno.test("what two could read differently goes to who steals the port whole, as
 
 Deno.test("after requests that were the run's and the target's an unclear one ends the run's part in the connection", async () => {
   // Marked, so that it is not given back in between.
-  await using scene = new Scene({ mark: "A: b" });
+  await using scene = new Scene({ fields: [["A", "b"]] });
   const answer = OK.replace("2\r\n", "2\r\nA: b\r\n");
   const ask = async (text: string) => void await scene.client.say(text);
   let asking = ask(mine);
@@ -197,7 +198,7 @@ Deno.test("a body that ends in the midst of a chunk reaches its program as far a
 });
 
 Deno.test("an answer says which way it came in its last head, not in those before", async () => {
-  await using scene = new Scene({ mark: "Mirrord-Agent: here" });
+  await using scene = new Scene({ fields: [["Mirrord-Agent", "here"]] });
   const said = scene.client.say(mine);
   const [, run] = await scene.opened();
   assert.equal(await run.hear(mine.length), mine);
@@ -210,7 +211,7 @@ Deno.test("an answer says which way it came in its last head, not in those befor
 });
 
 Deno.test("101 is the last head of a connection and says which way that goes", async () => {
-  await using scene = new Scene({ mark: "Mirrord-Agent: here" });
+  await using scene = new Scene({ fields: [["Mirrord-Agent", "here"]] });
   const said = scene.client.say(mine);
   const [, run] = await scene.opened();
   await run.hear(mine.length);

@@ -114,10 +114,21 @@ export function parseResponse(bytes: Uint8Array, request: RequestHead): Response
   return { bytes, status, framing, isLast };
 }
 
-/** The head with another line. */
-export function withHeader(head: Uint8Array, line: string): Uint8Array {
-  const end = head.at(-2) === 13 ? 2 : 1;
-  return concatBytes([head.subarray(0, head.length - end), utf8(`${line}\r\n`), head.subarray(head.length - end)]);
+/** The head with this header, and no other of its name. */
+export function withHeader(head: Uint8Array, [name, value]: readonly [name: string, value: string]): Uint8Array {
+  const kept: Uint8Array[] = [];
+  let isLeftOut = false;
+  for (let from = 0, end; from < head.length; from = end) {
+    end = head.indexOf(10, from) + 1;
+    const line = head.subarray(from, end);
+    const isFolded = isBlank(line[0]!);
+    if (!isFolded) {
+      isLeftOut = latin1.decode(line.subarray(0, name.length + 1)).toLowerCase() === `${name.toLowerCase()}:`;
+    }
+    if (end === head.length) kept.push(utf8(`${name}: ${value}\r\n`));
+    if (!isLeftOut) kept.push(line);
+  }
+  return concatBytes(kept);
 }
 
 function linesOf(bytes: Uint8Array): Uint8Array[] {

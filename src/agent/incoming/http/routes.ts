@@ -1,7 +1,7 @@
 /** The routes of one HTTP connection: by the filters of those who have subscribed its port, the oldest first. */
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { Http2Connection } from "../http2/connection.ts";
-import type { BodyLimits } from "../http2/routes.ts";
+import type { AnswerField, BodyLimits } from "../http2/routes.ts";
 import { LiveRoutes, type LiveRoutesOptions, type RoutedSubscription } from "../live_routes.ts";
 import { MirrorEnd } from "../mirror_end.ts";
 import type { Tap } from "../passage.ts";
@@ -39,9 +39,8 @@ export class FilteredRoutes implements Routes {
     return this.#live.bodyLimits(request);
   }
 
-  mark(subscription: RoutedSubscription | undefined): string | undefined {
-    const mark = this.#live.mark(subscription);
-    return mark === undefined ? undefined : `Mirrord-Agent: ${mark}`;
+  fields(subscription: RoutedSubscription | undefined): readonly AnswerField[] {
+    return this.#live.fields(subscription);
   }
 
   chooseUnclear(): RoutedSubscription | undefined {

@@ -27,7 +27,7 @@ const NOBODY: StreamRoutes = {
   bodyLimits: () => undefined,
   choose: () => undefined,
   copies: () => [],
-  mark: () => undefined,
+  fields: () => [],
   open: () => Promise.resolve(undefined),
 };
 

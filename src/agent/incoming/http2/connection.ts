@@ -257,7 +257,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
       client: this.#client,
       upstream: this.#upstream(route),
       who: route ? "the program that should answer" : "the target's own program",
-      mark: this.#routes.mark(route),
+      fields: this.#routes.fields(route),
       copies: copies.filter((it) => it !== undefined),
       onOver: (isAbrupt) => this.#onOver(asked, isAbrupt),
     });

@@ -258,7 +258,7 @@ class Disorder {
         body !== undefined || says(headers, "to: mine") ? this.#routes.mine : undefined,
       copies: () => hasMirror ? [this.#routes.mirror] : [],
       bodyLimits: ({ headers }: { headers: readonly Uint8Array[] }) => says(headers, "wait: body") ? limits : undefined,
-      mark: () => undefined,
+      fields: () => [],
       open: () => Promise.resolve(this.#program()),
     };
     this.#serving = new Http2Connection(ours, routes, undefined, 1).serve();

@@ -13,6 +13,7 @@ import { CODE, StreamFault } from "./faults.ts";
 import { Flow } from "./flow.ts";
 import { blockOf, type HeaderBlock, type StreamRequest } from "./header_block.ts";
 import type { Link } from "./link.ts";
+import type { AnswerField } from "./routes.ts";
 import type { Call, Caller, Loss, Upstream } from "./upstream.ts";
 
 const GRPC_UNAVAILABLE = "14";
@@ -40,8 +41,8 @@ export interface ExchangeOptions {
   readonly upstream: Upstream;
   /** Whose program is to answer, in words. */
   readonly who: string;
-  /** What its answer is to say about the way it came. */
-  readonly mark: string | undefined;
+  /** What its answer is to say. */
+  readonly fields: readonly AnswerField[];
   readonly copies: readonly Copy[];
   /** Both directions have ended; `isAbrupt`: before the client has said all. */
   onOver(isAbrupt: boolean): void;
@@ -149,7 +150,7 @@ export class Exchange implements Caller, ClientStream {
   }
 
   onAnswer(block: HeaderBlock, isEnd: boolean): void {
-    const { client, mark } = this.#options;
+    const { client, fields } = this.#options;
     const stream = this.#answerer.stream = this.#call!.stream;
     if (this.#hasAnswer) {
       const isTrailer = isEnd && block.isTrailer && !this.#down.isEnded;
@@ -162,8 +163,10 @@ export class Exchange implements Caller, ClientStream {
       throw new StreamFault(stream, CODE.protocolError, "An answer has no proper head");
     }
     this.#hasAnswer = status >= 200;
-    const isMarked = this.#hasAnswer && mark !== undefined;
-    client.sendHeaders(this.#asked.stream, isMarked ? block.with("mirrord-agent", mark) : block, isEnd);
+    const said = this.#hasAnswer
+      ? fields.reduce((it, [name, value]) => it.with(name.toLowerCase(), value), block)
+      : block;
+    client.sendHeaders(this.#asked.stream, said, isEnd);
     if (isEnd) this.#down.endWithHeaders();
   }
 

@@ -50,11 +50,12 @@ export class HeaderBlock {
     return this.#status ??= statusOf(this.fields);
   }
 
-  /** The block with another field, kept: blocks that repeat are the same, and are not written anew. */
+  /** The block with this field, and no other of its name; kept: blocks that repeat are the same, and are not written anew. */
   with(name: string, value: string): HeaderBlock {
     const last = this.#extended?.fields.at(-1);
     if (last?.name === name && last.value === value) return this.#extended!;
-    return this.#extended = new HeaderBlock([...this.fields, { name, value, indexing: "yes" }], this.isTooLarge);
+    const others = this.fields.filter((it) => it.name !== name);
+    return this.#extended = new HeaderBlock([...others, { name, value, indexing: "yes" }], this.isTooLarge);
   }
 
   /** Are these fields that may follow a body? */

@@ -6,6 +6,9 @@ import type { RoutedSubscription } from "../live_routes.ts";
 /** Whose program it is; undefined: the target's own. */
 export type Route = RoutedSubscription | undefined;
 
+/** A name and its value. */
+export type AnswerField = readonly [name: string, value: string];
+
 /** How much of its body decides whom a request is for, and how long that may take. */
 export interface BodyLimits {
   readonly bodyBytes: number;
@@ -20,8 +23,8 @@ export interface StreamRoutes {
   choose(request: RequestFacts): Route;
   /** Who gets a copy of this request. */
   copies(request: RequestFacts): readonly RoutedSubscription[];
-  /** What answers say in a field of their own about the way they came; undefined: nothing. */
-  mark(route: Route): string | undefined;
+  /** What answers say, whatever else they said there. */
+  fields(route: Route): readonly AnswerField[];
   /** A connection. Undefined when it cannot be had. */
   open(route: Route): Promise<StreamEnd | undefined>;
 }
