@@ -17,6 +17,7 @@ const AGENT_LEAVES_MS = 60_000 + 60_000;
 class Run implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #reading: Promise<unknown>;
+  #isOver = false;
   said = "";
 
   constructor(child: Deno.ChildProcess) {
@@ -24,14 +25,14 @@ class Run implements AsyncDisposable {
     const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
       for await (const text of stream.pipeThrough(new TextDecoderStream())) this.said += text;
     };
-    this.#reading = Promise.all([read(child.stdout), read(child.stderr)]);
+    this.#reading = Promise.all([read(child.stdout), read(child.stderr)]).then(() => {
+      this.#isOver = true;
+    });
   }
 
   async says(pattern: RegExp): Promise<void> {
-    await eventually(() => {
-      if (!pattern.test(this.said)) throw new Error(`It says ${this.said}`);
-      return true;
-    }, 60_000);
+    await eventually(() => this.#isOver || pattern.test(this.said), 60_000);
+    assert.match(this.said, pattern);
   }
 
   async exitCode(): Promise<number> {

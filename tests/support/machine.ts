@@ -7,6 +7,7 @@
 let lastNumber = 0;
 const NETWORK = "10.251";
 const HOME = "/tmp/home";
+const REPOSITORY = new URL("../..", import.meta.url).pathname;
 
 export class Machine implements AsyncDisposable {
   readonly #init: Deno.ChildProcess;
@@ -19,10 +20,12 @@ export class Machine implements AsyncDisposable {
     const number = lastNumber = lastNumber + 1;
     const [ours, theirs] = [1, 2].map((it) => `${NETWORK}.${(Deno.pid + number) % 256}.${it}`);
     const cable = `mt${Deno.pid % 100_000}n${number}`;
-    const script =
-      `hostname ${name}; mount -t tmpfs tmpfs /tmp; mkdir ${HOME}; ip link set lo up; echo up; exec sleep infinity`;
+    // The repository is there too when it lies in /tmp.
+    const script = `hostname ${name}; mount --bind "$0" /mnt; mount -t tmpfs tmpfs /tmp
+mkdir -p ${HOME} "$0"; mount --bind /mnt "$0"; ip link set lo up; echo up; exec sleep infinity`;
     const flags = ["--net", "--uts", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"];
-    const init = new Deno.Command("unshare", { args: [...flags, "sh", "-ec", script], stdout: "piped" }).spawn();
+    const init = new Deno.Command("unshare", { args: [...flags, "sh", "-ec", script, REPOSITORY], stdout: "piped" })
+      .spawn();
     await readLine(init.stdout);
     const pid = Number((await Deno.readTextFile(`/proc/${init.pid}/task/${init.pid}/children`)).trim());
     const machine = new Machine(init, pid, cable, `mirrord-${cable}`);
