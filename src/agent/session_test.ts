@@ -43,8 +43,8 @@ class World implements AsyncDisposable {
       names: new Names(this.#root, () => "box"),
       expectedSecret,
       version: "9.9.9",
-      helloTimeoutMs: options.helloTimeoutMs ?? 5000,
-      clientTimeoutMs: options.clientTimeoutMs ?? 30_000,
+      helloTimeoutMs: options.helloTimeoutMs ?? 60_000,
+      clientTimeoutMs: options.clientTimeoutMs ?? 60_000,
       log: (line) => this.log += `${line}\n`,
     });
     this.served = this.session.serve(() => this.welcomes++);

@@ -23,7 +23,7 @@ function python(sandbox: Sandbox, script: string): Promise<string> {
   const tools = `
 import socket, sys, time
 peer = socket.create_connection(("127.0.0.1", 80))
-peer.settimeout(10)
+peer.settimeout(60)
 rest = b""
 def answer():
     global rest

@@ -39,7 +39,7 @@ const CLIENT = `
 import socket, sys, time
 def connect(host="127.0.0.1"):
     peer = socket.create_connection((host, ${PORT}))
-    peer.settimeout(20)
+    peer.settimeout(60)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return peer
 def answer(peer):

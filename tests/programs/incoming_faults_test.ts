@@ -164,7 +164,7 @@ random.seed(int(sys.argv[2]))
 starts = [b"", b"GET ", b"GET / HTTP/1.1\\r\\n", b"POST / HTTP/1.1\\r\\nContent-Length: -1\\r\\n\\r\\n", b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n",
     b"GET / HTTP/1.1\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\nzz\\r\\n", b"\\x16\\x03\\x01", b"\\0" * 10, b"GET / HTTP/9.9\\r\\n\\r\\n", b"\\r\\n" * 1000]
 peer = socket.create_connection((sys.argv[1], 80))
-peer.settimeout(5)
+peer.settimeout(60)
 try:
     peer.sendall(random.choice(starts) + random.randbytes(random.choice([0, 1, 100, 70000])))
     peer.shutdown(socket.SHUT_WR)
@@ -181,7 +181,7 @@ for peer in peers:
     try: peer.sendall(request.encode())
     except ConnectionError: pass
 for peer in peers:
-    peer.settimeout(5)
+    peer.settimeout(60)
     try: peer.recv(65536)
     except ConnectionError: pass
     except TimeoutError: waiting += 1

@@ -58,7 +58,7 @@ function python(
 python(
   "a connected UDP socket speaks with its peer and tells both ends as the target has them",
   `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(10)
+s.settimeout(60)
 s.connect(("127.0.0.1", port))
 print(s.getpeername(), s.getsockname()[0])
 s.send(b"one")
@@ -78,7 +78,7 @@ print(s.recvmsg.__name__, s.send(b"two"), s.recv(100).split()[0])`,
 python(
   "sendto and sendmsg reach the peer, recvfrom and recvmsg tell it",
   `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(10)
+s.settimeout(60)
 s.sendto(b"one", ("127.0.0.1", port))
 data, sender = s.recvfrom(100)
 print(data.split()[0], sender)
@@ -91,7 +91,7 @@ print(data.split()[0], sender)`,
 python(
   "an IPv6 socket reaches an IPv4 peer by its mapped address",
   `s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-s.settimeout(10)
+s.settimeout(60)
 s.sendto(b"one", ("::ffff:127.0.0.1", port))
 print(s.recvfrom(100)[1][:2])`,
   ({ lines, port }) => assert.deepEqual(lines, [`('::ffff:127.0.0.1', ${port})`]),
@@ -103,12 +103,12 @@ for (const only of [0, 1]) {
     `an IPv6 socket ${only ? "that takes nothing else " : ""}reaches an IPv6 peer`,
     `s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ${only})
-s.settimeout(10)
+s.settimeout(60)
 s.sendto(b"one", ("::1", port))
 print(s.recvfrom(100)[1][:2])
 c = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 c.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ${only})
-c.settimeout(10)
+c.settimeout(60)
 c.connect(("::1", port))
 c.send(b"two")
 print(c.recv(100).split()[0], c.getpeername()[:2], c.getsockname()[0])`,
@@ -120,8 +120,8 @@ print(c.recv(100).split()[0], c.getpeername()[:2], c.getsockname()[0])`,
 // Rows L30, L32
 python(
   "two sockets of the program itself speak with each other here, and nobody is asked",
-  `a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); a.bind(("127.0.0.1", 0)); a.settimeout(10)
-b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); b.bind(("127.0.0.1", 0)); b.settimeout(10)
+  `a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); a.bind(("127.0.0.1", 0)); a.settimeout(60)
+b = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); b.bind(("127.0.0.1", 0)); b.settimeout(60)
 b.sendto(b"own", a.getsockname())
 data, sender = a.recvfrom(100)
 print(data, sender == b.getsockname())
@@ -136,12 +136,12 @@ print(a.recvmsg(100)[0])`,
 python(
   "a child speaks over the socket that it inherited",
   `t = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-t.settimeout(10)
+t.settimeout(60)
 t.sendto(b"parent", ("127.0.0.1", port))
 t.recvfrom(9)
 os.set_inheritable(t.fileno(), True)
 if os.fork() == 0:
-    program = f"import socket; s = socket.socket(fileno={t.fileno()}); s.settimeout(10); print(s.recvfrom(100)[1])"
+    program = f"import socket; s = socket.socket(fileno={t.fileno()}); s.settimeout(60); print(s.recvfrom(100)[1])"
     t.sendto(b"child", ("127.0.0.1", port))
     os.execv(sys.executable, [sys.executable, "-c", program])
 os.wait()`,
@@ -185,7 +185,7 @@ os._exit(0)`,
 python(
   "a datagram of 60 kB passes, one that is too long is EMSGSIZE",
   `s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(10)
+s.settimeout(60)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 s.sendto(b"x" * 60000, ("127.0.0.1", port))
 print(len(s.recv(65535).split()[0]))

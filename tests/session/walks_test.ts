@@ -1,13 +1,15 @@
 /**
  * Trees of small files: what is believed of a watched directory until the agent tells of a change, and what comes before it is
- * asked for. The intproxy's clock stands still here: nothing known grows old, only news ends it.
+ * asked for. The intproxy's clock stands still here: nothing known grows old, only news ends it. Where a change is waited for it
+ * goes on by less than what a watch is believed for: what changes while a watch is being set up is not watched, but grows old.
  */
 import assert from "node:assert/strict";
+import { PATIENCE_MS } from "../support/eventually.ts";
 import { type Talk, Whole } from "../support/whole.ts";
 
 const STILL = () => 0;
-/** An answer that came while its directory was changing has no watch, and is believed so long (snapshots.ts). */
-const UNWATCHED_MS = 201;
+/** Longer than facts are passed on, shorter than contents that are watched. */
+const MOST_MS = 500;
 const python = "/usr/bin/python3";
 const isPythonMissing = await new Deno.Command(python, { args: ["--version"] }).output().then(() => false, () => true);
 const needsPython = isPythonMissing ? ` (needs ${python})` : "";
@@ -28,8 +30,10 @@ const FEW = Object.fromEntries(["a", "b", "c", "d", "e"].map((name) => [`/data/h
 
 class Asked implements AsyncDisposable {
   readonly #talk: Talk;
+  readonly #clock: { ms: number };
 
-  constructor(readonly whole: Whole, readonly clock: { now: number } = { now: 0 }) {
+  constructor(readonly whole: Whole, clock = { ms: 0 }) {
+    this.#clock = clock;
     this.#talk = whole.start([python, "-S", "-u", "-c", ASKED]);
   }
 
@@ -44,15 +48,13 @@ class Asked implements AsyncDisposable {
     return [await this.ask(expression), this.#talk.messages.slice(before)];
   }
 
-  /** Asks until it says so: after news, or where none can come when the answer has grown old. */
+  /** Asks until it says so. */
   async until(expression: string, value: string): Promise<void> {
-    let last = "";
-    for (let tries = 1; tries <= 1000; tries++) {
-      last = await this.ask(expression);
-      if (last === value) return;
-      if (tries % 400 === 0) this.clock.now += UNWATCHED_MS;
+    const deadline = performance.now() + PATIENCE_MS;
+    for (let last = ""; last !== value; last = await this.ask(expression)) {
+      if (performance.now() > deadline) assert.equal(last, value);
+      this.#clock.ms = Math.min(this.#clock.ms + 1, MOST_MS);
     }
-    assert.equal(last, value);
   }
 
   /** Has the directory listed, and all of its files here. */
@@ -71,8 +73,8 @@ function walkTest(name: string, fn: (asked: Asked, tree: string) => Promise<void
     name: name + needsPython,
     ignore: isPythonMissing,
     async fn() {
-      const clock = { now: 0 };
-      await using whole = await Whole.start(FEW, () => clock.now, { fsMode: 3 });
+      const clock = { ms: 0 };
+      await using whole = await Whole.start(FEW, () => clock.ms, { fsMode: 3 });
       await using asked = new Asked(whole, clock);
       await asked.walk();
       await fn(asked, whole.tree);

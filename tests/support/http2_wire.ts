@@ -11,10 +11,9 @@ import { HeaderBlock } from "../../src/agent/incoming/http2/header_block.ts";
 import type { BodyLimits, Route, StreamRoutes } from "../../src/agent/incoming/http2/routes.ts";
 import { concatBytes, fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import type { StreamEnd } from "../../src/base/socket_end.ts";
+import { PATIENCE_MS } from "./eventually.ts";
 
 const NAMES = Object.fromEntries(Object.entries(FRAME).map(([name, type]) => [type, name]));
-/** A peer that is waited for longer than this says what it has heard instead. */
-const PATIENCE_MS = 5000;
 
 /** A frame in words: "headers 1 end :status: 200, a: b", "data 1 5", "rstStream 1 8". */
 export type Words = string;

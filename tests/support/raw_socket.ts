@@ -1,5 +1,6 @@
 /** The app's own TCP socket as a C program has it: the calls of libc, by FFI; results are -errno. Never blocks but where said. */
 import { ERRNO } from "../../src/base/errors.ts";
+import { PATIENCE_MS } from "./eventually.ts";
 
 const libc = Deno.dlopen("libc.so.6", {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -21,7 +22,6 @@ const SOCK_STREAM_NONBLOCK = 1 | 0o4000;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const MSG_NOSIGNAL = 0x4000;
-const POLL_MS = 5000;
 export const POLLIN = 1;
 export const POLLOUT = 4;
 export const POLLERR = 8;
@@ -66,7 +66,7 @@ export class RawSocket implements Disposable {
 
   /** Waits for one of `events`; those that came, 0 when none did in time. */
   async wait(events: number): Promise<number> {
-    return await this.#poll(events, POLL_MS);
+    return await this.#poll(events, PATIENCE_MS);
   }
 
   soError(): number {

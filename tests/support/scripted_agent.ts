@@ -5,6 +5,7 @@
 import type { Duplex } from "../../src/base/duplex.ts";
 import { AGENT_LIMITS, AGENT_PROTOCOL, type AgentFrame, type AgentMessage } from "../../src/proto/agent.ts";
 import { AgentLink } from "../../src/proto/agent_link.ts";
+import { PATIENCE_MS } from "./eventually.ts";
 
 export type Named<T extends AgentMessage["type"]> = Extract<AgentFrame, { type: T }>;
 /** Answers a request; undefined leaves it to the handshake's own answers, or to the test (`expect`). */
@@ -20,8 +21,6 @@ const WELCOME = (frame: AgentFrame): AgentMessage | undefined => {
       return { type: "Pong" };
   }
 };
-
-const DEADLINE_MS = 10_000;
 
 export class ScriptedAgent implements AsyncDisposable {
   readonly link: AgentLink;
@@ -41,7 +40,7 @@ export class ScriptedAgent implements AsyncDisposable {
 
   /** The next message of this type; those of other types stay for others to expect. */
   async expect<T extends AgentMessage["type"]>(type: T): Promise<Named<T>> {
-    for (const deadline = performance.now() + DEADLINE_MS;;) {
+    for (const deadline = performance.now() + PATIENCE_MS;;) {
       const at = this.#unexpected.findIndex((frame) => frame.type === type);
       if (at !== -1) return this.#unexpected.splice(at, 1)[0] as Named<T>;
       if (this.isEnded) throw new Error(`The link ended before a "${type}" came`);

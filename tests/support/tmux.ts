@@ -55,7 +55,7 @@ export class Terminal implements AsyncDisposable {
   /** Fails with what was seen instead. */
   async untilShows(what: RegExp): Promise<string> {
     let seen = "";
-    await eventually(async () => what.test(seen = await this.screen()), 15_000).catch(() => {
+    await eventually(async () => what.test(seen = await this.screen())).catch(() => {
       throw new Error(`Gave up waiting for ${what}; the screen shows:\n${seen}`);
     });
     return seen;

@@ -11,11 +11,11 @@ import { makeCodec } from "../../src/proto/codec.ts";
 import { readFrames } from "../../src/proto/frames.ts";
 import { LAYER, LAYER_LIMITS, type LayerFrame, type LayerMessage } from "../../src/proto/layer.ts";
 import type { MessageNamed } from "../../src/proto/schema.ts";
+import { PATIENCE_MS } from "./eventually.ts";
 
 const codec = makeCodec(LAYER);
 const APPS = new URL("../shim/apps/", import.meta.url);
 const OUT = new URL("../../native/out/", import.meta.url);
-const DEADLINE_MS = 20_000;
 
 export type Named<T extends LayerMessage["type"]> = MessageNamed<typeof LAYER, T> & { id: number };
 export type Settings = Omit<MessageNamed<typeof LAYER, "Settings">, "type">;
@@ -149,7 +149,7 @@ export class AppUnderShim implements AsyncDisposable {
   }
 
   async #until(condition: () => boolean, what: string): Promise<void> {
-    const deadline = Date.now() + DEADLINE_MS;
+    const deadline = Date.now() + PATIENCE_MS;
     while (!condition()) {
       if (this.#failure) throw this.#failure;
       await withDeadline(this.#changed.promise, what, deadline - Date.now());
@@ -250,9 +250,9 @@ async function feed(child: Deno.ChildProcess, text: string): Promise<void> {
   await writer.close();
 }
 
-async function withDeadline<T>(promise: Promise<T>, what: string, ms = DEADLINE_MS): Promise<T> {
+async function withDeadline<T>(promise: Promise<T>, what: string, ms = PATIENCE_MS): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`Waited ${DEADLINE_MS / 1000} s for ${what}`)), ms);
+  const timer = setTimeout(() => reject(new Error(`Waited ${PATIENCE_MS / 1000} s for ${what}`)), ms);
   try {
     return await Promise.race([promise, late]);
   } finally {

@@ -88,7 +88,7 @@ export class Whole implements AsyncDisposable {
       names: new Names(this.#root, () => HOSTNAME),
       expectedSecret: undefined,
       version: "test",
-      helloTimeoutMs: 5000,
+      helloTimeoutMs: 60_000,
       clientTimeoutMs: 30_000,
       log: () => {},
     });

@@ -14,13 +14,13 @@ import { DEFAULT_WINDOW, FLAG, FRAME, type Frame, FrameBuffer, MOST_WINDOW, PREF
 import { SETTING } from "./frames.ts";
 import { blockOf } from "./header_block.ts";
 import type { Route } from "./routes.ts";
+import { PATIENCE_MS } from "../../../../tests/support/eventually.ts";
 
 const SIZES = [0, 1, 100, 16384, 65535, 65536, 200_000, 262_144, 600_000];
 const WINDOWS = [0, 1000, 65535, 1 << 20];
 const CALM = [[SETTING.initialWindowSize, 1 << 20], [SETTING.maxConcurrentStreams, 100]] as const;
 const CODES = [0, 2, 7, 8, 11];
 const CONNECTION_WINDOW = 8 << 20;
-const PATIENCE_MS = 30_000;
 
 /** The same numbers for the same seed. */
 class Chance {
