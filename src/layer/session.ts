@@ -60,8 +60,13 @@ export interface IntproxyOptions {
   trace?: Trace;
   isTracing?: boolean;
   signal: AbortSignal;
-  /** For tests: how often the agent is asked for a sign of life, how long it may be silent; SIGTERM's grace; the clock. */
-  times?: Pick<AgentClientOptions, "pingMs" | "silenceMs"> & { termGraceMs?: number; now?: () => number };
+  /** For tests: how often the agent is asked for a sign of life, how long it may be silent; SIGTERM's grace; how often
+   * files that are written are swept; the clock. */
+  times?: Pick<AgentClientOptions, "pingMs" | "silenceMs"> & {
+    termGraceMs?: number;
+    sweepMs?: number;
+    now?: () => number;
+  };
 }
 
 export type Outcome = "programs left" | "agent lost" | "aborted";
@@ -117,7 +122,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   undo.defer(() => outgoing.close());
   const unixSockets = await UnixSockets.open(agent, directory, options.settings.unixSockets.length > 0);
   undo.defer(() => unixSockets.close());
-  const writing = new Writing(directory, agent, log);
+  const writing = new Writing(directory, agent, log, options.times);
   undo.defer(() => writing.close());
   const ownAddresses = new OwnAddresses(agent);
   undo.defer(() => ownAddresses.settled());

@@ -5,9 +5,14 @@ import { builtApp } from "../support/under_shim.ts";
 import { Whole } from "../support/whole.ts";
 
 const WRITE_MODE = 3;
+/** Nothing is sent because time has passed. */
+const STILL = () => 0;
 
-function start(files: Record<string, string | Uint8Array> = { "/data/.keep": "" }): Promise<Whole> {
-  return Whole.start(files, undefined, { fsMode: WRITE_MODE });
+function start(
+  files: Record<string, string | Uint8Array> = { "/data/.keep": "" },
+  now?: () => number,
+): Promise<Whole> {
+  return Whole.start(files, now, { fsMode: WRITE_MODE });
 }
 
 function at(whole: Whole, path: string): string {
@@ -15,7 +20,7 @@ function at(whole: Whole, path: string): string {
 }
 
 Deno.test("what a shell redirects is at the target when the program has ended, with two messages", async () => {
-  await using whole = await start();
+  await using whole = await start(undefined, STILL);
   const { code, stderr, messages } = await whole.run(["sh", "-c", "echo hello > /data/new"]);
   assert.deepEqual([code, stderr], [0, ""]);
   assert.equal(at(whole, "/data/new"), "hello\n");
@@ -68,7 +73,7 @@ print(os.pread(a.fileno(), 10, 0))
 });
 
 Deno.test("what is appended goes behind what others have appended at the target", async () => {
-  await using whole = await start({ "/data/log": "first\n" });
+  await using whole = await start({ "/data/log": "first\n" }, STILL);
   const script = `import os, subprocess
 log = open("/data/log", "a")
 print(log.tell())

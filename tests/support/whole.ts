@@ -97,8 +97,8 @@ export class Whole implements AsyncDisposable {
 
   readonly near: ReturnType<typeof spyOn>;
 
-  /** `files` by their paths at the target; `now` is the intproxy's clock; `settings` differ from USER_SETTINGS,
-   * `options` from those below; `link` joins intproxy and agent, which is somebody else's when its end is not there. */
+  /** `files` by their paths at the target; `now` is the intproxy's clock, and with one of a test's own nothing is swept by
+   * time; `settings` differ from USER_SETTINGS, `options` from those below; `link` joins intproxy and agent, which is somebody else's when its end is not there. */
   static async start(
     files: Record<string, string | Uint8Array>,
     now?: () => number,
@@ -181,7 +181,7 @@ export class Whole implements AsyncDisposable {
       rootPid: this.#keeper.pid,
       log: () => {},
       signal: this.#stop.signal,
-      ...(now && { times: { now } }),
+      ...(now && { times: { now, sweepMs: 2 ** 30 } }),
       ...options,
     });
   }

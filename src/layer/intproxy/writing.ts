@@ -1,6 +1,6 @@
 /**
  * The files that the run's programs write: opened at the agent, handed out by the shelf (docs/decisions/0011), swept to the
- * target when somebody waits for it, before others could miss it, and every TICK_MS.
+ * target when somebody waits for it, before others could miss it, and every SWEEP_MS.
  *
  * A file of the target is one file here, by device and inode, for as long as anybody can write it: who opens it meanwhile,
  * to write or to read, gets the same one.
@@ -27,7 +27,7 @@ const O_TRUNC = 0o1000;
 const O_EXCL = 0o200;
 const O_APPEND = 0o2000;
 const O_TMPFILE = 0o20200000;
-const TICK_MS = 50;
+const SWEEP_MS = 50;
 /** As long as a listing's stats are passed on (snapshots.ts). */
 const STAT_MS = 200;
 /** OpenReply: the shelf has it. */
@@ -51,6 +51,8 @@ export class Writing {
   readonly #running = new Set<Promise<void>>();
   readonly #log: (line: string) => void;
   readonly #departed = new Departed();
+  readonly #sweepMs: number;
+  readonly #now: () => number;
   #lastNumber = 0n;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Called when something at the target changes. */
@@ -58,12 +60,20 @@ export class Writing {
   /** Called when a file has been opened by this path. */
   onOpened: (stat: Stat, path: Uint8Array) => void = () => {};
 
-  constructor(directory: string, agent: AgentClient, log: (line: string) => void) {
+  /** `times` are for tests: how often files are swept, and the clock. */
+  constructor(
+    directory: string,
+    agent: AgentClient,
+    log: (line: string) => void,
+    times: { sweepMs?: number; now?: () => number } = {},
+  ) {
     this.#agent = agent;
     this.#log = log;
+    this.#sweepMs = times.sweepMs ?? SWEEP_MS;
+    const now = this.#now = times.now ?? (() => performance.now());
     this.#shelf = new Shelf(`${directory}/shelf`);
     this.#filling = new Filling(this.#shelf, agent);
-    const parts = { shelf: this.#shelf, agent, rings: new Rings(), rooms: this.#rooms };
+    const parts = { shelf: this.#shelf, agent, rings: new Rings(), rooms: this.#rooms, now };
     this.#parts = { ...parts, onChange: () => this.onChange() };
   }
 
@@ -344,7 +354,7 @@ export class Writing {
     const file = this.#byNumber.get(number);
     if (!file) return shim.send({ type: "StatReply", errno: ERRNO.ENOENT, stat: NO_STAT }, id);
     await this.#sweep(file, 0, false);
-    if (!file.isGone && performance.now() - file.statAt > STAT_MS) await this.#sweep(file, WRITE.stat, false);
+    if (!file.isGone && this.#now() - file.statAt > STAT_MS) await this.#sweep(file, WRITE.stat, false);
     shim.send({ type: "StatReply", errno: 0, stat: file.stat }, id);
   }
 
@@ -381,7 +391,7 @@ export class Writing {
   }
 
   #tickSoon(): void {
-    this.#timer ??= setTimeout(() => this.#tick(), TICK_MS);
+    this.#timer ??= setTimeout(() => this.#tick(), this.#sweepMs);
   }
 
   #tick(): void {

@@ -53,6 +53,7 @@ export interface WrittenFileParts {
   rooms: Rooms;
   /** Something at the target changes. */
   onChange: () => void;
+  now: () => number;
 }
 
 export class WrittenFile {
@@ -68,7 +69,7 @@ export class WrittenFile {
   canWrite = false;
   handle = 0n;
   stat: Stat;
-  statAt = performance.now();
+  statAt: number;
   /** What the next one who waits is told. */
   error = 0;
   /** Others have changed the target's file, and what is here is older. */
@@ -85,6 +86,7 @@ export class WrittenFile {
   readonly #rings: Rings;
   readonly #rooms: Rooms;
   readonly #onChange: () => void;
+  readonly #now: () => number;
   /** Where the target's file ends; of a file that is appended to: how much of ours has been sent. */
   #size = 0;
   /** How long ours was when it was last sent. */
@@ -99,7 +101,9 @@ export class WrittenFile {
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
-  constructor(number: bigint, stat: Stat, { shelf, agent, rings, rooms, onChange }: WrittenFileParts) {
+  constructor(number: bigint, stat: Stat, { shelf, agent, rings, rooms, onChange, now }: WrittenFileParts) {
+    this.#now = now;
+    this.statAt = now();
     this.number = number;
     this.stat = stat;
     this.#shelf = shelf;
@@ -251,7 +255,7 @@ export class WrittenFile {
 
   #knowStat(stat: Stat): void {
     this.stat = stat;
-    this.statAt = performance.now();
+    this.statAt = this.#now();
   }
 
   #isUnchanged(look: Look): boolean {
