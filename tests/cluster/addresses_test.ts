@@ -6,7 +6,7 @@ import { pod } from "./objects.ts";
 
 clusterTest("a program sees the pod's own addresses and its name servers", async (namespace) => {
   await namespace.apply(pod({ name: "web", script: "exec sleep 1000" }));
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   const podIp = await namespace.kubectl("get", "pod", "web", "-o", "jsonpath={.status.podIP}");
   const run = async (command: string[]) => {
     const ended = await exec(["-t", "pod/web", "--", ...command], { env: namespace.environment });

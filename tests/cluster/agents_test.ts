@@ -18,7 +18,7 @@ clusterTest("an agent can be an ephemeral container of the target's pod", async 
     pod({ name: "web", script: SERVER, env: { GREETING: "hello" }, others: ["beside"] }),
     pod({ name: "user", script: "exec sleep 100000", securityContext: { runAsUser: 1000, runAsNonRoot: true } }),
   );
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/user", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/user", "--timeout", "300s");
   const exec = (...command: string[]) => namespace.exec(["-e", "--target", "pod/web", "--", ...command]);
 
   await test.step("environment, files, host name and loopback are the target's", async () => {
@@ -81,7 +81,7 @@ clusterTest("what agent.* says reaches the agent's pod", async (namespace, test)
     pod({ name: "web", script: "exec sleep 100000" }),
     { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "agents" } },
   );
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   const file = `${namespace.folder}/mirrord.json`;
   const agent = {
     labels: { team: "green" },
@@ -129,7 +129,7 @@ clusterTest("what agent.* says reaches the agent's pod", async (namespace, test)
 
 clusterTest("the agent's own words are told first when it cannot do its work", async (namespace, test) => {
   await namespace.apply(pod({ name: "web", script: "exec sleep 100000" }));
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   const file = `${namespace.folder}/mirrord.json`;
   for (const ephemeral of [false, true]) {
     await test.step(ephemeral ? "in an ephemeral container" : "in a Job", async () => {
@@ -151,7 +151,7 @@ clusterTest(
       pod({ name: "web", script: "exec sleep 100000", others: ["beside"] }),
       pod({ name: "other", script: "exec sleep 100000" }),
     );
-    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/other", "--timeout", "60s");
+    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/other", "--timeout", "300s");
     const env = { XDG_STATE_HOME: `${namespace.folder}/state` };
     const run = async (...args: string[]) => {
       const ended = await namespace.mirrord(["exec", "--agent-keep-alive", "15", ...args, "--", "hostname"], { env });

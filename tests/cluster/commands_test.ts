@@ -43,15 +43,16 @@ async function startWeb(namespace: Namespace): Promise<void> {
   const web = pod({ name: "web", script: SCRIPT }) as { spec: { containers: Record<string, unknown>[] } };
   Object.assign(web.spec.containers[0]!, {
     ports: [{ name: "http", containerPort: 80 }],
-    livenessProbe: { httpGet: { path: "/index.html", port: "http" }, periodSeconds: 5 },
+    // No pod is restarted because it has little to run on.
+    livenessProbe: { httpGet: { path: "/index.html", port: "http" }, timeoutSeconds: 60, failureThreshold: 100 },
   });
   await namespace.apply(web);
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
 }
 
 /** Not wget: a static busybox cannot look up names, and crashes when it tries. */
 async function ask(namespace: Namespace, path: string): Promise<string> {
-  const request = `printf 'GET ${path} HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n' | nc -w 5 127.0.0.1 80`;
+  const request = `printf 'GET ${path} HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n' | nc -w 60 127.0.0.1 80`;
   const answer = await namespace.kubectl("exec", "web", "--", "sh", "-c", request);
   return answer.split("\r\n\r\n")[1] ?? "";
 }
@@ -62,7 +63,7 @@ clusterTest("port-forward -R, dump and ext act for a pod, and leave no agent", a
     await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, () => new Response("here"));
     const args = ["port-forward", "-t", "pod/web", "-R", `80:${server.addr.port}`, "--steal"];
     await using it = running(namespace, args);
-    await eventually(() => it.printed().includes("stolen for"), 30_000);
+    await eventually(() => it.printed().includes("stolen for"));
     assert.equal(await ask(namespace, "/index.html"), "here");
     it.child.kill("SIGINT");
     assert.equal((await it.child.status).code, 130);
@@ -71,7 +72,7 @@ clusterTest("port-forward -R, dump and ext act for a pod, and leave no agent", a
   });
   await test.step("dump watches the ports of the pod's spec", async () => {
     await using it = running(namespace, ["dump", "-t", "pod/web", "-o", "json"]);
-    await eventually(() => it.printed().includes('"ready"'), 30_000);
+    await eventually(() => it.printed().includes('"ready"'));
     assert.equal(await ask(namespace, "/index.html"), "from the pod\n");
     await eventually(() => it.printed().includes("GET /index.html"));
     it.child.kill("SIGINT");
@@ -83,7 +84,7 @@ clusterTest("port-forward -R, dump and ext act for a pod, and leave no agent", a
   });
   await test.step("ext prepares what an editor starts", async () => {
     await using it = running(namespace, ["ext", "-t", "pod/web"]);
-    await eventually(() => /"FinishedTask","name":"mirrord preparing to launch"/.test(it.printed()), 30_000);
+    await eventually(() => /"FinishedTask","name":"mirrord preparing to launch"/.test(it.printed()));
     const lines = it.printed().trim().split("\n").map((line) => JSON.parse(line));
     const { environment } = JSON.parse(lines.at(-1).message);
     const program = new Deno.Command("cat", { args: ["/www/index.html"], env: environment });
@@ -98,9 +99,9 @@ clusterTest(
   "dump by a container in the pod watches what listens there, but for the agent itself",
   async (namespace) => {
     await namespace.apply(pod({ name: "web", script: SCRIPT.replace("-p 80", "-p 127.0.0.1:8080") }));
-    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
     await using it = running(namespace, ["dump", "-t", "pod/web", "-e"]);
-    await eventually(() => it.complained().includes("watching"), 30_000);
+    await eventually(() => it.complained().includes("watching"));
     assert.equal(it.complained(), "watching port 8080 of the target\n");
   },
 );
@@ -108,7 +109,7 @@ clusterTest(
 clusterTest("up finds the deployments of its services, each by its name", async (namespace) => {
   await namespace.apply(deployment({ name: "shop", script: "echo shop > /name; exec sleep 100000" }));
   await namespace.apply(deployment({ name: "cart", script: "echo cart > /name; exec sleep 100000" }));
-  await namespace.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout", "300s");
   const file = `${namespace.folder}/mirrord-up.yaml`;
   const run = "run: { command: [cat, /name] }";
   await Deno.writeTextFile(file, `services: { shop: { ${run} }, cart: { ${run} } }`);
@@ -138,7 +139,7 @@ clusterTest("who steals a port that the cluster asks for health is warned", asyn
 
 clusterTest("--agent-ttl keeps the agent's Job for its log, and no longer", async (namespace) => {
   await startWeb(namespace);
-  const { code } = await namespace.exec(["-t", "pod/web", "--agent-ttl", "8", "cat", "/www/index.html"]);
+  const { code } = await namespace.exec(["-t", "pod/web", "--agent-ttl", "20", "cat", "/www/index.html"]);
   assert.equal(code, 0);
   let log = "";
   await eventually(async () => {
@@ -152,11 +153,11 @@ clusterTest("--agent-ttl keeps the agent's Job for its log, and no longer", asyn
     "-t",
     "pod/web",
     "--agent-ttl",
-    "5",
+    "20",
     "-L",
     "17080:localhost:80",
   ]);
-  await eventually(() => it.printed().includes("leads to"), 30_000);
+  await eventually(() => it.printed().includes("leads to"));
   it.child.kill("SIGINT");
   await it.child.status;
   await eventually(async () => (await namespace.kubectl("logs", "-l", "app=mirrord")).includes("the agent leaves"));

@@ -5,7 +5,7 @@ import { pod } from "./objects.ts";
 
 clusterTest("mirrord diagnose measures the way to the agent and names what is missing", async (namespace, test) => {
   await namespace.apply(pod({ name: "web", script: "exec sleep 100000" }));
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   const diagnose = async (...args: string[]) => await namespace.mirrord(["diagnose", "-t", "pod/web", ...args]);
   await test.step("as JSON", async () => {
     const { code, stdout, stderr } = await diagnose("-o", "json", "--rounds", "50");

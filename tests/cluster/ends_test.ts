@@ -3,11 +3,11 @@ import { endOf, spawnMirrord } from "../support/mirrord.ts";
 import { clusterTest, eventually, type Namespace } from "./namespace.ts";
 import { pod } from "./objects.ts";
 
-/** A run of `script`, which says when it has begun. */
-async function start(namespace: Namespace, script: string): Promise<Deno.ChildProcess> {
+/** A run of a shell that does `first`, says that it has begun, and goes on with `script`. */
+async function start(namespace: Namespace, script: string, first = ":"): Promise<Deno.ChildProcess> {
   const begun = `${namespace.folder}/begun`;
   await Deno.remove(begun).catch(() => {});
-  const run = namespace.spawn(["--target", "pod/web", "--", "sh", "-c", `echo > ${begun}; ${script}`]);
+  const run = namespace.spawn(["--target", "pod/web", "--", "sh", "-c", `${first}; echo > ${begun}; ${script}`]);
   const hasBegun = eventually(async () => (await Deno.stat(begun)).isFile).then(() => true);
   const hasEnded = run.status.then(() => false);
   if (await Promise.race([hasBegun, hasEnded])) return run;
@@ -28,6 +28,14 @@ async function intproxyOf(program: number): Promise<number> {
   throw new Error("there is no intproxy");
 }
 
+function endByTerm(run: Deno.ChildProcess): void {
+  try {
+    run.kill("SIGTERM");
+  } catch {
+    // It has failed before.
+  }
+}
+
 async function stopped(run: Deno.ChildProcess) {
   await run.stdin.close().catch(() => {});
   return await endOf(run);
@@ -35,7 +43,7 @@ async function stopped(run: Deno.ChildProcess) {
 
 clusterTest("a run leaves nothing behind, however it ends", async (namespace, test) => {
   await namespace.apply(pod({ name: "web", script: "exec sleep 100000" }));
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
 
   await test.step("the program is killed by SIGKILL: the agent leaves and its Job is gone", async () => {
     const run = await start(namespace, "cat");
@@ -45,7 +53,7 @@ clusterTest("a run leaves nothing behind, however it ends", async (namespace, te
     await namespace.noAgents();
   });
   await test.step("Ctrl-C: the program gets it, and the run is over", async () => {
-    const run = await start(namespace, "trap 'echo caught; exit 3' INT; while :; do sleep 0.1; done");
+    const run = await start(namespace, "while :; do sleep 0.1; done", "trap 'echo caught; exit 3' INT");
     run.kill("SIGINT");
     const { code, stdout } = await stopped(run);
     assert.deepEqual([code, stdout], [3, "caught\n"]);
@@ -54,7 +62,7 @@ clusterTest("a run leaves nothing behind, however it ends", async (namespace, te
   await test.step("SIGTERM while the agent starts: the Job is removed", async () => {
     const run = namespace.spawn(["--agent-image", "docker.io/local/busybox:1", "--target", "pod/web", "--", "true"]);
     await eventually(async () => (await namespace.kubectl("get", "jobs", "--output", "name")) !== "").catch(() => {});
-    run.kill("SIGTERM");
+    endByTerm(run);
     const { code } = await stopped(run);
     assert.notEqual(code, 0);
     await namespace.noAgents();

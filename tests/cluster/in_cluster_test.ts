@@ -49,7 +49,7 @@ clusterTest("mirrord in a pod has the rights of its service account, and its nam
     ...ROLES,
     pod({ name: "web", script: "exec sleep 100000" }),
   );
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   await test.step("without any it is told which are missing, and in which namespace", async () => {
     const { code, log } = await inPod(namespace, "nobody", ["exec", "-t", "pod/web", "--", "/usr/bin/mirrord"]);
     assert.equal(code, 125, log);

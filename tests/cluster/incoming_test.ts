@@ -9,14 +9,25 @@ const WEB = "mkdir -p /srv; echo target > /srv/index.html; exec httpd -f -p 80 -
 
 async function setUp(namespace: Namespace): Promise<() => Promise<string>> {
   await namespace.apply(pod({ name: "web", script: WEB }), pod({ name: "peer", script: "exec sleep 1000" }));
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/peer", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/peer", "--timeout", "300s");
   const ip = await namespace.kubectl("get", "pod", "web", "--output", "jsonpath={.status.podIP}");
   // Not wget: a static busybox cannot look up names, and crashes when it tries.
-  const request = "printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 5 $0 80";
+  const request = "printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 60 $0 80";
   return async () => {
     const text = await namespace.kubectl("exec", "peer", "--", "sh", "-c", request, ip);
     return text.includes('"by": "local"') ? "local" : text.trim().split("\n").at(-1)!;
   };
+}
+
+/** It must be there still. */
+async function endNow(run: Deno.ChildProcess, complaint: Promise<string>): Promise<void> {
+  try {
+    run.kill("SIGKILL");
+  } catch {
+    const { code, signal } = await run.status;
+    assert.fail(`The run has ended by itself (${signal ?? code}): ${await complaint}`);
+  }
+  await run.status;
 }
 
 for (const how of ["--steal", "mirrored"] as const) {
@@ -33,8 +44,7 @@ for (const how of ["--steal", "mirrored"] as const) {
       assert.equal(await ask(), how === "--steal" ? "local" : "target");
       assert.match((await output.read()).value ?? "", /served GET \/index.html/);
     } finally {
-      run.kill("SIGKILL");
-      await run.status;
+      await endNow(run, complaint);
       await output.cancel();
       await complaint;
       await run.stdin.close().catch(() => {});

@@ -40,7 +40,7 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
 
 clusterTest("a kubeconfig's plugin may ask the user for a password", async (namespace, test) => {
   await namespace.apply(pod({ name: "web", script: "exec sleep 100000" }));
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   const kubeconfig = await namespace.user("dev");
   await namespace.kubectl("create", "role", "all", "--verb=*", "--resource=*.*", "--resource=pods/portforward");
   await namespace.grant("dev", "all");

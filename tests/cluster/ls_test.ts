@@ -11,8 +11,8 @@ clusterTest("mirrord ls lists what can be a target", async (namespace, test) => 
     pod({ name: "agent", script, labels: { app: "mirrord" } }),
     endingPod("ended", 1),
   );
-  await namespace.kubectl("rollout", "status", "deployment/web", "--timeout", "60s");
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/db", "pod/agent", "--timeout", "60s");
+  await namespace.kubectl("rollout", "status", "deployment/web", "--timeout", "300s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/db", "pod/agent", "--timeout", "300s");
   await namespace.phase("ended", "Failed");
   const { stdout: json, stderr } = await namespace.mirrord(["ls"]);
   const paths: string[] = JSON.parse(json);

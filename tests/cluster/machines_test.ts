@@ -31,7 +31,7 @@ class Run implements AsyncDisposable {
   }
 
   async says(pattern: RegExp): Promise<void> {
-    await eventually(() => this.#isOver || pattern.test(this.said), 60_000);
+    await eventually(() => this.#isOver || pattern.test(this.said));
     assert.match(this.said, pattern);
   }
 
@@ -60,7 +60,7 @@ class World implements AsyncDisposable {
     const [, host] = /server: https:\/\/\[?([^\]:/\s]+)/.exec(kubeconfig) ?? [];
     const start = (user: User) => Machine.start(`${user}s-laptop`, host!, { ".kube/config": kubeconfig });
     const machines = { ann: await start("ann"), bob: await start("bob") };
-    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/peer", "--timeout", "60s");
+    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "pod/peer", "--timeout", "300s");
     return new World(namespace, machines);
   }
 
@@ -81,7 +81,7 @@ exec "$0" exec -f /tmp/mirrord.json --target pod/web -- python3 ${SERVER} 0.0.0.
   /** Who answers somebody else in the cluster. */
   async ask(user: string): Promise<string> {
     const ip = await this.#namespace.kubectl("get", "pod", "web", "--output", "jsonpath={.status.podIP}");
-    const request = `printf 'GET /index.html HTTP/1.0\\r\\nX-User: ${user}\\r\\n\\r\\n' | nc -w 20 $0 80`;
+    const request = `printf 'GET /index.html HTTP/1.0\\r\\nX-User: ${user}\\r\\n\\r\\n' | nc -w 60 $0 80`;
     const text = await this.#namespace.kubectl("exec", "peer", "--", "sh", "-c", request, ip);
     return /"by": "(\w+)"/.exec(text)?.[1] ?? text.trim().split("\n").at(-1)!;
   }

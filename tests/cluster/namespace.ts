@@ -3,12 +3,17 @@
  * and `mirrord` as somebody types it who works there. Without that variable these tests are skipped (`deno task
  * test:cluster` sets it).
  */
+import { eventually as soon, PATIENCE_MS } from "../support/eventually.ts";
 import { type Ended, endOf, mirrord, type RunOptions, spawnMirrord, whyNotBuilt } from "../support/mirrord.ts";
 
 const KUBECONFIG = Deno.env.get("MIRRORD_TEST_KUBECONFIG");
 /** The agent's image under another name, when several worktrees share one cluster. */
 const IMAGE = Deno.env.get("MIRRORD_TEST_AGENT_IMAGE");
-const OWN_IMAGE: Record<string, string> = IMAGE ? { MIRRORD_AGENT_IMAGE: IMAGE } : {};
+/** Beside KUBECONFIG; a pod of a busy machine may take minutes to start. */
+const ALWAYS: Record<string, string> = {
+  MIRRORD_AGENT_STARTUP_TIMEOUT: "300",
+  ...IMAGE ? { MIRRORD_AGENT_IMAGE: IMAGE } : {},
+};
 /** In every cluster that these tests run against; tests/cluster/up loads it. */
 export const BUSYBOX = "docker.io/local/busybox:1";
 
@@ -43,7 +48,7 @@ export class Namespace implements AsyncDisposable {
 
   /** What our runs have in their environment beside the usual. */
   get environment(): Record<string, string> {
-    return { KUBECONFIG: this.kubeconfig, ...OWN_IMAGE };
+    return { KUBECONFIG: this.kubeconfig, ...ALWAYS };
   }
 
   async kubectl(...args: string[]): Promise<string> {
@@ -97,18 +102,18 @@ export class Namespace implements AsyncDisposable {
   }
 
   async mirrord(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
-    return await mirrord(args, { ...options, env: { KUBECONFIG: this.kubeconfig, ...OWN_IMAGE, ...options.env } });
+    return await mirrord(args, { ...options, env: { KUBECONFIG: this.kubeconfig, ...ALWAYS, ...options.env } });
   }
 
   /** A run that goes on; its streams are pipes. */
   spawn(args: readonly string[]): Deno.ChildProcess {
-    const env = { KUBECONFIG: this.kubeconfig, ...OWN_IMAGE, MIRRORD_PROGRESS_MODE: "off" };
+    const env = { KUBECONFIG: this.kubeconfig, ...ALWAYS, MIRRORD_PROGRESS_MODE: "off" };
     return spawnMirrord(["exec", ...args], { env });
   }
 
   /** Any command that goes on. */
   spawnMirrord(args: readonly string[], env: Record<string, string> = {}): Deno.ChildProcess {
-    return spawnMirrord(args, { env: { KUBECONFIG: this.kubeconfig, ...OWN_IMAGE, ...env } });
+    return spawnMirrord(args, { env: { KUBECONFIG: this.kubeconfig, ...ALWAYS, ...env } });
   }
 
   async agentPods(): Promise<string[]> {
@@ -122,11 +127,11 @@ export class Namespace implements AsyncDisposable {
       const now = await this.kubectl("get", "pod", pod, "--output", "jsonpath={.status.phase}");
       if (now !== phase) throw new Error(`pod/${pod} is ${now}`);
       return true;
-    }, 60_000);
+    });
   }
 
   /** What `read` gives once it is as wanted. */
-  async until<T>(read: () => Promise<T>, isWanted: (it: T) => boolean, withinMs = 60_000): Promise<T> {
+  async until<T>(read: () => Promise<T>, isWanted: (it: T) => boolean, withinMs = 2 * PATIENCE_MS): Promise<T> {
     let last: T | undefined;
     await eventually(async () => isWanted(last = await read()), withinMs);
     return last!;
@@ -138,7 +143,7 @@ export class Namespace implements AsyncDisposable {
       const left = await this.kubectl("get", "jobs,pods", "--selector", "app=mirrord", "--output", "name");
       if (left !== "") throw new Error(`left behind: ${left.trim()}`);
       return true;
-    }, 60_000);
+    });
   }
 
   /** Deleted, not waited for: the cluster takes its time, and nobody else has this name. */
@@ -148,7 +153,22 @@ export class Namespace implements AsyncDisposable {
   }
 }
 
+/** What an API server or a kubelet says that has too little to run on. */
+const BUSY = /etcdserver: |timed out|timeout|connection refused|connection reset|EOF|too many requests|try again/i;
+const MOST_TRIES = 5;
+
 async function kubectl(kubeconfig: string, args: readonly string[], input?: string): Promise<string> {
+  for (let tries = 1;; tries++) {
+    const { code, stdout, stderr } = await runKubectl(kubeconfig, args, input);
+    // What was made may be there although it was not said.
+    const isMade = tries > 1 && args[0] === "create" && /AlreadyExists/.test(stderr);
+    if (code === 0 || isMade) return stdout;
+    if (tries === MOST_TRIES || !BUSY.test(stderr)) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+async function runKubectl(kubeconfig: string, args: readonly string[], input?: string): Promise<Ended> {
   const child = new Deno.Command("kubectl", {
     args: [...args],
     env: { KUBECONFIG: kubeconfig },
@@ -157,10 +177,9 @@ async function kubectl(kubeconfig: string, args: readonly string[], input?: stri
     stderr: "piped",
   }).spawn();
   const feeding = input === undefined ? undefined : feed(child.stdin, input);
-  const { code, stdout, stderr } = await endOf(child);
+  const ended = await endOf(child);
   await feeding;
-  if (code !== 0) throw new Error(`kubectl ${args.join(" ")}: ${stderr}`);
-  return stdout;
+  return ended;
 }
 
 async function feed(stream: WritableStream<Uint8Array>, text: string): Promise<void> {
@@ -169,17 +188,7 @@ async function feed(stream: WritableStream<Uint8Array>, text: string): Promise<v
   await writer.close();
 }
 
-/** Polls until it holds; a condition that throws does not hold yet. */
-export async function eventually(holds: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<void> {
-  const deadline = Date.now() + withinMs;
-  let last: unknown = "it did not hold";
-  while (Date.now() < deadline) {
-    try {
-      if (await holds()) return;
-    } catch (error) {
-      last = error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new Error(`Gave up after ${withinMs} ms: ${last}`);
+/** A cluster that shares its machine with others takes minutes for what takes seconds. */
+export async function eventually(holds: () => boolean | Promise<boolean>, withinMs = 2 * PATIENCE_MS): Promise<void> {
+  await soon(holds, withinMs);
 }

@@ -8,7 +8,7 @@ const SERVER = "mkdir /www; echo hello from the pod > /www/index.html; exec http
 
 clusterTest("mirrord port-forward reaches the pod's own loopback, and Ctrl-C leaves no agent", async (namespace) => {
   await namespace.apply(pod({ name: "web", script: SERVER }));
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();

@@ -112,8 +112,8 @@ async function setUp(namespace: Namespace): Promise<void> {
     service("db", 5432, 5432),
     pod({ name: "client", script: `${MACHINE} exec sleep 1000`, volumes }),
   );
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/db", "pod/client", "--timeout", "60s");
-  await eventually(async () => (await inside(namespace, whole("psql -At -c 'select 1'"))).endsWith("\n1\n"), 60_000);
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/db", "pod/client", "--timeout", "300s");
+  await eventually(async () => (await inside(namespace, whole("psql -At -c 'select 1'"))).endsWith("\n1\n"));
 }
 
 const LINE = "=== the next case ===";

@@ -42,9 +42,9 @@ clusterTest("the Roles of docs/rbac.md are enough for what they are for", async 
     pod({ name: "one", script: IDLE }),
   );
   for (const name of ["deployment/web", "statefulset/db"]) {
-    await namespace.kubectl("rollout", "status", name, "--timeout", "60s");
+    await namespace.kubectl("rollout", "status", name, "--timeout", "300s");
   }
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout", "300s");
   const as = async (user: string, ...args: string[]) =>
     await namespace.exec([...args, "--", "hostname"], { env: { KUBECONFIG: `${namespace.folder}/${user}` } });
   const works = async (user: string, host: RegExp, ...args: string[]) => {

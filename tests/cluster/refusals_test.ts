@@ -24,7 +24,7 @@ clusterTest("mirrord exec says what is wrong with a target, and what there is", 
       volumes: [{ name: "v", path: "/v", source: { configMap: { name: "none" } } }],
     }),
   );
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   await namespace.phase("ended", "Succeeded"); // the kubelet says so some seconds after the fact
   const target = async (text: string) => await namespace.exec(["--target", text, ...PROGRAM]);
   await test.step("no such pod", async () =>
@@ -93,7 +93,7 @@ clusterTest("mirrord exec tells in the cluster's words why the agent does not st
     const file = `${namespace.folder}/mirrord.json`;
     const agent = { resources: { requests: { memory: "9999Gi" }, limits: { memory: "9999Gi" } } };
     await namespace.apply(pod({ name: "web", script: "exec sleep 100000" }));
-    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+    await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
     await Deno.writeTextFile(file, JSON.stringify({ target: "pod/web", agent }));
     const ended = await namespace.exec(["-f", file, ...PROGRAM]);
     assertRefused(ended, "AGENT_UNSCHEDULABLE", /OutOfmemory/, /--ephemeral-container needs none/);

@@ -4,7 +4,7 @@ import { echoServer } from "./objects.ts";
 
 clusterTest("mirrord exec without a target runs a program as if in the namespace", async (namespace, test) => {
   await namespace.apply(...echoServer());
-  await namespace.kubectl("rollout", "status", "deployment/echo-server", "--timeout", "60s");
+  await namespace.kubectl("rollout", "status", "deployment/echo-server", "--timeout", "300s");
 
   await test.step("curl reaches a Service by its name; stdout is curl's alone", async () => {
     const { code, stdout, stderr } = await namespace.mirrord(["exec", "curl", "--silent", "echo-server"]);

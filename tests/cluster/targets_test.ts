@@ -38,7 +38,7 @@ clusterTest("mirrord exec --target pod/NAME runs a program as if in the pod", as
       others: ["beside"],
     }),
   );
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   const exec = (...command: string[]) => namespace.exec(["--target", "pod/web", "--", ...command]);
 
   await test.step("its environment, but for what stays the user's", async () => {
@@ -94,7 +94,7 @@ clusterTest("mirrord exec reads a pod's files with the rights of its user", asyn
       volumes: VOLUMES.slice(1),
     }),
   );
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   const script = "cat /etc/credentials/password; cat /etc/shadow; cat /root/anything";
   const { stdout, stderr } = await namespace.exec(["--target", "pod/web", "--", "sh", "-c", script]);
   assert.equal(stdout.slice(0, 15), "from the Secret", stderr);
@@ -103,7 +103,7 @@ clusterTest("mirrord exec reads a pod's files with the rights of its user", asyn
 
 clusterTest("mirrord exec --target deployment/NAME takes one of its pods", async (namespace, test) => {
   await namespace.apply(deployment({ name: "web", script: SERVER, env: { DIR: "/srv" } }, 2));
-  await namespace.kubectl("rollout", "status", "deployment/web", "--timeout", "60s");
+  await namespace.kubectl("rollout", "status", "deployment/web", "--timeout", "300s");
   await test.step("whose name is said", async () => {
     const { code, stdout, stderr } = await namespace.mirrord(["exec", "--target", "deployment/web", "hostname"]);
     assert.equal(code, 0, stderr);
@@ -130,7 +130,7 @@ const IDLE = "exec sleep 100000";
 // Rows E12, E14
 clusterTest("every kind of target is listed and can be stood in for", async (namespace, test) => {
   await namespace.kubectlOn(ROLLOUT_DEFINITION, "apply");
-  await namespace.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout", "30s");
+  await namespace.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout", "300s");
   await namespace.apply(
     cronJob({ name: "tick", script: IDLE }),
     deployment({ name: "web", script: IDLE }),
@@ -143,12 +143,12 @@ clusterTest("every kind of target is listed and can be stood in for", async (nam
     rollout("referring", { workloadRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" } }),
   );
   for (const name of ["deployment/web", "statefulset/db", "daemonset/node"]) {
-    await namespace.kubectl("rollout", "status", name, "--timeout", "90s");
+    await namespace.kubectl("rollout", "status", name, "--timeout", "300s");
   }
   await eventually(async () => {
     const pods = await namespace.kubectl("get", "pods", "--output", "jsonpath={.items[*].status.phase}");
     return pods.split(" ").filter((it) => it === "Running").length === 7;
-  }, 90_000);
+  });
   const { stdout, stderr } = await namespace.mirrord(["ls", "-o", "json"]);
   const listed: string[] = JSON.parse(stdout);
 

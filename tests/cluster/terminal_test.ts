@@ -15,7 +15,7 @@ const STEPS = [
 
 clusterTest("Ctrl-C at a terminal, at each step of the start, leaves nothing behind", async (namespace, test) => {
   await namespace.apply(pod({ name: "web", script: "exec sleep 100000" }));
-  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "60s");
+  await namespace.kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout", "300s");
   await using terminal = await Terminal.open(namespace.environment);
   const run = `clear; ${MIRRORD} exec -t pod/web -- sh -c 'echo begun; sleep 1000'`;
   for (const step of STEPS) {

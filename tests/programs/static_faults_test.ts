@@ -1,12 +1,10 @@
 /** What goes wrong while a supervisor answers for a program: it ends as a program with the shim would, and nothing hangs. */
 import assert from "node:assert/strict";
 import { spawnMirrord } from "../support/mirrord.ts";
-import { eventually } from "../support/eventually.ts";
+import { eventually, PATIENCE_MS } from "../support/eventually.ts";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
 
 const BUSYBOX = "/usr/bin/busybox";
-/** Who has not ended then has hung. */
-const MOST_MS = 20_000;
 const NEEDS = { needs: [BUSYBOX] };
 
 /** Processes whose command line holds all of `words`, and whose environment names this directory, if one is given. */
@@ -44,7 +42,7 @@ async function faultWhile(it: Case, script: string, fault: () => void): Promise<
   const reader = watched.getReader();
   assert.match(new TextDecoder().decode((await reader.read()).value), /^under way/);
   fault();
-  const deadline = setTimeout(() => child.kill("SIGKILL"), MOST_MS);
+  const deadline = setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS);
   const drained = (async () => {
     while (!(await reader.read()).done);
   })();

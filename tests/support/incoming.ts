@@ -173,7 +173,7 @@ export async function startServer(
 
 /** What curl gets inside the sandbox; the answer of either server. */
 export async function askThere(sandbox: Sandbox, ...args: string[]): Promise<Record<string, unknown>> {
-  const text = await sandbox.inNetwork(["curl", "-sS", "--max-time", "10", ...args]);
+  const text = await sandbox.inNetwork(["curl", "-sS", "--max-time", "60", ...args]);
   try {
     return JSON.parse(text);
   } catch {
