@@ -38,6 +38,8 @@ const MOST_SIZE = 0x7fff_ffff_ffff_ffffn;
 
 /** An open for writing, as the agent answers it. */
 type Opened = Contents & { free: bigint; canPatch: boolean };
+type OpenedFile = WrittenFile | number | undefined;
+type WritingTimes = { sweepMs?: number; now?: () => number };
 
 export class Writing {
   readonly #untold = new Untold();
@@ -61,12 +63,7 @@ export class Writing {
   onOpened: (stat: Stat, path: Uint8Array) => void = () => {};
 
   /** `times` are for tests: how often files are swept, and the clock. */
-  constructor(
-    directory: string,
-    agent: AgentClient,
-    log: (line: string) => void,
-    times: { sweepMs?: number; now?: () => number } = {},
-  ) {
+  constructor(directory: string, agent: AgentClient, log: (line: string) => void, times: WritingTimes = {}) {
     this.#agent = agent;
     this.#log = log;
     this.#sweepMs = times.sweepMs ?? SWEEP_MS;
@@ -227,12 +224,7 @@ export class Writing {
    * The file, new or known, ready to be fetched; or an errno, or undefined when the contents may be older than what a
    * writer wrote who has gone since; then the handle is closed.
    */
-  async #opened(
-    contents: Opened,
-    handle: bigint,
-    flags: number,
-    since: number,
-  ): Promise<WrittenFile | number | undefined> {
+  async #opened(contents: Opened, handle: bigint, flags: number, since: number): Promise<OpenedFile> {
     let known = this.find(contents.stat);
     for (; known; known = this.find(contents.stat)) {
       const file = known;
@@ -279,12 +271,7 @@ export class Writing {
   }
 
   /** Another open of a file that is being written. */
-  async #join(
-    file: WrittenFile,
-    contents: Opened,
-    handle: bigint,
-    flags: number,
-  ): Promise<number | undefined> {
+  async #join(file: WrittenFile, contents: Opened, handle: bigint, flags: number): Promise<number | undefined> {
     const canWrite = (flags & O_ACCMODE) !== 0;
     const isAppending = (flags & O_APPEND) !== 0;
     const isAppendingAlone = isAppending && (flags & O_ACCMODE) === O_WRONLY;
