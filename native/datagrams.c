@@ -2,6 +2,7 @@
 #include "attempts.h"
 #include "big.h"
 #include "datagrams.h"
+#include "netlink.h"
 #include "real.h"
 #include "remote.h"
 #include "wire.h"
@@ -273,6 +274,8 @@ static bool peer_of(int fd, const struct endpoint *relay, struct endpoint *peer)
 void datagrams_name_sender(int fd, void *name, socklen_t *length, socklen_t room)
 {
 	struct endpoint relay, peer;
+	if (unlikely(atomic_load_explicit(&netlink_made, memory_order_relaxed)) && name)
+		netlink_name_sender(fd, name, room < *length ? room : *length);
 	if (!shim.is_udp_remote || !name || !endpoint_of(name, room < *length ? room : *length, &relay))
 		return;
 	if (datagrams_is_relay(&relay) && is_udp(fd) && peer_of(fd, &relay, &peer))
@@ -293,6 +296,7 @@ void datagrams_name_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *
 ssize_t hook_recvfrom(int fd, void *into, size_t room, int flags, struct sockaddr *name, socklen_t *length)
 {
 	socklen_t name_room = name && length ? *length : 0;
+	netlink_before_receiving(fd);
 	ssize_t result = attempts_judged(fd, real.recvfrom(fd, into, room, flags, name, length));
 	if (unlikely(result >= 0 && name_room > 0))
 		datagrams_name_sender(fd, name, length, name_room);
@@ -303,6 +307,7 @@ ssize_t hook___recvfrom_chk(int fd, void *into, size_t room, size_t size, int fl
 			    socklen_t *length)
 {
 	socklen_t name_room = name && length ? *length : 0;
+	netlink_before_receiving(fd);
 	ssize_t result = attempts_judged(fd, real.__recvfrom_chk(fd, into, room, size, flags, name, length));
 	if (unlikely(result >= 0 && name_room > 0))
 		datagrams_name_sender(fd, name, length, name_room);
@@ -312,6 +317,7 @@ ssize_t hook___recvfrom_chk(int fd, void *into, size_t room, size_t size, int fl
 ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
 	socklen_t room = message && message->msg_name ? message->msg_namelen : 0;
+	netlink_before_receiving(fd);
 	ssize_t result = attempts_judged(fd, real.recvmsg(fd, message, flags));
 	if (unlikely(result >= 0 && room > 0))
 		datagrams_name_sender(fd, message->msg_name, &message->msg_namelen, room);

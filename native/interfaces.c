@@ -1,7 +1,7 @@
 /* interfaces.c - the target's network interfaces, for programs that look for their own address.
  *
- * What getifaddrs(3) gives is one block, as libc makes it: its own freeifaddrs() takes it. Netlink and ioctl(2) are this machine's
- * still, and so is what an interface's name means to setsockopt(2): here are none of those devices.
+ * What getifaddrs(3) gives is one block, as libc makes it: its own freeifaddrs() takes it. What an interface's name means to
+ * setsockopt(2) is this machine's matter: here are none of those devices.
  */
 #include "endpoints.h"
 #include "real.h"

@@ -9,6 +9,7 @@
  */
 #include "debuggers.h"
 #include "listening.h"
+#include "netlink.h"
 #include "real.h"
 #include "remote.h"
 #include "wire.h"
@@ -159,6 +160,8 @@ static long try_bind(int fd, const struct sockaddr *address, socklen_t length)
 
 int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 {
+	if (netlink_may_be(fd) && may_be_address(address))
+		return edge(netlink_bind(fd, address, length));
 	long result = try_bind(fd, address, length);
 	return result == BYPASS ? real.bind(fd, address, length) : edge(result);
 }

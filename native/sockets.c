@@ -13,6 +13,7 @@
 #include "datagrams.h"
 #include "debuggers.h"
 #include "listening.h"
+#include "netlink.h"
 #include "real.h"
 #include "remote.h"
 #include "unix_sockets.h"
@@ -238,6 +239,9 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 
 int hook_socket(int family, int type, int protocol)
 {
+	long stand_in = unlikely(family == AF_NETLINK) ? netlink_socket(type, protocol) : BYPASS;
+	if (stand_in != BYPASS)
+		return edge(stand_in);
 	return unlikely(shim.is_ipv6_off && family == AF_INET6) ? edge(-EAFNOSUPPORT) : real.socket(family, type, protocol);
 }
 
@@ -268,6 +272,8 @@ ssize_t hook_sendto(int fd, const void *from, size_t length, int flags, const st
 		    socklen_t address_length)
 {
 	struct any_address instead;
+	if (netlink_may_be(fd))
+		return edge(netlink_send(fd, &(struct iovec){ (void *)from, length }, 1));
 	long result = address ? connect_first(fd, &flags, address, address_length) : BYPASS;
 	if (result == BYPASS && address)
 		result = datagrams_towards(fd, address, address_length, &instead);
@@ -280,16 +286,20 @@ ssize_t hook_sendto(int fd, const void *from, size_t length, int flags, const st
 
 ssize_t hook_send(int fd, const void *from, size_t length, int flags)
 {
+	if (netlink_may_be(fd))
+		return edge(netlink_send(fd, &(struct iovec){ (void *)from, length }, 1));
 	return attempts_judged(fd, real.send(fd, from, length, flags));
 }
 
 ssize_t hook_recv(int fd, void *into, size_t room, int flags)
 {
+	netlink_before_receiving(fd);
 	return attempts_judged(fd, real.recv(fd, into, room, flags));
 }
 
 ssize_t hook___recv_chk(int fd, void *into, size_t room, size_t size, int flags)
 {
+	netlink_before_receiving(fd);
 	return attempts_judged(fd, real.__recv_chk(fd, into, room, size, flags));
 }
 
@@ -315,6 +325,8 @@ static int make_whole_what_is_sent(const struct msghdr *message)
 ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	struct any_address instead;
+	if (netlink_may_be(fd) && may_be_address(message))
+		return edge(netlink_send(fd, message->msg_iov, message->msg_iovlen));
 	int error = unlikely(big_has_any()) ? make_whole_what_is_sent(message) : 0;
 	if (error == 0)
 		error = unix_may_send(fd, message);
@@ -344,6 +356,8 @@ int hook_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 		seen = attempts_true_error(fd, seen);
 		memcpy(value, &seen, sizeof seen);
 	}
+	if (unlikely(level == SOL_SOCKET && name == SO_PROTOCOL && result == 0) && netlink_may_be(fd))
+		netlink_name_protocol(fd, value, *length);
 	if (unlikely(level == SOL_SOCKET && name == SO_PEERCRED && result == 0))
 		unix_name_user(fd, value, length);
 	return result;

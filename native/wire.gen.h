@@ -66,6 +66,9 @@ enum wire_type {
 	WIRE_GET_INTERFACES = 134,
 	WIRE_INTERFACES = 135,
 	WIRE_BIND_ELSEWHERE = 136,
+	WIRE_ASK_NETLINK = 188,
+	WIRE_ASK_INTERFACE = 189,
+	WIRE_NETWORK_ANSWER = 190,
 	WIRE_ASK_DNS = 137,
 	WIRE_DNS_ANSWER = 138,
 	WIRE_GET_RESOLVER = 139,
@@ -1568,6 +1571,77 @@ static inline bool wire_get_bind_elsewhere(struct wire_in *in, struct wire_bind_
 	return wire_get_u64(in, &message->inode) &&
 	       wire_get_bytes(in, &message->address) &&
 	       wire_get_u16(in, &message->port) &&
+	       wire_is_done(in);
+}
+
+/* as the agent's AskNetlink */
+struct wire_ask_netlink {
+	uint8_t protocol;
+	uint32_t options;
+	struct wire_bytes request;
+};
+
+static inline size_t wire_put_ask_netlink(uint8_t *frame, size_t room, uint32_t id, struct wire_ask_netlink message)
+{
+	struct wire_out out = wire_begin(frame, room, 188, id);
+	wire_put_u8(&out, message.protocol);
+	wire_put_u32(&out, message.options);
+	wire_put_bytes(&out, message.request);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_ask_netlink(struct wire_in *in, struct wire_ask_netlink *message)
+{
+	return wire_get_u8(in, &message->protocol) &&
+	       wire_get_u32(in, &message->options) &&
+	       wire_tail(in, &message->request) &&
+	       wire_is_done(in);
+}
+
+/* as the agent's AskInterface, but a record of what was asked is the answer */
+struct wire_ask_interface {
+	uint8_t family;
+	uint32_t request;
+	uint32_t command;
+	struct wire_bytes ifreq;
+};
+
+static inline size_t wire_put_ask_interface(uint8_t *frame, size_t room, uint32_t id, struct wire_ask_interface message)
+{
+	struct wire_out out = wire_begin(frame, room, 189, id);
+	wire_put_u8(&out, message.family);
+	wire_put_u32(&out, message.request);
+	wire_put_u32(&out, message.command);
+	wire_put_bytes(&out, message.ifreq);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_ask_interface(struct wire_in *in, struct wire_ask_interface *message)
+{
+	return wire_get_u8(in, &message->family) &&
+	       wire_get_u32(in, &message->request) &&
+	       wire_get_u32(in, &message->command) &&
+	       wire_tail(in, &message->ifreq) &&
+	       wire_is_done(in);
+}
+
+struct wire_network_answer {
+	int32_t error;
+	struct wire_bytes data;
+};
+
+static inline size_t wire_put_network_answer(uint8_t *frame, size_t room, uint32_t id, struct wire_network_answer message)
+{
+	struct wire_out out = wire_begin(frame, room, 190, id);
+	wire_put_i32(&out, message.error);
+	wire_put_bytes(&out, message.data);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_network_answer(struct wire_in *in, struct wire_network_answer *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_tail(in, &message->data) &&
 	       wire_is_done(in);
 }
 

@@ -19,6 +19,7 @@ import { type ExpectedSecret, replyToHello } from "./handshake.ts";
 import { IncomingStreams } from "./incoming/delivery.ts";
 import type { Incoming } from "./incoming/incoming.ts";
 import type { Names } from "./names.ts";
+import { answerNetworkQuestion } from "./network_questions.ts";
 import { Outgoing } from "./outgoing.ts";
 import type { Target } from "./target.ts";
 import { Tree } from "./tree.ts";
@@ -182,6 +183,9 @@ export class Session {
         const records = listInterfaces();
         return send({ type: "Interfaces", records: typeof records === "number" ? new Uint8Array(0) : records });
       }
+      case "AskNetlink":
+      case "AskInterface":
+        return send(answerNetworkQuestion(frame));
       case "ConnectUnix":
         return this.#run(id, this.#outgoing.connectUnix(frame, send));
       case "OpenDatagrams":

@@ -29,6 +29,7 @@ import { Outgoing } from "./intproxy/outgoing.ts";
 import { OwnServers } from "./intproxy/own_servers.ts";
 import type { Trace } from "./intproxy/trace.ts";
 import { Server } from "./intproxy/server.ts";
+import { NetworkQuestions } from "./intproxy/network_questions.ts";
 import { OwnAddresses } from "./intproxy/own_addresses.ts";
 import { UnixSockets } from "./intproxy/unix_sockets.ts";
 import { Writing } from "./intproxy/writing.ts";
@@ -126,6 +127,8 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   undo.defer(() => writing.close());
   const ownAddresses = new OwnAddresses(agent);
   undo.defer(() => ownAddresses.settled());
+  const networkQuestions = new NetworkQuestions(agent);
+  undo.defer(() => networkQuestions.settled());
   const incoming = new Incoming(agent, options.incoming ?? NO_INCOMING, ownAddresses, log);
   outgoing.ownName = (inode) => incoming.nameOf(inode);
   undo.defer(() => incoming.close());
@@ -145,6 +148,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     ownServers,
     unixSockets,
     ownAddresses,
+    networkQuestions,
     datagrams,
     destinations,
     incoming,
@@ -199,6 +203,7 @@ interface Parts {
   ownServers: OwnServers;
   unixSockets: UnixSockets;
   ownAddresses: OwnAddresses;
+  networkQuestions: NetworkQuestions;
   datagrams: Datagrams;
   destinations: Destinations;
   incoming: Incoming;
@@ -243,7 +248,8 @@ class Session {
   }
 
   async #goDown(outcome: Outcome): Promise<void> {
-    const { agent, outgoing, ownServers, unixSockets, ownAddresses, datagrams, destinations } = this.#parts;
+    const { agent, outgoing, ownServers, unixSockets, ownAddresses, networkQuestions, datagrams, destinations } =
+      this.#parts;
     const { incoming, files, events, writing, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
@@ -255,6 +261,7 @@ class Session {
     await agent.close();
     await destinations.settled();
     await ownAddresses.settled();
+    await networkQuestions.settled();
     await files.settled();
     files[Symbol.dispose]();
     events[Symbol.dispose]();

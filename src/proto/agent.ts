@@ -6,6 +6,7 @@
  * The first message each way is Hello and HelloReply; nothing else is answered before the secret was right.
  */
 import type { MessageOf, Schema } from "./schema.ts";
+import { NETWORK_OF_AGENT } from "./network.ts";
 import { ATTRIBUTES, TREE } from "./tree.ts";
 import { UNBOUNDED, WRITE, WRITING } from "./writing.ts";
 
@@ -298,6 +299,7 @@ export const AGENT = {
     fields: { records: "bytes" },
   },
 
+  ...NETWORK_OF_AGENT,
   AskDns: {
     id: 180,
     doc:

@@ -7,6 +7,7 @@
  * The file `settings` beside the socket is one frame of type Settings: what every process of the run has to know.
  */
 import type { MessageOf, Schema } from "./schema.ts";
+import { NETWORK_OF_LAYER } from "./network.ts";
 import { ATTRIBUTES, TREE } from "./tree.ts";
 
 export const LAYER_LIMITS = {
@@ -272,6 +273,7 @@ export const LAYER = {
     fields: { inode: "u64", address: "bytes", port: "u16" },
   },
 
+  ...NETWORK_OF_LAYER,
   AskDns: {
     id: 137,
     doc: "as the agent's AskDns",

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
 
 const PYTHON = "/usr/bin/python3";
+/** Pods rarely may change their network. */
+const AS_IN_A_POD = ["setpriv", "--bounding-set", "-net_admin"];
 const PROGRAMS = new URL("./programs/", import.meta.url);
 
 /** What a pod has, and a little more. */
@@ -25,17 +27,44 @@ async function furnish({ sandbox }: Case): Promise<void> {
 }
 
 async function compare(it: Case, command: readonly string[], least: number): Promise<void> {
-  const inside = await it.inside(command);
+  const inside = await it.inside([...AS_IN_A_POD, ...command]);
   const outside = await it.run(command);
   const [there, here] = [inside, outside].map(({ stdout, stderr }) => (stdout + stderr).trimEnd().split("\n"));
   assert.ok(there!.length >= least, `inside it said only ${there!.join("\n")}`);
   assert.deepEqual(here, there);
 }
 
+const program = async (name: string) =>
+  (await Promise.all(["transcript.py", name].map((it) => Deno.readTextFile(new URL(it, PROGRAMS))))).join("\n");
+
 sandboxTest("programs read of the target's network in /proc/net, by all its names", { needs: [PYTHON] }, async (it) => {
   await furnish(it);
-  const program = (await Promise.all(["transcript.py", "proc_net.py"].map((name) =>
-    Deno.readTextFile(new URL(name, PROGRAMS))
-  ))).join("\n");
-  await compare(it, [PYTHON, "-c", program], 35);
+  await compare(it, [PYTHON, "-c", await program("proc_net.py")], 35);
+});
+
+sandboxTest("the kernel tells of the target's network, by ioctl and by netlink", { needs: [PYTHON] }, async (it) => {
+  await furnish(it);
+  await compare(it, [PYTHON, "-c", await program("network_questions.py")], 90);
+});
+
+const TOOLS = [
+  "ip address",
+  "ip -j link | tr , '\\n' | grep -v qlen",
+  "ip route show table all",
+  "ip neigh",
+  "ip route get 10.77.1.1",
+  "ip address show dev pod0",
+  "ip link set pod0 down",
+  "ip link add dummy0 type dummy",
+  "ss -tln",
+  "ifconfig -a | grep -v packets",
+  "ifconfig pod0 down",
+  "netstat -tln",
+  "route -n",
+  "arp -n",
+];
+
+sandboxTest("tools tell of the target's network", {}, async (it) => {
+  await furnish(it);
+  await compare(it, ["sh", "-c", TOOLS.map((tool) => `echo "- ${tool.replaceAll('"', "")}"; ${tool}`).join("\n")], 40);
 });

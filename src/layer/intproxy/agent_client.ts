@@ -58,6 +58,8 @@ const ANSWERS = {
   ConnectFrom: "ConnectReply",
   ConnectUnix: "ConnectUnixReply",
   GetInterfaces: "Interfaces",
+  AskNetlink: "NetworkAnswer",
+  AskInterface: "NetworkAnswer",
   AskDns: "DnsAnswer",
   GetResolver: "DnsAnswer",
   OpenDatagrams: "DatagramsOpened",

@@ -16,6 +16,7 @@ import type { Files } from "./files.ts";
 import type { Incoming } from "./incoming.ts";
 import type { Life } from "./life.ts";
 import { onNameRequest } from "./names.ts";
+import type { NetworkQuestions } from "./network_questions.ts";
 import { listenUnnamed } from "../session_directory.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { OwnAddresses } from "./own_addresses.ts";
@@ -31,6 +32,7 @@ export interface ServerParts {
   readonly outgoing: Outgoing;
   readonly unixSockets: UnixSockets;
   readonly ownAddresses: OwnAddresses;
+  readonly networkQuestions: NetworkQuestions;
   readonly datagrams: Datagrams;
   readonly destinations: Destinations;
   readonly writing: Writing;
@@ -204,6 +206,9 @@ export class Server {
       case "GetInterfaces":
       case "BindElsewhere":
         return ownAddresses.onRequest(frame, frame.id, shim);
+      case "AskNetlink":
+      case "AskInterface":
+        return this.#parts.networkQuestions.onRequest(frame, frame.id, shim);
       case "RelayDatagrams":
       case "DatagramNames":
         return datagrams.onRequest(frame, frame.id, shim);
@@ -248,6 +253,8 @@ const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
   "SocketNames",
   "UnixPeer",
   "GetInterfaces",
+  "AskNetlink",
+  "AskInterface",
   "BindElsewhere",
   "RelayDatagrams",
   "DatagramNames",
