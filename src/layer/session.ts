@@ -125,9 +125,8 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   undo.defer(() => unixSockets.close());
   const writing = new Writing(directory, agent, log, options.times);
   undo.defer(() => writing.close());
-  const ownAddresses = new OwnAddresses(agent);
+  const [ownAddresses, networkQuestions] = [new OwnAddresses(agent), new NetworkQuestions(agent)];
   undo.defer(() => ownAddresses.settled());
-  const networkQuestions = new NetworkQuestions(agent);
   undo.defer(() => networkQuestions.settled());
   const incoming = new Incoming(agent, options.incoming ?? NO_INCOMING, ownAddresses, log);
   outgoing.ownName = (inode) => incoming.nameOf(inode);
