@@ -127,6 +127,11 @@ const struct call calls[] = {
 
 	{ SYS_execve, OF_PROCESSES, false, { _, _, _ } },
 	{ SYS_execveat, OF_PROCESSES, false, { _, _, _, _, _ } },
+	{ SYS_clone, OF_CHILDREN, false, { _, _, _, _, _ } },
+	{ SYS_clone3, OF_CHILDREN, false, { _, _ } },
+	{ SYS_fork, OF_CHILDREN, false, { _ } },
+	{ SYS_vfork, OF_CHILDREN, false, { _ } },
+	{ SYS_prctl, OF_CHILDREN, false, { _, _ } },
 	{ 0 },
 };
 

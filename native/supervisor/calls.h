@@ -36,6 +36,7 @@ enum concern {
 	OF_SOCKETS = 4,
 	OF_HOSTNAME = 8,
 	OF_PROCESSES = 16, /* always */
+	OF_CHILDREN = 32, /* where processes have to name us: permission.h */
 };
 
 struct call {

@@ -182,6 +182,11 @@ int process_descriptor(struct process *process, int fd)
 	return (int)kernel(SYS_pidfd_getfd, process->pidfd, fd, 0);
 }
 
+bool process_is_first(pid_t tid)
+{
+	return field_of(tid, "\nTgid:", 10) == tid;
+}
+
 void process_executes(pid_t tid)
 {
 	/* The thread that executes goes on under the number of its process. If that is its own, the next we hear of it is

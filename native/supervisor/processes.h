@@ -16,6 +16,9 @@ bool process_is_ours(struct process *process, pid_t tid);
 /* This thread is about to execute a program. */
 void process_executes(pid_t tid);
 
+/* Is it the first thread of its process? */
+bool process_is_first(pid_t tid);
+
 /* A descriptor of the process, as one of ours: close-on-exec. Or -errno. */
 int process_descriptor(struct process *process, int fd);
 

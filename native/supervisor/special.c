@@ -56,7 +56,7 @@ static long change_directory(struct asked *asked)
 	long fd = directory_wanted(asked);
 	if (fd < 0)
 		return fd;
-	int error = inject_directory(asked->listener, asked->notice->id, asked->tid, (int)fd);
+	int error = inject_directory(asked->listener, asked->notice, (int)fd);
 	kernel(SYS_close, fd);
 	return error ? error : ANSWERED;
 }

@@ -7,8 +7,8 @@
  * which are in here too. What is this machine's goes on in the kernel as if nobody had looked.
  *
  *	the program			the supervisor
- *	fork twice			in a session of its own, at /, with our descriptors alone
- *	wait				may it look into the program? say so
+ *	fork twice			in a session of its own, at /, with our descriptors alone; say who it is
+ *	name it as who may look into us	may it? say so
  *	install the filter, tell it	have the listener by pidfd_getfd(2), start threads, say so
  *	execve				answer until nobody is left who has the filter
  *
@@ -21,6 +21,7 @@
 #include "../wire.h"
 #include "answer.h"
 #include "filter.h"
+#include "permission.h"
 #include "reals.h"
 
 #include <fcntl.h>
@@ -113,15 +114,26 @@ static bool is_question(const struct seccomp_data *data)
 	return data->nr == SYS_execveat && (int)data->args[0] == QUESTION && data->args[1] == 0;
 }
 
+/* What begins a process, executes a program, or names who may look into the process: that is us. */
+static void treat_family(const struct seccomp_notif *notice)
+{
+	if (notice->data.nr == SYS_prctl)
+		send_result(notice->id, 0);
+	else if (!permission_is_needed() || !permission_hand_on(listener, notice))
+		send_result(notice->id, GO_ON);
+}
+
 static void treat(const struct seccomp_notif *notice, char *room)
 {
 	pid_t tid = (pid_t)notice->pid;
 	if (is_question(&notice->data))
 		return send_result(notice->id, ANSWER);
 	const struct call *call = call_of(notice->data.nr);
-	if (notice->data.nr == SYS_execve || notice->data.nr == SYS_execveat)
+	if (call && call->concern == OF_PROCESSES)
 		process_executes(tid);
-	struct process *process = call && call->concern != OF_PROCESSES ? process_of(tid) : NULL;
+	if (call && call->concern & (OF_PROCESSES | OF_CHILDREN))
+		return treat_family(notice);
+	struct process *process = call ? process_of(tid) : NULL;
 	long result = GO_ON;
 	if (process && process_is_ours(process, tid))
 		result = answer(notice, listener, call, process, room);
@@ -175,6 +187,8 @@ static unsigned concerns_of_run(void)
 		concerns |= OF_SOCKETS;
 	if (shim.is_hostname_remote)
 		concerns |= OF_HOSTNAME;
+	if (permission_is_needed())
+		concerns |= OF_CHILDREN;
 	return concerns;
 }
 
@@ -204,9 +218,12 @@ static int become_nobodys(int socket)
 
 _Noreturn static void supervise(int socket, pid_t program)
 {
-	int number;
+	int number, own;
 	char ready = 1;
 	socket = become_nobodys(socket);
+	own = getpid();
+	if (write(socket, &own, sizeof own) != sizeof own || read(socket, &ready, 1) != 1)
+		_exit(0);
 	int pidfd = (int)kernel(SYS_pidfd_open, program, 0);
 	/* Of a number that is none: EBADF where it is allowed. Afterwards is too late: the filter cannot be taken away. */
 	if (pidfd < 0 || kernel(SYS_pidfd_getfd, pidfd, -1, 0) != -EBADF || write(socket, &ready, 1) != 1)
@@ -233,8 +250,8 @@ static bool come_under_supervision(void)
 	if (kernel(SYS_execveat, QUESTION, NULL, NULL, NULL, 0) == ANSWER)
 		return true; /* a supervisor of this run started who started us */
 	int ends[2], status;
-	char ready;
-	pid_t program = getpid();
+	char ready = 1;
+	pid_t program = getpid(), supervisor;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return false;
 	fflush(NULL);
@@ -246,7 +263,10 @@ static bool come_under_supervision(void)
 	kernel(SYS_close, ends[1]);
 	while (waitpid(middle, &status, 0) < 0 && errno == EINTR)
 		;
-	bool is_allowed = kernel(SYS_read, ends[0], &ready, 1) == 1;
+	bool is_there = kernel(SYS_read, ends[0], &supervisor, sizeof supervisor) == sizeof supervisor;
+	if (is_there)
+		permission_give(supervisor);
+	bool is_allowed = is_there && kernel(SYS_write, ends[0], &ready, 1) == 1 && kernel(SYS_read, ends[0], &ready, 1) == 1;
 	int number = is_allowed ? filter_install(concerns_of_run()) : -EPERM;
 	if (number < 0) {
 		kernel(SYS_close, ends[0]);
