@@ -45,7 +45,7 @@ static const char *const class_names[CLASSES] = { "mirror", "filtered", "whole" 
 struct redirect_rule {
 	uint32_t class_index;
 	uint16_t port;
-	uint16_t to_port; /* redirected to there; 0: not */
+	uint16_t to_port; /* redirected to there; 0: not, without a queue either it is announced */
 	uint16_t queue;	  /* what clients say goes to this queue; 0: not */
 	uint16_t unused;
 	char comment[116]; /* terminated; for other agents, and for people who list the rules */
@@ -151,6 +151,16 @@ static void put_redirect(struct batch *batch, const char *table, const struct re
 	else
 		must_be_for_this_host(batch);
 	redirect_to(batch, rule->to_port);
+	end_nest(batch, expressions);
+}
+
+/* A rule that does nothing, for other agents to read: its port will be redirected when they are ready. */
+static void put_announcement(struct batch *batch, const char *table, const struct redirect_rule *rule)
+{
+	char chain[32];
+	chain_name(chain, rule->class_index, PLACE_PREROUTING);
+	struct nlattr *expressions = begin_rule(batch, table, chain, rule->comment);
+	must_be_tcp(batch, SIDE_TO, rule->port);
 	end_nest(batch, expressions);
 }
 
@@ -307,6 +317,8 @@ static void put_rule(struct batch *batch, const char *table, const struct redire
 		put_redirect(batch, table, rule, PLACE_PREROUTING);
 		put_redirect(batch, table, rule, PLACE_OUTPUT);
 	}
+	if (rule->to_port == 0 && rule->queue == 0)
+		put_announcement(batch, table, rule);
 	if (rule->queue != 0)
 		put_question(batch, table, rule, way);
 }

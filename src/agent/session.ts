@@ -201,7 +201,7 @@ export class Session {
       case "Credit":
         return (frame.stream >= FIRST_INCOMING_STREAM ? this.#incoming : this.#outgoing).onMessage(frame);
       case "Subscribe":
-        return send(this.#subscribe(frame));
+        return this.#answer(id, this.#subscribe(frame));
       case "Unsubscribe":
         this.#context.incoming?.unsubscribe(this.#incoming, frame.port);
         return send({ type: "Done", errno: 0 });
@@ -262,10 +262,10 @@ export class Session {
     }
   }
 
-  #subscribe(wish: MessageNamed<typeof AGENT, "Subscribe">): AgentMessage {
+  async #subscribe(wish: MessageNamed<typeof AGENT, "Subscribe">): Promise<AgentMessage> {
     const verdict = this.#context.incoming?.subscribe(this.#incoming, wish) ??
       { errno: ERRNO.EOPNOTSUPP, error: "there is no target whose connections could come in" };
-    return { type: "SubscribeReply", ...verdict };
+    return { type: "SubscribeReply", ...await verdict };
   }
 
   #watcher(number: number): (path: Uint8Array<ArrayBuffer>) => Promise<boolean> {

@@ -23,7 +23,7 @@ export type RedirectClass = typeof REDIRECT_CLASSES[number];
 export interface RedirectRule {
   readonly redirectClass: RedirectClass;
   readonly port: number;
-  /** Where our listener is; 0: connections are not redirected. */
+  /** Where our listener is; 0: connections are not redirected; without a queue either that is announced to other agents. */
   readonly toPort: number;
   /** Which queue what clients say goes to (queue.ts); 0: none. */
   readonly queue: number;

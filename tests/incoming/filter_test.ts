@@ -1,6 +1,5 @@
 /** Stolen and mirrored by filter: requests of one connection that go different ways. */
 import assert from "node:assert/strict";
-import { eventually } from "../support/eventually.ts";
 import { LocalServer, type RunOptions, startServer, tablesOf, whoAnswers } from "../support/incoming.ts";
 import { testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
@@ -105,10 +104,45 @@ test("several filtered runs share a port, the oldest that matches first, beside 
   const to = (name: string) => whoAnswers(sandbox, "-H", `To: ${name}`, "http://127.0.0.1/");
   assert.deepEqual([await to("a"), await to("b"), await to("ab"), await to("c")], ["a", "b", "a", "target"]);
   await using _rest = await startServer(sandbox, { flags: ["--steal"], label: "rest" });
-  // The newest may answer for all until the older ones have heard of it (docs/limits.md).
-  await eventually(async () => await to("a") === "a" && await to("b") === "b");
   assert.deepEqual([await to("a"), await to("b"), await to("c")], ["a", "b", "rest"]);
 });
+
+/** Asks for a on several connections and for c on one, until c is answered by "rest" and twenty times more; says who answered each. */
+const CROWD = `
+import json, socket, threading, time
+def ask(to):
+    try:
+        with socket.create_connection(("127.0.0.1", 80), 20) as peer:
+            peer.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\nTo: %s\\r\\n\\r\\n" % to)
+            got = b""
+            while more := peer.recv(65536): got += more
+        who[to.decode()].add(json.loads(got.split(b"\\r\\n\\r\\n", 1)[1]).get("by", "target"))
+    except (OSError, IndexError): pass # nobody has answered
+def keep_asking():
+    while more: ask(b"a")
+who, more = {"a": set(), "c": set()}, 20
+crowd = [threading.Thread(target=keep_asking) for _ in range(4)]
+for it in crowd: it.start()
+last = time.monotonic() + 60
+while more and time.monotonic() < last:
+    ask(b"c")
+    more -= "rest" in who["c"]
+more = 0
+for it in crowd: it.join()
+print(json.dumps({to: sorted(names) for to, names in who.items()}), end="")`;
+
+for (const isQueued of [false, true]) {
+  const how = isQueued ? "looked at on its way" : "redirected";
+  test(`who begins to steal a whole port never gets what is another run's: ${how}`, async (sandbox) => {
+    const env = { MIRRORD_AGENT_PACKET_QUEUE: String(isQueued) };
+    await using _first = await startServer(sandbox, { ...filtered({ header_filter: "^to: a" }), env, label: "a" });
+    const asking = sandbox.inNetwork(["python3", "-c", CROWD]);
+    // A connection that stands would be reset.
+    const configuration = { agent: { flush_connections: false } };
+    await using _rest = await startServer(sandbox, { flags: ["--steal"], env, configuration, label: "rest" });
+    assert.equal(await asking, '{"a": ["a"], "c": ["rest", "target"]}');
+  });
+}
 
 test("a mirror with a filter sees what matches, and the target answers all", async (sandbox) => {
   await using server = await startServer(sandbox, filtered({ path_filter: "^/yes" }, "mirror"));

@@ -1,7 +1,7 @@
 /** HTTP/2 by hand: both sides of a connection of the agent as scripts, frame by frame, over ends in memory. */
 import assert from "node:assert/strict";
 import { streamPair } from "../../src/agent/incoming/http/pair.ts";
-import type { IncomingClient } from "../../src/agent/incoming/incoming.ts";
+import type { IncomingClient } from "../../src/agent/incoming/wishes.ts";
 import { Http2Connection } from "../../src/agent/incoming/http2/connection.ts";
 import { FieldDecoder } from "../../src/agent/incoming/http2/field_decoder.ts";
 import { FieldEncoder } from "../../src/agent/incoming/http2/field_encoder.ts";

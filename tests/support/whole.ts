@@ -4,7 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { compile } from "../../native/build.ts";
-import type { Incoming, IncomingClient } from "../../src/agent/incoming/incoming.ts";
+import type { Incoming } from "../../src/agent/incoming/incoming.ts";
+import type { IncomingClient } from "../../src/agent/incoming/wishes.ts";
 import type { Wish } from "../../src/agent/incoming/wishes.ts";
 import { Names } from "../../src/agent/names.ts";
 import { Session as AgentSession } from "../../src/agent/session.ts";

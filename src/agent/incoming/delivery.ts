@@ -3,7 +3,7 @@ import type { StreamEnd } from "../../base/socket_end.ts";
 import { AGENT_LIMITS, FIRST_INCOMING_STREAM } from "../../proto/agent.ts";
 import type { AgentLink } from "../../proto/agent_link.ts";
 import { type StreamMessage, Streams } from "../../proto/streams.ts";
-import type { Delivery, IncomingClient } from "./incoming.ts";
+import type { Delivery, IncomingClient } from "./wishes.ts";
 
 export class IncomingStreams implements IncomingClient {
   readonly #link: AgentLink;

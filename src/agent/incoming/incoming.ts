@@ -13,8 +13,6 @@
  * outlive them: the kernel translates their packets only while somebody has a chain of type nat.
  */
 import { ERRNO } from "../../base/errors.ts";
-import type { StreamEnd } from "../../base/socket_end.ts";
-import { type ReadFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
 import { PassageFilters, type Tap } from "../../sys/passage.ts";
 import {
@@ -27,36 +25,25 @@ import {
 import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
 import { Connections, type Wanted } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
-import { Judges, type JudgeShare } from "./judges.ts";
+import { Judges } from "./judges.ts";
 import { listenedOn } from "./listening.ts";
 import { programOf } from "./http/program.ts";
 import { copyFor, cutOff, deliverCopy, feedAll, missed } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
-import { isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
-import { describe, isDecidedByHead, isWhole, noRedirect, stolen, type Verdict, WELCOME, type Wish } from "./wishes.ts";
-
-/** One connection for a client. */
-export interface Delivery {
-  readonly port: number;
-  readonly isMirror: boolean;
-  readonly peer: Endpoint;
-  readonly own: Endpoint;
-}
-
-export interface IncomingClient {
-  /** Takes over `end`. False when it has no room: `end` is still the caller's. */
-  deliver(delivery: Delivery, end: StreamEnd): boolean;
-  warn(text: string): void;
-}
-
-interface Subscription extends Wish {
-  readonly client: IncomingClient;
-  /** What `filter` says; undefined: every connection. */
-  readonly test: RequestTest | undefined;
-  readonly settings: ReadFilter | undefined;
-  readonly judge: JudgeShare | undefined;
-  readonly since: Date;
-}
+import { isLookedAtAlone, isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
+import {
+  describe,
+  type IncomingClient,
+  isDecidedByHead,
+  isWhole,
+  noRedirect,
+  settingsOf,
+  stolen,
+  type Subscription,
+  type Verdict,
+  WELCOME,
+  type Wish,
+} from "./wishes.ts";
 
 /** Ports of all clients; each is a rule in six chains. */
 const MOST_PORTS = 256;
@@ -64,6 +51,8 @@ const MOST_PORTS = 256;
 /** How long the table stays after the last connection, for its last packets; and when we leave, for resets. */
 const IDLE_MS = 500;
 const RESET_MS = 500;
+/** How long others may take to hear that a port is to be stolen whole. */
+const TURN_MS = 2048;
 
 interface Redirect {
   readonly table: RedirectTable;
@@ -99,18 +88,14 @@ export class Incoming {
     this.#wantsOwner = options.wantsOwner ?? true;
   }
 
-  subscribe(client: IncomingClient, wish: Wish): Verdict {
+  /** A promise: others have to hear of it first. */
+  subscribe(client: IncomingClient, wish: Wish): Verdict | Promise<Verdict> {
     const { port } = wish;
     if (this.#subscriptions.some((it) => it.client === client && it.port === port)) {
       return { errno: ERRNO.EADDRINUSE, error: `port ${port} is subscribed already, by this same run` };
     }
-    let settings: ReadFilter | undefined;
-    try {
-      settings = wish.filter === "" ? undefined : readHttpFilter(wish.filter);
-      if (settings) PassageFilters.of(programOf([settings.filter]))[Symbol.dispose]();
-    } catch (error) {
-      return { errno: ERRNO.EINVAL, error: `port ${port} has a filter that cannot be read: ${error}` };
-    }
+    const settings = settingsOf(wish);
+    if (settings && "errno" in settings) return settings;
     const opened = this.#open();
     if (typeof opened === "number") return noRedirect(port, opened);
     const hasJq = settings !== undefined && settings.programs.length > 0;
@@ -119,7 +104,8 @@ export class Incoming {
       this.#closeIfIdle();
       return { errno: ERRNO.ENOSPC, error: `port ${port} has a filter that cannot be run: ${judge}` };
     }
-    const subscription = { ...wish, client, settings, judge, test: settings?.test, since: new Date() };
+    const isAnnounced = isWhole(wish) && isLookedAtAlone(port);
+    const subscription = { ...wish, client, settings, judge, test: settings?.test, since: new Date(), isAnnounced };
     const stealer = isWhole(subscription) ? this.#stealerOf(port) : undefined;
     if (stealer !== undefined) {
       this.#closeIfIdle();
@@ -130,19 +116,34 @@ export class Incoming {
     const status = this.#commit();
     // Another may have asked for the same at the same moment: the older one keeps it.
     const winner = isWhole(subscription) ? this.#stealerOf(port, "older") : undefined;
-    if (status === 0 && winner === undefined) {
-      if (wish.isFlush) this.#flush(port);
-      this.#log(`Port ${port} is ${wish.isSteal ? "stolen" : "mirrored"} by ${wish.who}`);
-      return WELCOME;
+    if (winner === undefined) {
+      return status === 0 && isAnnounced ? this.#takeTurn(subscription) : this.#begin(subscription, status);
     }
     this.#remove((it) => it === subscription);
-    return winner === undefined ? noRedirect(port, status) : stolen(port, winner);
+    return stolen(port, winner);
   }
 
-  #flush(port: number): void {
-    const count = breakOffConnections(port);
+  /** Those who look at what is for them redirect it when they have heard of us; until then we would have it. */
+  async #takeTurn(subscription: Subscription): Promise<Verdict> {
+    const { port } = subscription;
+    for (let ms = 1; ms < TURN_MS && isLookedAtAlone(port) && this.#subscriptions.includes(subscription); ms *= 2) {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
+    subscription.isAnnounced = false;
+    return this.#begin(subscription, this.#commit());
+  }
+
+  #begin(subscription: Subscription, status: number): Verdict {
+    const { port, isFlush, isSteal, who } = subscription;
+    if (status !== 0) {
+      this.#remove((it) => it === subscription);
+      return noRedirect(port, status);
+    }
+    const count = isFlush ? breakOffConnections(port) : 0;
     if (count < 0) this.#log(`Connections to port ${port} that exist stay with the target: error ${-count}`);
     else if (count > 0) this.#log(`${count} connections to port ${port} were reset`);
+    this.#log(`Port ${port} is ${isSteal ? "stolen" : "mirrored"} by ${who}`);
+    return WELCOME;
   }
 
   unsubscribe(client: IncomingClient, port: number): void {
@@ -261,12 +262,11 @@ export class Incoming {
     const { table, listener } = redirect;
     const queue = this.#look(redirect, connections, looked);
     return table.commit(redirected.map((port) => {
-      const first = this.#first(port)!;
-      const comment = `${port} ${describe(first)}`;
+      const comment = `${port} ${describe(this.#first(port)!)}`;
       return {
         redirectClass: this.#classOf(port),
         port,
-        toPort: listener.port,
+        toPort: this.#subscriptions.every((it) => it.port !== port || it.isAnnounced) ? 0 : listener.port,
         queue: looked.includes(port) ? queue : 0,
         isShared: shared.includes(port),
         comment,

@@ -6,7 +6,7 @@ import type { StreamEnd } from "../../base/socket_end.ts";
 import type { ReadFilter, RequestFacts, RequestTest } from "../../proto/http_filter.ts";
 import { streamPair } from "./http/pair.ts";
 import type { AnswerField, BodyLimits, Route, StreamRoutes } from "./http2/routes.ts";
-import type { Delivery, IncomingClient } from "./incoming.ts";
+import type { Delivery, IncomingClient } from "./wishes.ts";
 import type { JudgeShare } from "./judges.ts";
 
 export interface RoutedSubscription {

@@ -2,7 +2,7 @@
 import type { StreamEnd } from "../../base/socket_end.ts";
 import type { Tap, Taps } from "../../sys/passage.ts";
 import type { Arrival, Endpoint } from "../../sys/redirected.ts";
-import type { IncomingClient } from "./incoming.ts";
+import type { IncomingClient } from "./wishes.ts";
 import type { MirrorEnd } from "./mirror_end.ts";
 
 const CHUNK_BYTES = 64 << 10;

@@ -91,7 +91,7 @@ export class RedirectTable implements Disposable {
   /** The table's rules become these; ports with a queue are redirected only where it cannot be had. 0 or -errno. */
   commit(rules: readonly PortRule[]): number {
     const commit = (rules: readonly RedirectRule[], way?: QueueWay) => {
-      const translates = this.#translates || rules.some(({ toPort }) => toPort > 0);
+      const translates = this.#translates || rules.some(({ toPort, queue }) => toPort > 0 || queue === 0);
       const status = commitRules(this.#fd, this.#name, this.#level, MARK, rules, { way, translates });
       if (status === 0) this.#translates = translates;
       return status;
@@ -143,6 +143,16 @@ export function neighboursAt(port: number, ownLevel = MOST_LEVELS): Neighbour[] 
     const who = comment.slice(`${port} `.length);
     return [{ redirectClass: redirectClass as RedirectClass, who, isOlder: level < ownLevel }];
   });
+}
+
+/** Do other agents look at what is said to this port, and do not redirect it (yet)? A redirect of ours would come before their look. */
+export function isLookedAtAlone(port: number): boolean {
+  const rules = listRules();
+  if (typeof rules === "number") return false;
+  const about = rules.filter(({ table, comment }) => levelOf(table) !== undefined && comment.startsWith(`${port} `));
+  const having = (hook: string) => about.filter(({ chain }) => chain.endsWith(`_${hook}`)).map(({ table }) => table);
+  const redirecting = having("prerouting");
+  return having("input").some((table) => !redirecting.includes(table));
 }
 
 /** Does anybody but agents that mirror translate addresses here, so that a segment's port is not yet its connection's? */

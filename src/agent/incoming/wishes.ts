@@ -1,6 +1,11 @@
-/** What somebody wants of a port of the target, and what is answered. */
+/** What somebody wants of a port of the target, who that is, and what is answered. */
 import { ERRNO } from "../../base/errors.ts";
-import type { ReadFilter } from "../../proto/http_filter.ts";
+import type { StreamEnd } from "../../base/socket_end.ts";
+import { type ReadFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
+import { PassageFilters } from "../../sys/passage.ts";
+import type { Endpoint } from "../../sys/redirected.ts";
+import { programOf } from "./http/program.ts";
+import type { JudgeShare } from "./judges.ts";
 
 export interface Wish {
   readonly port: number;
@@ -11,12 +16,50 @@ export interface Wish {
   readonly filter: string;
 }
 
+/** One connection for a client. */
+export interface Delivery {
+  readonly port: number;
+  readonly isMirror: boolean;
+  readonly peer: Endpoint;
+  readonly own: Endpoint;
+}
+
+export interface IncomingClient {
+  /** Takes over `end`. False when it has no room: `end` is still the caller's. */
+  deliver(delivery: Delivery, end: StreamEnd): boolean;
+  warn(text: string): void;
+}
+
+export interface Subscription extends Wish {
+  readonly client: IncomingClient;
+  /** What `filter` says; undefined: every connection. */
+  readonly test: RequestTest | undefined;
+  readonly settings: ReadFilter | undefined;
+  readonly judge: JudgeShare | undefined;
+  readonly since: Date;
+  /** It is not in force yet. */
+  isAnnounced: boolean;
+}
+
 export interface Verdict {
   readonly errno: number;
   readonly error: string;
 }
 
 export const WELCOME: Verdict = { errno: 0, error: "" };
+
+/** What its filter says; undefined: it has none. */
+export function settingsOf({ port, filter }: Wish): ReadFilter | undefined | Verdict {
+  if (filter === "") return undefined;
+  try {
+    const settings = readHttpFilter(filter);
+    PassageFilters.of(programOf([settings.filter]))[Symbol.dispose]();
+    return settings;
+  } catch (error) {
+    return { errno: ERRNO.EINVAL, error: `port ${port} has a filter that cannot be read: ${error}` };
+  }
+}
+
 export function isWhole({ isSteal, filter }: Wish): boolean {
   return isSteal && filter === "";
 }
