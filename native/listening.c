@@ -14,6 +14,8 @@
 #include "remote.h"
 #include "wire.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 
@@ -166,6 +168,18 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 	return result == BYPASS ? real.bind(fd, address, length) : edge(result);
 }
 
+static bool ask_bound_name(int fd, struct endpoint *end)
+{
+	struct wire_call call;
+	struct wire_socket_names_reply reply = { 0 };
+	size_t length = wire_put_bound_name(call.buffer, sizeof call.buffer, WIRE_ID,
+					    (struct wire_bound_name){ .inode = inode_of(fd) });
+	if (wire_ask(&call, length, WIRE_SOCKET_NAMES_REPLY))
+		return false;
+	return wire_finish(&call, wire_get_socket_names_reply(&call.in, &reply)) == 0 && reply.is_known &&
+	       to_endpoint(reply.own_address, reply.own_port, end);
+}
+
 /* ---- listen ---- */
 
 /* 0, or the errno that listen(2) shall give. */
@@ -185,6 +199,49 @@ static int subscribe(int fd)
 	return reply.error;
 }
 
+static void copy_options(int from, int to)
+{
+	static const int names[][2] = {
+		{ SOL_SOCKET, SO_REUSEADDR },	 { SOL_SOCKET, SO_REUSEPORT },	{ SOL_SOCKET, SO_KEEPALIVE },
+		{ SOL_SOCKET, SO_OOBINLINE },	 { SOL_SOCKET, SO_SNDBUF },	{ SOL_SOCKET, SO_RCVBUF },
+		{ IPPROTO_IPV6, IPV6_V6ONLY },	 { IPPROTO_TCP, TCP_NODELAY },	{ IPPROTO_TCP, TCP_DEFER_ACCEPT },
+		{ IPPROTO_TCP, TCP_FASTOPEN },	 { IPPROTO_TCP, TCP_KEEPIDLE },	{ IPPROTO_TCP, TCP_KEEPINTVL },
+		{ IPPROTO_TCP, TCP_KEEPCNT },	 { IPPROTO_TCP, TCP_USER_TIMEOUT },
+	};
+	for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
+		int level = names[index][0], name = names[index][1], value = option(from, level, name);
+		if (value < 0 || value == option(to, level, name))
+			continue;
+		if (name == SO_SNDBUF || name == SO_RCVBUF)
+			value /= 2; /* socket(7): the kernel doubles it */
+		kernel(SYS_setsockopt, to, level, name, &value, sizeof value);
+	}
+}
+
+/* Of two that bind a port with SO_REUSEADDR the first to listen has it, and a socket is bound once: another one, bound
+ * elsewhere, takes the place of this one. */
+static bool move_elsewhere(int fd)
+{
+	struct endpoint wanted;
+	struct wire_bind_reply reply = { 0 };
+	int family = option(fd, SOL_SOCKET, SO_DOMAIN);
+	if (tcp_state(fd) != TCP_CLOSE || !ask_bound_name(fd, &wanted))
+		return false;
+	int is_blocking = (kernel(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK) == 0;
+	int is_kept = (kernel(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC) == 0;
+	int again = (int)kernel(SYS_socket, family, SOCK_STREAM | SOCK_CLOEXEC | (is_blocking ? 0 : SOCK_NONBLOCK),
+				option(fd, SOL_SOCKET, SO_PROTOCOL));
+	if (again < 0)
+		return false;
+	copy_options(fd, again);
+	bool is_free = ask_about_bind(again, &wanted, &reply) && reply.is_incoming && !reply.is_fixed &&
+		       reply.taken_port == 0;
+	bool is_moved = is_free && bind_elsewhere(again, &wanted, (sa_family_t)family, -EADDRINUSE) == 0 &&
+			kernel(SYS_dup3, again, fd, is_kept ? 0 : O_CLOEXEC) >= 0;
+	kernel(SYS_close, again);
+	return is_moved;
+}
+
 static bool is_debuggers(int fd)
 {
 	struct endpoint own;
@@ -194,6 +251,11 @@ static bool is_debuggers(int fd)
 int hook_listen(int fd, int backlog)
 {
 	int result = real.listen(fd, backlog);
+	if (unlikely(result != 0) && errno == EADDRINUSE && shim.is_incoming_remote) {
+		if (!move_elsewhere(fd))
+			return edge(-EADDRINUSE);
+		result = real.listen(fd, backlog);
+	}
 	if (result != 0 || !shim.is_incoming_remote || tcp_state(fd) != TCP_LISTEN || is_debuggers(fd))
 		return result;
 	int error = subscribe(fd);
@@ -240,18 +302,6 @@ void name_accepted_peer(int fd, const struct endpoint *peer, struct sockaddr *na
 	struct wire_socket_names_reply reply = { 0 };
 	if (ask_names(fd, peer, &reply, &call) && to_endpoint(reply.peer_address, reply.peer_port, &end))
 		put_name(fd, &end, name, length, room);
-}
-
-static bool ask_bound_name(int fd, struct endpoint *end)
-{
-	struct wire_call call;
-	struct wire_socket_names_reply reply = { 0 };
-	size_t length = wire_put_bound_name(call.buffer, sizeof call.buffer, WIRE_ID,
-					    (struct wire_bound_name){ .inode = inode_of(fd) });
-	if (wire_ask(&call, length, WIRE_SOCKET_NAMES_REPLY))
-		return false;
-	return wire_finish(&call, wire_get_socket_names_reply(&call.in, &reply)) == 0 && reply.is_known &&
-	       to_endpoint(reply.own_address, reply.own_port, end);
 }
 
 void name_own_end(int fd, const struct endpoint *own, struct sockaddr *name, socklen_t *length, socklen_t room)

@@ -41,6 +41,34 @@ test("accept, getpeername and getsockname tell the true peer and the target's ad
   assert.deepEqual(told["getsockname"], [sandbox.address, 80]);
 });
 
+test("a port on which somebody else listens by the time that the program does is served all the same", async (sandbox) => {
+  const script = `
+import os, socket, sys
+port = int(sys.argv[1])
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("0.0.0.0", port))
+print("bound", flush=True)
+sys.stdin.readline()
+listener.listen()
+print(listener.getsockname()[1] == port, os.get_inheritable(listener.fileno()), flush=True)
+while True:
+    connection, _ = listener.accept()
+    connection.recv(65536)
+    connection.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 15\\r\\n\\r\\n{"by": "local"}')
+    connection.close()`;
+  const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = free.addr;
+  free.close();
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", script, String(port)], STEAL);
+  assert.equal(await server.line(), "bound");
+  // Both are allowed to: they say SO_REUSEADDR, and nobody listens yet.
+  using _other = Deno.listen({ hostname: "0.0.0.0", port });
+  await server.say("\n");
+  assert.equal(await server.line(), "True False");
+  assert.equal(await whoAnswers(sandbox, `http://127.0.0.1:${port}/`), "local");
+});
+
 test("an IPv6 port is stolen too", async (sandbox) => {
   await using _server = await startServer(sandbox, { ...STEAL, host: "::" });
   const told = await askThere(sandbox, "http://[::1]/six");
