@@ -123,7 +123,7 @@ testUnless(REASON, "a plugin asks for a password: nothing moves meanwhile, and n
 
 testUnless(REASON, "Ctrl-C at a plugin's prompt ends the start, also when the plugin does not care", async () => {
   const api = "client.authentication.k8s.io/v1";
-  const script = "trap '' INT; printf 'Code: ' >&2; sleep 1000";
+  const script = "trap '' INT; printf 'Code: ' >&2; exec sleep 1000";
   await atSilentServer({ exec: { apiVersion: api, command: "sh", args: ["-c", script] } }, async (run) => {
     await using terminal = await Terminal.open({});
     await terminal.line(`${run} true`);
