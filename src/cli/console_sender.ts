@@ -13,9 +13,9 @@ import { VERSION } from "./version.ts";
 /** Lines that wait for the console: more are dropped, and counted. */
 const MOST_WAITING = 10_000;
 /** For a console to tell what it wants; one that does not gets nothing. */
-const HELLO_MS = 500;
+const HELLO_MS = 2000;
 /** For the last lines to leave, when the run is over. */
-const LAST_MS = 500;
+const LAST_MS = 2000;
 
 export class ConsoleSender {
   readonly #who: string;

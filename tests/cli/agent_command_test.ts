@@ -1,14 +1,10 @@
 /** `mirrord agent` as the image starts it: ready, silent on standard output, gone on a signal or when nobody comes. */
 import assert from "node:assert/strict";
+import { freePort } from "../support/free_port.ts";
 import { endOf, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 
 const REASON = whyNotBuilt();
 const SECRET = { MIRRORD_AGENT_SECRET_SHA256: "ab".repeat(32) };
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 testUnless(REASON, "an agent that listens says so in its log and leaves on SIGTERM with 0", async () => {
   const port = freePort();

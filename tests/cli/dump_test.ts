@@ -55,7 +55,7 @@ async function runDump(sandbox: Sandbox, flags: readonly string[], body: (it: Du
   }
 }
 
-const CURL = ["curl", "-sS", "--max-time", "5"];
+const CURL = ["curl", "-sS", "--max-time", "60"];
 
 dumpTest("what peers say is printed, the target answers, Ctrl-C ends it", ["-p", "80"], async (it) => {
   assert.match(await it.sandbox.inNetwork([...CURL, "http://127.0.0.1/watched"]), /"path":"\/watched"/);

@@ -108,7 +108,7 @@ testUnless(
     await withRuntimeDirectory(async (options) => {
       const child = spawnMirrord(["exec", "-t", `process/${sandbox.pid}`, "sleep", "60"], options);
       await eventually(async () => (await Deno.readTextFile(`/proc/${child.pid}/comm`)) === "sleep\n");
-      const [agent] = processesWith(`--stdio\0--pid\0${sandbox.pid}`);
+      const [agent] = processesWith(`--stdio\0--pid\0${sandbox.pid}\0`);
       Deno.kill(agent!, "SIGKILL");
       await child.stdin.close();
       const { signal, stderr } = await endOf(child);

@@ -1,6 +1,7 @@
 /** `mirrord port-forward`, end to end, with a sandbox as its target. */
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free_port.ts";
 import { endOf, MIRRORD, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
@@ -20,13 +21,6 @@ interface Forwarding {
   interrupt(): Promise<number>;
 }
 
-function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
-  const ports = listeners.map((it) => it.addr.port);
-  for (const it of listeners) it.close();
-  return ports;
-}
-
 function forwardTest(
   name: string,
   destinations: readonly string[],
@@ -35,7 +29,7 @@ function forwardTest(
 ): void {
   testUnless(REASON, name, async () => {
     await using sandbox = await startSandbox();
-    const ports = freePorts(destinations.length);
+    const ports = destinations.map(freePort);
     const flags = destinations.flatMap((it, at) => ["-L", `${ports[at]}:${it}`]);
     await runForwarding(sandbox, flags, start, (it) => body({ ...it, ports }));
   });
@@ -196,7 +190,7 @@ testUnless(REASON, "a port that somebody has is refused before there is an agent
 });
 
 function inside(sandbox: Sandbox, ...args: string[]): Promise<string> {
-  return sandbox.inNetwork(["curl", "-sS", "--max-time", "5", ...args]);
+  return sandbox.inNetwork(["curl", "-sS", "--max-time", "60", ...args]);
 }
 
 const STOLEN = "-R --steal takes a port of the target, two at once, beside -L; Ctrl-C gives it back";

@@ -52,7 +52,7 @@ testUnless(REASON, "a service gets the requests of its session; a signal ends al
     await child.stdin.close();
     const output = endOf(child);
     const ask = async (...flags: string[]) => {
-      const text = await sandbox.inNetwork(["curl", "-sS", "--max-time", "5", ...flags, "http://127.0.0.1/"]);
+      const text = await sandbox.inNetwork(["curl", "-sS", "--max-time", "60", ...flags, "http://127.0.0.1/"]);
       return text.includes('"by": "local"') ? "local" : "target";
     };
     try {

@@ -1,6 +1,7 @@
 /** Commands beside `exec`, on a cluster: reverse port-forward, dump, ext, JSON of lists; Jobs that stay for their logs. */
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free_port.ts";
 import { assertFits } from "../support/json_schema.ts";
 import { spawnMirrord } from "../support/mirrord.ts";
 import { clusterTest, type Namespace } from "./namespace.ts";
@@ -155,7 +156,7 @@ clusterTest("--agent-ttl keeps the agent's Job for its log, and no longer", asyn
     "--agent-ttl",
     "20",
     "-L",
-    "17080:localhost:80",
+    `${freePort()}:localhost:80`,
   ]);
   await eventually(() => it.printed().includes("leads to"));
   it.child.kill("SIGINT");

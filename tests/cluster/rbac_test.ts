@@ -1,6 +1,7 @@
 /** The Roles that docs/rbac.md prints are enough, and each right in them is needed. */
 import assert from "node:assert/strict";
 import { parse } from "yaml";
+import { freePort } from "../support/free_port.ts";
 import { clusterTest } from "./namespace.ts";
 import { deployment, pod, service, workload } from "./objects.ts";
 
@@ -12,11 +13,6 @@ const DOC = new URL("../../docs/rbac.md", import.meta.url);
 const ROLES: readonly Role[] = [...Deno.readTextFileSync(DOC).matchAll(/^```yaml\n(.*?)^```/gms)]
   .map(([, text]) => parse(text!) as Role);
 const IDLE = "exec sleep 100000";
-
-async function freePort(): Promise<number> {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return await Promise.resolve(listener.addr.port);
-}
 
 /** Fails with what it said when it ends before; its streams are read to their ends behind our back. */
 async function untilSays({ stdout, stderr }: Deno.ChildProcess, words: RegExp): Promise<void> {
@@ -94,7 +90,7 @@ clusterTest("the Roles of docs/rbac.md are enough for what they are for", async 
     const env = { KUBECONFIG: `${namespace.folder}/runner`, MIRRORD_PROGRESS_MODE: "dumb" };
     for (const [forward, words] of [["-L", /127\.0\.0\.1:\d+/], ["-R", /port 7000/]] as const) {
       const port = forward === "-L" ? "127.0.0.1:1" : "7000:7001";
-      const free = forward === "-L" ? `${await freePort()}:${port}` : port;
+      const free = forward === "-L" ? `${freePort()}:${port}` : port;
       const run = namespace.spawnMirrord(["port-forward", "-t", "pod/one", forward, free], env);
       await untilSays(run, words);
       run.kill("SIGINT");

@@ -1,6 +1,7 @@
 /** Incoming connections mirrored, several runs at once, and which ports. */
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free_port.ts";
 import { askThere, LocalServer, SERVER, startServer, tablesOf, whoAnswers } from "../support/incoming.ts";
 import { testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
@@ -164,9 +165,3 @@ while True:
   const rules = await sandbox.inNetwork(["iptables", "-t", "nat", "-S", "OUTPUT"]);
   assert.equal(rules.split("\n").filter((line) => line.startsWith("-A")).length, 2);
 });
-
-/** A port of this machine that nobody has just now. */
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
-  return listener.addr.port;
-}

@@ -6,6 +6,7 @@ import { resolveConfig } from "../../src/config/resolve.ts";
 import type { ConfigKey } from "../../src/config/options.ts";
 import type { IncomingWishes } from "../../src/layer/intproxy/incoming.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/free_port.ts";
 import { Whole } from "../support/whole.ts";
 
 const PYTHON = "/usr/bin/python3";
@@ -68,11 +69,6 @@ function python(
     const count = (type: string) => talk.messages.filter((it) => it === type).length;
     await body({ whole, port, line, go: () => talk.say("\n"), count });
   });
-}
-
-function freePort(): number {
-  using free = Deno.listen({ port: 0 });
-  return free.addr.port;
 }
 
 /** A connection of somebody at the target to the program; resolves with our end of it. */
