@@ -48,7 +48,7 @@ def ask(*pieces):
 
 test("a filter of bodies takes what its path leads to, whole or in chunks, and nothing too long or too late", async (sandbox) => {
   const body_filter = { body: "json", query: "$.user.name", matches: "^ann$" };
-  const agent = { max_body_buffer_size: 100, max_body_buffer_timeout: 100 };
+  const agent = { max_body_buffer_size: 100, max_body_buffer_timeout: 500 };
   await using _server = await startServer(sandbox, filtered({ body_filter }, "steal", agent));
   const post = (body: string, ...more: string[]) => whoAnswers(sandbox, ...more, "-d", body, URL_80);
   const ann = JSON.stringify({ user: { name: "Ann" } });
@@ -67,7 +67,7 @@ test("a filter of bodies takes what its path leads to, whole or in chunks, and n
     sandbox,
     `
 peer.sendall(b'POST / HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 24\\r\\n\\r\\n{"user": ')
-time.sleep(0.3)
+time.sleep(1)
 print(ask('{"name": "ann"}'), end="")`,
   );
   assert.equal(late, "target");
@@ -231,15 +231,20 @@ while True:
     print("closed", flush=True)`;
   await using server = await LocalServer.start(sandbox, ["python3", "-c", script], filtered({ path_filter: "^/mine" }));
   assert.equal(await server.line(), "listening");
-  const text = await python(
+  const closed = `${sandbox.root}/closed`;
+  const talking = python(
     sandbox,
     `
+import os
 turn = lambda path: ask("GET %s HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" % path)
 print(turn("/mine"), turn("/other"), end=" ", flush=True)
-time.sleep(0.6)
+while not os.path.exists("${closed}"): time.sleep(0.01)
+time.sleep(0.3)
 print(turn("/mine"), turn("/other"), end="")`,
   );
-  assert.equal(text, "local target local target");
+  assert.equal(await server.line(), "closed");
+  await Deno.writeTextFile(closed, "");
+  assert.equal(await talking, "local target local target");
 });
 
 test("a client that leaves before it is answered is gone for the program too; one that only says no more is answered", async (sandbox) => {

@@ -157,7 +157,7 @@ test("several filtered runs share the streams of a connection, beside one that t
 test("a filter of bodies takes what its path leads to, in pieces or not, and nothing too long, too late or of gRPC", async (sandbox) => {
   const body_filter = { body: "json", query: "$.user.name", matches: "^ann$" };
   const network = { incoming: { mode: "steal", http_filter: { body_filter } } };
-  const agent = { max_body_buffer_size: 1000, max_body_buffer_timeout: 300 };
+  const agent = { max_body_buffer_size: 1000, max_body_buffer_timeout: 500 };
   await using _server = await startServer(sandbox, { configuration: { feature: { network }, agent } });
   const post = { ":method": "POST", body: JSON.stringify({ user: { name: "Ann" } }) };
   const requests: [Record<string, unknown>, string][] = [
@@ -166,7 +166,7 @@ test("a filter of bodies takes what its path leads to, in pieces or not, and not
     [{ ...post, body: '{"user": {"name": "bob"}}' }, "target"],
     [{ ...post, body: "no JSON" }, "target"],
     [{ ...post, body: post.body + " ".repeat(1000), pieces: 3 }, "target"],
-    [{ ...post, pieces: 2, pauseMs: 600 }, "target"],
+    [{ ...post, pieces: 2, pauseMs: 1000 }, "target"],
     [{ ...post, "content-type": "application/grpc" }, "target"],
     [{}, "target"],
   ];

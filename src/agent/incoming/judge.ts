@@ -13,6 +13,7 @@
  * A request is told "no match" after `limitMs`, however many wait before it. Bounded here: who waits, and what is remembered.
  */
 import { utf8 } from "../../base/bytes.ts";
+import { whenLate } from "../../base/late.ts";
 
 /** For a process to start, on a machine that is busy. */
 const START_MS = 10_000;
@@ -91,11 +92,11 @@ export class HeaderJudge implements AsyncDisposable {
 
   async #ask(programs: readonly string[], lines: readonly string[]): Promise<Judgement> {
     const { promise, resolve } = Promise.withResolvers<readonly boolean[][] | undefined>();
-    const timer = setTimeout(() => resolve(undefined), this.#options.limitMs + (this.#hasBegun ? 0 : START_MS));
+    const inTime = whenLate(this.#options.limitMs + (this.#hasBegun ? 0 : START_MS), () => resolve(undefined));
     this.#waiting.push({ programs, lines, decide: resolve });
     this.#wake();
     const answers = await promise;
-    clearTimeout(timer);
+    inTime();
     return new Map(programs.map((it, at) => [it, answers?.[at]?.includes(true) ?? false]));
   }
 

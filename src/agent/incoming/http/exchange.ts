@@ -18,6 +18,7 @@
  * TUNNEL      both directions ended                           close all
  */
 import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
+import { whenLate } from "../../../base/late.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { withoutHttp2Offer } from "./http2_offer.ts";
 import { looksLikeHttp2 } from "../http2/frames.ts";
@@ -138,7 +139,7 @@ export class HttpConnection {
 
   async #detect(): Promise<Protocol> {
     const late = Promise.withResolvers<false>();
-    const timer = setTimeout(() => late.resolve(false), this.#detectionMs);
+    const inTime = whenLate(this.#detectionMs, () => late.resolve(false));
     try {
       while (true) {
         const protocol = protocolOf(this.#reader.held);
@@ -148,7 +149,7 @@ export class HttpConnection {
         if (!await Promise.race([filling, late.promise])) return "another";
       }
     } finally {
-      clearTimeout(timer);
+      inTime();
     }
   }
 

@@ -3,6 +3,7 @@
  * changed and nothing is judged that does not matter for that; what is no HTTP is said so.
  */
 import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
+import { whenLate } from "../../../base/late.ts";
 import type { RequestFacts } from "../../../proto/http_filter.ts";
 import type { ByteReader } from "./reader.ts";
 
@@ -221,7 +222,7 @@ export async function peekBody(
   ms: number,
 ): Promise<Uint8Array | undefined> {
   const late = Promise.withResolvers<false>();
-  const timer = setTimeout(() => late.resolve(false), ms);
+  const inTime = whenLate(ms, () => late.resolve(false));
   try {
     while (true) {
       const body = bodyIn(reader.held, framing, mostBytes);
@@ -231,7 +232,7 @@ export async function peekBody(
       if (!await Promise.race([filling, late.promise])) return undefined;
     }
   } finally {
-    clearTimeout(timer);
+    inTime();
   }
 }
 

@@ -6,6 +6,7 @@
  * back as it goes on: streams that wait hold up nobody else. Bounded here: what all streams of a connection hold.
  */
 import { concatBytes, fromUtf8 } from "../../../base/bytes.ts";
+import { whenLate } from "../../../base/late.ts";
 import type { RequestFacts } from "../../../proto/http_filter.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import type { Asked, ClientStream, Exchange } from "./exchange.ts";
@@ -37,7 +38,7 @@ export class Undecided implements ClientStream {
   readonly #asked: Asked;
   readonly #options: UndecidedOptions;
   readonly #body = new ByteQueue();
-  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #inTime: () => void;
   /** Credit that the stream was given for what is held. */
   #lentBytes = 0;
   /** How much of the answer may be sent. */
@@ -47,10 +48,10 @@ export class Undecided implements ClientStream {
     this.#asked = asked;
     this.#options = options;
     this.#window = options.client.peer.initialWindow;
-    this.#timer = setTimeout(() => {
+    this.#inTime = whenLate(options.limits.bodyMs, () => {
       this.#begin(undefined);
       options.onTurn();
-    }, options.limits.bodyMs);
+    });
   }
 
   onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
@@ -107,7 +108,7 @@ export class Undecided implements ClientStream {
   }
 
   #forget(): void {
-    clearTimeout(this.#timer);
+    this.#inTime();
     this.#options.held.bytes -= this.#body.length;
   }
 }
