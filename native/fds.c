@@ -156,10 +156,9 @@ static const char *name_of(int fd, char room[NAME_ROOM], size_t *length)
 	return NULL;
 }
 
-static bool get_stat(const char *name, struct wire_stat *stat)
+bool fds_read_stat(const char *at, struct wire_stat *stat)
 {
 	uint8_t bytes[WIRE_STAT_BYTES];
-	const char *at = name + PREFIX_LENGTH;
 	for (size_t byte = 0; byte < sizeof bytes; byte++, at += 2) {
 		int high = nibble(at[0]), low = nibble(at[1]);
 		if (high < 0 || low < 0)
@@ -175,7 +174,7 @@ int fds_stat(int fd, struct wire_stat *stat)
 	char room[NAME_ROOM];
 	size_t length;
 	const char *name = name_of(fd, room, &length);
-	return name && get_stat(name, stat) ? 0 : -EBADF;
+	return name && fds_read_stat(name + PREFIX_LENGTH, stat) ? 0 : -EBADF;
 }
 
 /* The number of so many digits in the name, or -EBADF. */
@@ -202,7 +201,7 @@ int fds_written(int fd, uint64_t *file, struct wire_stat *stat)
 		return -EBADF;
 	const char *name = name_of(fd, room, &length);
 	int64_t number = name && !memcmp(name, WRITTEN_PREFIX, PREFIX_LENGTH) ? number_in(name, length, HANDLE_AT, FILE_DIGITS) : -1;
-	if (number <= 0 || (stat && !get_stat(name, stat)))
+	if (number <= 0 || (stat && !fds_read_stat(name + PREFIX_LENGTH, stat)))
 		return -EBADF;
 	*file = (uint64_t)number;
 	return 0;

@@ -79,6 +79,9 @@ int fds_written(int fd, uint64_t *file, struct wire_stat *stat);
 /* 0 and the remote stat; or -errno: not ours after all, or the kernel does not tell (no /proc). */
 int fds_stat(int fd, struct wire_stat *stat);
 
+/* A stat in hexadecimal. */
+bool fds_read_stat(const char *at, struct wire_stat *stat);
+
 /* 0 and the footer of a directory of ours; -ENOTDIR when it is a file of ours; -EBADF when it is not ours. */
 int fds_directory(int fd, struct directory_footer *footer);
 

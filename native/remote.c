@@ -1,6 +1,7 @@
 /* remote.c - the target's files, asked for over the wire. See remote.h. */
 #include "big_parts.h"
 #include "fds.h"
+#include "fifo.h"
 #include "fresh.h"
 #include "remote.h"
 #include "wire.h"
@@ -290,8 +291,10 @@ long try_create(int dirfd, const char *path, int flags, mode_t mode)
 	case ABSENT:
 		return -ENOENT;
 	default:
-		return is_write ? writing_open(place.path, flags, mode) : remote_open(place.path, flags);
+		break;
 	}
+	int fd = is_write ? writing_open(place.path, flags, mode) : remote_open(place.path, flags);
+	return unlikely(fd == -ENXIO) ? fifo_open(place.path, flags) : fd;
 }
 
 long try_open(int dirfd, const char *path, int flags)

@@ -1,5 +1,6 @@
 /* stats.c - hooks of the stat family: of remote paths, and of the memfds that stand for remote files. */
 #include "fds.h"
+#include "fifo.h"
 #include "fresh.h"
 #include "real.h"
 #include "tree.h"
@@ -67,8 +68,15 @@ static int shown(int result, int fd, struct stat *st)
 		show(&remote, st);
 	} else if (result == 0 && fds_is_written(st->st_mode, st->st_nlink) && writing_stat(fd, &remote) == 0) {
 		show(&remote, st);
+	} else if (result == 0 && fifo_may_be_ours(st->st_mode) && fifo_stat(fd, &remote) == 0) {
+		show(&remote, st);
 	}
 	return result;
+}
+
+static inline bool stands_for_another(uint32_t mode, uint64_t links)
+{
+	return fds_is_ours(mode, links) || fds_is_written(mode, links) || fifo_may_be_ours(mode);
 }
 
 /* After a stat of a path that is local, when it leads to memory of ours: as /proc/self/fd/3 and /dev/stdin may. */
@@ -83,7 +91,7 @@ __attribute__((noinline, cold)) static void show_linked(int dirfd, const char *p
 
 static int shown_of(int result, int dirfd, const char *path, struct stat *st)
 {
-	if (unlikely(result == 0 && (fds_is_ours(st->st_mode, st->st_nlink) || fds_is_written(st->st_mode, st->st_nlink))))
+	if (unlikely(result == 0 && stands_for_another(st->st_mode, st->st_nlink)))
 		show_linked(dirfd, path, st);
 	return result;
 }
@@ -172,6 +180,8 @@ static int shown_extended(int result, int fd, unsigned mask, struct statx *stx)
 		show_extended(&remote, mask, stx);
 	} else if (result == 0 && fds_is_written(stx->stx_mode, stx->stx_nlink) && writing_stat(fd, &remote) == 0) {
 		show_extended(&remote, mask, stx);
+	} else if (result == 0 && fifo_may_be_ours(stx->stx_mode) && fifo_stat(fd, &remote) == 0) {
+		show_extended(&remote, mask, stx);
 	}
 	return result;
 }
@@ -196,8 +206,7 @@ int hook_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
 	long result = is_wrong ? BYPASS : try_stat(dirfd, path, flags, &remote);
 	if (result == BYPASS) {
 		int local = real.statx(dirfd, path, flags, mask, stx);
-		if (unlikely(local == 0 && (fds_is_ours(stx->stx_mode, stx->stx_nlink) ||
-					    fds_is_written(stx->stx_mode, stx->stx_nlink))))
+		if (unlikely(local == 0 && stands_for_another(stx->stx_mode, stx->stx_nlink)))
 			show_extended_link(dirfd, path, mask, stx);
 		return local;
 	}

@@ -63,6 +63,9 @@ enum wire_type {
 	WIRE_CONNECT_UNIX_REPLY = 131,
 	WIRE_UNIX_PEER = 132,
 	WIRE_UNIX_PEER_REPLY = 133,
+	WIRE_OPEN_FIFO = 178,
+	WIRE_FIFO_PLACE = 179,
+	WIRE_FIFO_OPENED = 180,
 	WIRE_GET_INTERFACES = 134,
 	WIRE_INTERFACES = 135,
 	WIRE_BIND_ELSEWHERE = 136,
@@ -1511,6 +1514,69 @@ static inline bool wire_get_unix_peer_reply(struct wire_in *in, struct wire_unix
 	       wire_get_i32(in, &message->pid) &&
 	       wire_get_u32(in, &message->uid) &&
 	       wire_get_u32(in, &message->gid) &&
+	       wire_is_done(in);
+}
+
+/* open(2) of what is neither a file nor a directory; `flags` are open(2)'s. Answered by FifoPlace */
+struct wire_open_fifo {
+	struct wire_bytes path;
+	uint32_t flags;
+};
+
+static inline size_t wire_put_open_fifo(uint8_t *frame, size_t room, uint32_t id, struct wire_open_fifo message)
+{
+	struct wire_out out = wire_begin(frame, room, 178, id);
+	wire_put_bytes(&out, message.path);
+	wire_put_u32(&out, message.flags);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_open_fifo(struct wire_in *in, struct wire_open_fifo *message)
+{
+	return wire_get_bytes(in, &message->path) &&
+	       wire_get_u32(in, &message->flags) &&
+	       wire_is_done(in);
+}
+
+/* the FIFO of this machine that stands for the target's: the shim opens `path`, which may wait as open(2) does, and says FifoOpened. ENXIO: it is no FIFO, or nobody reads it */
+struct wire_fifo_place {
+	int32_t error;
+	uint64_t token;
+	struct wire_bytes path;
+};
+
+static inline size_t wire_put_fifo_place(uint8_t *frame, size_t room, uint32_t id, struct wire_fifo_place message)
+{
+	struct wire_out out = wire_begin(frame, room, 179, id);
+	wire_put_i32(&out, message.error);
+	wire_put_u64(&out, message.token);
+	wire_put_bytes(&out, message.path);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_fifo_place(struct wire_in *in, struct wire_fifo_place *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_u64(in, &message->token) &&
+	       wire_tail(in, &message->path) &&
+	       wire_is_done(in);
+}
+
+/* open(2) of a FifoPlace has ended, one way or the other; not answered */
+struct wire_fifo_opened {
+	uint64_t token;
+};
+
+static inline size_t wire_put_fifo_opened(uint8_t *frame, size_t room, uint32_t id, struct wire_fifo_opened message)
+{
+	struct wire_out out = wire_begin(frame, room, 180, id);
+	wire_put_u64(&out, message.token);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_fifo_opened(struct wire_in *in, struct wire_fifo_opened *message)
+{
+	return wire_get_u64(in, &message->token) &&
 	       wire_is_done(in);
 }
 

@@ -338,6 +338,8 @@ long answer(const struct seccomp_notif *notice, int listener, const struct call 
 	};
 	long result = GO_ON;
 	reals_caller = asked.tid;
+	reals_listener = listener;
+	reals_notice = notice->id;
 	int untaken = take_all(&asked);
 	bool is_had = untaken == 0 && is_waiting(listener, notice->id);
 	/* Who hides its memory (PR_SET_DUMPABLE, a file that may only be executed) would act here unseen. What else cannot be fetched is no

@@ -15,6 +15,8 @@
 struct real real;
 _Thread_local bool reals_passed;
 _Thread_local pid_t reals_caller;
+_Thread_local int reals_listener;
+_Thread_local uint64_t reals_notice;
 
 static long pass(void)
 {

@@ -94,6 +94,13 @@ static void sync_open(struct asked *asked)
 		closedir(list);
 }
 
+int reals_end_of_wait(void)
+{
+	if (!is_waiting(reals_listener, reals_notice))
+		return -ESRCH;
+	return process_has_signal(reals_caller) ? -512 : 0; /* ERESTARTSYS */
+}
+
 long wait_until_ready(struct asked *asked, int fd, bool is_patient)
 {
 	enum { SLICE_MS = 20 };

@@ -1,5 +1,5 @@
 /**
- * Connections from the target for one session, TCP and to Unix sockets, and their streams.
+ * Connections from the target for one session, TCP and to Unix sockets, ends of its FIFOs, and their streams.
  *
  * How a connect ends is the kernel's word, its errno included; it takes as long as the kernel lets it (about two minutes
  * for a host that does not answer), unless the client gives it up with Reset.
@@ -10,16 +10,19 @@ import { type AGENT, AGENT_LIMITS, type AgentMessage } from "../proto/agent.ts";
 import type { AgentLink } from "../proto/agent_link.ts";
 import type { MessageNamed } from "../proto/schema.ts";
 import { type StreamMessage, Streams } from "../proto/streams.ts";
+import { reachFifo } from "./fifos.ts";
 import { reachUnix, type UnixPlace } from "./unix_sockets.ts";
 import { mapped6, unmapped4 } from "../base/addresses.ts";
 import { sourceOrErrno } from "../sys/datagrams.ts";
 import { dial, outcomeOf } from "../sys/dial.ts";
+import { closeFifo, FifoEnd } from "../sys/fifo.ts";
 import { RelayedEnd } from "../sys/relayed_end.ts";
 import { closeDescriptor } from "../sys/redirected.ts";
 import { ownEndOf, Sockets } from "../sys/sockets.ts";
 
 type Connect = MessageNamed<typeof AGENT, "Connect" | "ConnectFrom">;
 type ConnectUnix = MessageNamed<typeof AGENT, "ConnectUnix">;
+type OpenFifo = MessageNamed<typeof AGENT, "OpenFifo">;
 /** Where a socket was bound before; an empty address and port 0 are any. */
 interface Own {
   readonly address: Uint8Array<ArrayBuffer>;
@@ -80,6 +83,29 @@ export class Outgoing {
     }
     send({ type: "ConnectUnixReply", errno: 0, ...made.peer });
     this.#streams.add(stream, new SocketEnd(made.socket));
+  }
+
+  /** Answers when the FIFO has another end; the stream exists from then on. */
+  async openFifo(message: OpenFifo, send: Send): Promise<void> {
+    const { stream, isWriting } = message;
+    this.#checkNumber(stream);
+    const ending = new AbortController();
+    const sockets = this.#sockets ??= Sockets.open();
+    const own = { ...message, path: message.path.slice() };
+    const reaching = typeof sockets === "number"
+      ? sockets
+      : this.#isFull
+      ? -ERRNO.EMFILE
+      : reachFifo(own, this.#place, sockets, ending.signal);
+    this.#attempts.set(stream, () => ending.abort());
+    const fd = await reaching;
+    this.#attempts.delete(stream);
+    if (fd < 0 || typeof sockets === "number" || ending.signal.aborted || this.#isClosed) {
+      if (fd >= 0) closeFifo(fd);
+      return send({ type: "Done", errno: fd < 0 ? -fd : ERRNO.ECONNABORTED });
+    }
+    send({ type: "Done", errno: 0 });
+    this.#streams.add(stream, new FifoEnd(sockets, fd, isWriting));
   }
 
   get #isFull(): boolean {

@@ -188,6 +188,8 @@ export class Session {
         return send(answerNetworkQuestion(frame));
       case "ConnectUnix":
         return this.#run(id, this.#outgoing.connectUnix(frame, send));
+      case "OpenFifo":
+        return this.#run(id, this.#outgoing.openFifo(frame, send));
       case "OpenDatagrams":
         return send(this.#datagrams.open(frame));
       case "Datagram":

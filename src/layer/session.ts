@@ -22,6 +22,7 @@ import { Datagrams } from "./intproxy/datagrams.ts";
 import { Destinations, type NetworkRules } from "./intproxy/destinations.ts";
 import { handlesOf } from "./intproxy/descriptors.ts";
 import { Events } from "./intproxy/events.ts";
+import { Fifos } from "./intproxy/fifos.ts";
 import { Files } from "./intproxy/files.ts";
 import { Incoming, type IncomingWishes } from "./intproxy/incoming.ts";
 import { Life } from "./intproxy/life.ts";
@@ -134,6 +135,8 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
   const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody()), writing));
   const events = undo.use(new Events(directory, agent, () => life.everybody()));
+  const fifos = new Fifos(directory, agent, () => life.everybody());
+  undo.defer(() => fifos.close());
   undo.defer(() => life.close());
   const mapper = new PathMapper(options.pathMapping ?? []);
   const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
@@ -153,6 +156,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     incoming,
     files,
     events,
+    fifos,
     writing,
     life,
   };
@@ -208,6 +212,7 @@ interface Parts {
   incoming: Incoming;
   files: Files;
   events: Events;
+  fifos: Fifos;
   writing: Writing;
   life: Life;
   server: Server;
@@ -249,7 +254,7 @@ class Session {
   async #goDown(outcome: Outcome): Promise<void> {
     const { agent, outgoing, ownServers, unixSockets, ownAddresses, networkQuestions, datagrams, destinations } =
       this.#parts;
-    const { incoming, files, events, writing, life, server } = this.#parts;
+    const { incoming, files, events, fifos, writing, life, server } = this.#parts;
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
@@ -271,6 +276,7 @@ class Session {
     await ownServers.close();
     await outgoing.close();
     await unixSockets.close();
+    await fifos.close();
     await datagrams.close();
     await writing.close();
     await incoming.close();

@@ -286,6 +286,15 @@ export const AGENT = {
     fields: { errno: "i32", name: "bytes", pid: "i32", uid: "u32", gid: "u32" },
   },
 
+  OpenFifo: {
+    id: 214,
+    doc:
+      "an end of the FIFO at `path`, if it is this inode: `stream` as in Connect; its bytes go to the FIFO (isWriting) or " +
+      "come from it. Answered by Done when it has another end; isWaiting false: ENXIO where it has none now. End: the " +
+      "last writer has gone; Reset: the last reader",
+    fields: { stream: "u32", path: "bytes", dev: "u64", ino: "u64", isWriting: "bool", isWaiting: "bool" },
+  },
+
   ConnectFrom: {
     id: 162,
     doc:

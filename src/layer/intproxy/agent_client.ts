@@ -57,6 +57,7 @@ const ANSWERS = {
   Connect: "ConnectReply",
   ConnectFrom: "ConnectReply",
   ConnectUnix: "ConnectUnixReply",
+  OpenFifo: "Done",
   GetInterfaces: "Interfaces",
   AskNetlink: "NetworkAnswer",
   AskInterface: "NetworkAnswer",

@@ -56,6 +56,41 @@ export function watchedInodes(pids: Iterable<number>): Set<string> | undefined {
   return inodes;
 }
 
+export interface Ends {
+  readers: number;
+  writers: number;
+}
+
+/** How many descriptors of these processes read and write the FIFOs in a directory, by name; undefined as above. */
+export function fifoEnds(pids: Iterable<number>, directory: string): Map<string, Ends> | undefined {
+  const ends = new Map<string, Ends>();
+  for (const pid of pids) {
+    try {
+      for (const { name } of Deno.readDirSync(`/proc/${pid}/fd`)) {
+        const link = linkOf(`/proc/${pid}/fd/${name}`);
+        if (!link?.startsWith(`${directory}/`)) continue;
+        const fifo = link.slice(directory.length + 1);
+        const known = ends.get(fifo) ?? { readers: 0, writers: 0 };
+        ends.set(fifo, known);
+        const mode = accessMode(`/proc/${pid}/fdinfo/${name}`);
+        if (mode !== O_WRONLY) known.readers++;
+        if (mode !== O_RDONLY) known.writers++;
+      }
+    } catch {
+      if (isThere(pid)) return undefined;
+    }
+  }
+  return ends;
+}
+
+const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_ACCMODE = 3;
+
+function accessMode(path: string): number {
+  return parseInt(/^flags:\s*(\d+)/m.exec(Deno.readTextFileSync(path))?.[1] ?? "0", 8) & O_ACCMODE;
+}
+
 function isThere(pid: number): boolean {
   return linkOf(`/proc/${pid}/exe`) !== undefined;
 }

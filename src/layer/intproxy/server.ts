@@ -12,6 +12,7 @@ import type { AgentClient } from "./agent_client.ts";
 import type { Datagrams } from "./datagrams.ts";
 import type { Destinations } from "./destinations.ts";
 import type { Events } from "./events.ts";
+import type { Fifos } from "./fifos.ts";
 import type { Files } from "./files.ts";
 import type { Incoming } from "./incoming.ts";
 import type { Life } from "./life.ts";
@@ -29,6 +30,7 @@ export interface ServerParts {
   readonly agent: AgentClient;
   readonly files: Files;
   readonly events: Events;
+  readonly fifos: Fifos;
   readonly outgoing: Outgoing;
   readonly unixSockets: UnixSockets;
   readonly ownAddresses: OwnAddresses;
@@ -179,6 +181,9 @@ export class Server {
       case "AskDns":
       case "GetResolver":
         return onNameRequest(agent, destinations, frame, frame.id, shim);
+      case "OpenFifo":
+      case "FifoOpened":
+        return this.#parts.fifos.onRequest(frame, frame.id, shim);
       case "WatchPath":
         return this.#parts.events.onRequest(frame, frame.id, shim);
       case "MapPath": {
@@ -259,5 +264,6 @@ const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
   "RelayDatagrams",
   "DatagramNames",
   "Destination",
+  "FifoOpened",
   "Note",
 ]);
