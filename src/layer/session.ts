@@ -135,8 +135,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
   const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody()), writing));
   const events = undo.use(new Events(directory, agent, () => life.everybody()));
-  const fifos = new Fifos(directory, agent, () => life.everybody());
-  undo.defer(() => fifos.close());
+  const fifos = undo.use(new Fifos(directory, agent, () => life.everybody()));
   undo.defer(() => life.close());
   const mapper = new PathMapper(options.pathMapping ?? []);
   const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
@@ -276,7 +275,7 @@ class Session {
     await ownServers.close();
     await outgoing.close();
     await unixSockets.close();
-    await fifos.close();
+    await fifos[Symbol.asyncDispose]();
     await datagrams.close();
     await writing.close();
     await incoming.close();

@@ -6,6 +6,7 @@
  * (Fetch by several). Both ends come from one build: a Hello with another build id ends the connection.
  * The file `settings` beside the socket is one frame of type Settings: what every process of the run has to know.
  */
+import { FIFOS } from "./fifos.ts";
 import type { MessageOf, Schema } from "./schema.ts";
 import { NETWORK_OF_LAYER } from "./network.ts";
 import { ATTRIBUTES, TREE } from "./tree.ts";
@@ -255,23 +256,7 @@ export const LAYER = {
     fields: { isKnown: "bool", name: "bytes", pid: "i32", uid: "u32", gid: "u32" },
   },
 
-  OpenFifo: {
-    id: 178,
-    doc: "open(2) of what is neither a file nor a directory; `flags` are open(2)'s. Answered by FifoPlace",
-    fields: { path: "bytes", flags: "u32" },
-  },
-  FifoPlace: {
-    id: 179,
-    doc:
-      "the FIFO of this machine that stands for the target's: the shim opens `path`, which may wait as open(2) does, and " +
-      "says FifoOpened. ENXIO: it is no FIFO, or nobody reads it",
-    fields: { errno: "i32", token: "u64", path: "bytes" },
-  },
-  FifoOpened: {
-    id: 180,
-    doc: "open(2) of a FifoPlace has ended, one way or the other; not answered",
-    fields: { token: "u64" },
-  },
+  ...FIFOS,
 
   GetInterfaces: {
     id: 134,

@@ -71,7 +71,7 @@ const PAUSE_MS = 50;
 const LOOK_MS = 2;
 const NOTHING = new Uint8Array(0);
 
-export class Fifos {
+export class Fifos implements AsyncDisposable {
   readonly #directory: string;
   readonly #agent: AgentClient;
   readonly #everybody: () => Iterable<number>;
@@ -94,7 +94,7 @@ export class Fifos {
   }
 
   /** No program comes any more; streams are the agent client's to end. */
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) clearTimeout(timer);
     for (const fifo of this.#byKey.values()) this.#dropHolder(fifo);

@@ -181,9 +181,6 @@ export class Server {
       case "AskDns":
       case "GetResolver":
         return onNameRequest(agent, destinations, frame, frame.id, shim);
-      case "OpenFifo":
-      case "FifoOpened":
-        return this.#parts.fifos.onRequest(frame, frame.id, shim);
       case "WatchPath":
         return this.#parts.events.onRequest(frame, frame.id, shim);
       case "MapPath": {
@@ -194,11 +191,11 @@ export class Server {
         if (!isLocalNote(frame.text)) log(`process ${shim.pid}: ${frame.text}`);
         return;
       default:
-        return this.#onNetworkRequest(frame, shim);
+        return this.#onStreamRequest(frame, shim);
     }
   }
 
-  #onNetworkRequest(frame: LayerFrame, shim: ShimConnection): void {
+  #onStreamRequest(frame: LayerFrame, shim: ShimConnection): void {
     const { outgoing, unixSockets, ownAddresses, datagrams, destinations, incoming } = this.#parts;
     switch (frame.type) {
       case "Connect":
@@ -208,6 +205,9 @@ export class Server {
       case "ConnectUnix":
       case "UnixPeer":
         return unixSockets.onRequest(frame, frame.id, shim);
+      case "OpenFifo":
+      case "FifoOpened":
+        return this.#parts.fifos.onRequest(frame, frame.id, shim);
       case "GetInterfaces":
       case "BindElsewhere":
         return ownAddresses.onRequest(frame, frame.id, shim);
