@@ -11,7 +11,8 @@
 #include <poll.h>
 
 /* What stands for the FIFO here. 0 and a token, or -errno. */
-static int ask_for_place(struct wire_bytes path, int flags, char into[WIRE_PATH_BYTES], uint64_t *token)
+static int ask_for_place(struct wire_bytes path, int flags, char into[WIRE_PATH_BYTES], uint64_t *token,
+			 bool *was_interrupted)
 {
 	struct wire_call call;
 	struct wire_open_fifo message = { .path = path, .flags = (uint32_t)flags };
@@ -27,6 +28,7 @@ static int ask_for_place(struct wire_bytes path, int flags, char into[WIRE_PATH_
 	memcpy(into, reply.path.at, reply.path.length);
 	into[reply.path.length] = '\0';
 	*token = reply.token;
+	*was_interrupted = call.was_interrupted;
 	return 0;
 }
 
@@ -89,12 +91,14 @@ __attribute__((noinline, cold)) int fifo_open(struct wire_bytes path, int flags)
 	enum { KEPT = O_ACCMODE | O_NONBLOCK | O_CLOEXEC | O_APPEND | O_DSYNC | O_SYNC | O_NOCTTY };
 	char here[WIRE_PATH_BYTES];
 	uint64_t token;
+	bool was_interrupted;
 	if ((flags & O_ACCMODE) == O_ACCMODE)
 		return -EINVAL;
-	int error = ask_for_place(path, flags, here, &token);
+	int error = ask_for_place(path, flags, here, &token, &was_interrupted);
 	if (error)
 		return error;
-	int fd = wait_open(here, flags & KEPT);
+	bool is_patient = !(flags & O_NONBLOCK);
+	int fd = was_interrupted && is_patient ? -EINTR : wait_open(here, flags & KEPT);
 	say_opened(token);
 	return fd;
 }

@@ -141,6 +141,9 @@ int remote_open(struct wire_bytes path, int flags)
 		return wire_finish(&call, false);
 	if (reply.error) {
 		wire_finish(&call, true);
+		/* Of a FIFO: it would wait now. */
+		if (reply.error == ENXIO && call.was_interrupted)
+			return -EINTR;
 		return reply.error == ON_SHELF ? writing_take(reply.handle, flags & ~O_ACCMODE) : refused(reply.error);
 	}
 	bool is_endless = reply.is_whole && reply.stat.size != reply.data.length;

@@ -421,6 +421,7 @@ static long receive(struct wire_call *call, void *into, size_t room, enum hearin
 			return count;
 		if (count == 0 || count == -ECONNRESET)
 			return -EPIPE;
+		call->was_interrupted |= count == -EINTR;
 		if (count == -EINTR && (hearing == DEAF || (hearing == PATIENT && comes_soon(call))))
 			continue;
 		if (count == -EAGAIN && !is_interruptible) {
@@ -507,6 +508,7 @@ static int ask(struct wire_call *call, size_t length, enum wire_type reply, stru
 	if (length == 0)
 		return -ENAMETOOLONG;
 	int error;
+	call->was_interrupted = false;
 	do {
 		/* An idle connection that the peer has closed says nothing of this request, and took nothing of it. */
 		error = ask_once(call, length, reply, manner);

@@ -27,6 +27,8 @@ struct wire_call {
 	int fd;
 	/* Connected for this call, not taken from those that idle. */
 	bool is_fresh;
+	/* A signal has come, of a handler that does not ask for SA_RESTART, and the call went on all the same. */
+	bool was_interrupted;
 	struct wire_in in;
 	uint8_t buffer[WIRE_BUFFER_BYTES];
 };

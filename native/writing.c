@@ -155,6 +155,8 @@ static int64_t ask_number(struct wire_call *call, size_t length)
 	struct wire_on_shelf reply = { 0 };
 	if (wire_finish(call, wire_get_on_shelf(&call->in, &reply)))
 		return -EIO;
+	if (reply.error == ENXIO && call->was_interrupted)
+		return -EINTR; /* of a FIFO: it would wait now */
 	return reply.error ? refused(reply.error) : (int64_t)reply.file;
 }
 

@@ -37,6 +37,8 @@ export class Outgoing {
   readonly #maxStreams: number;
   /** Ends an attempt that is under way, by its stream. */
   readonly #attempts = new Map<number, () => void>();
+  /** Ends of FIFOs that were given up, until they are closed: who asks for another must not meet them. */
+  readonly #endingFifos = new Set<Promise<unknown>>();
   /** Of connections by TCP; since the first one. */
   #sockets: Sockets | number | undefined;
   #isClosed = false;
@@ -91,21 +93,30 @@ export class Outgoing {
     this.#checkNumber(stream);
     const ending = new AbortController();
     const sockets = this.#sockets ??= Sockets.open();
-    const own = { ...message, path: message.path.slice() };
     const reaching = typeof sockets === "number"
-      ? sockets
+      ? Promise.resolve(sockets)
       : this.#isFull
-      ? -ERRNO.EMFILE
-      : reachFifo(own, this.#place, sockets, ending.signal);
-    this.#attempts.set(stream, () => ending.abort());
+      ? Promise.resolve(-ERRNO.EMFILE)
+      : this.#reachFifo({ ...message, path: message.path.slice() }, sockets, ending.signal);
+    this.#attempts.set(stream, () => {
+      ending.abort();
+      this.#endingFifos.add(reaching);
+      reaching.finally(() => this.#endingFifos.delete(reaching));
+    });
     const fd = await reaching;
     this.#attempts.delete(stream);
-    if (fd < 0 || typeof sockets === "number" || ending.signal.aborted || this.#isClosed) {
-      if (fd >= 0) closeFifo(fd);
-      return send({ type: "Done", errno: fd < 0 ? -fd : ERRNO.ECONNABORTED });
-    }
+    if (fd < 0 || typeof sockets === "number") return send({ type: "Done", errno: -fd });
+    if (ending.signal.aborted || this.#isClosed) return closeFifo(fd);
     send({ type: "Done", errno: 0 });
     this.#streams.add(stream, new FifoEnd(sockets, fd, isWriting));
+  }
+
+  async #reachFifo(message: OpenFifo, sockets: Sockets, signal: AbortSignal): Promise<number> {
+    await Promise.all(this.#endingFifos);
+    const fd = await reachFifo(message, this.#place, sockets, signal);
+    if (fd < 0 || !(signal.aborted || this.#isClosed)) return fd;
+    closeFifo(fd);
+    return -ERRNO.ECONNABORTED;
   }
 
   get #isFull(): boolean {

@@ -43,6 +43,7 @@ Deno.test("what a program of the target writes to a FIFO is read to its end, aga
     const { stdout, stderr } = await whole.run(["bash", "-c", "cat /data/p | tail -n 1"]);
     assert.deepEqual([stdout.trim(), stderr], [last, ""]);
     assert.ok((await writer.output()).success);
+    await isForgotten(whole);
   }
 });
 
@@ -143,9 +144,12 @@ Deno.test("a program that waits for the other end of a FIFO can be interrupted, 
 def ring(*_): raise InterruptedError
 signal.signal(signal.SIGALRM, ring)
 for flags in (os.O_RDONLY, os.O_WRONLY):
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    try: os.open("/data/p", flags)
-    except InterruptedError: print("rung")
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        os.open("/data/p", flags)
+    except InterruptedError:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print("rung")
 pid = os.fork()
 if pid == 0: os.open("/data/p", os.O_RDONLY)
 os.kill(pid, 9); os.waitpid(pid, 0)`,

@@ -66,7 +66,7 @@ const W_OK = 2;
 const S_IFMT = 0o170000;
 const S_IFIFO = 0o010000;
 /** Who has read to the end closes it, mostly: until then nobody at the target should believe that it is read on. */
-const PAUSE_MS = 50;
+const PAUSE_MS = 500;
 /** Closes come in groups. */
 const LOOK_MS = 2;
 const NOTHING = new Uint8Array(0);
@@ -233,7 +233,12 @@ export class Fifos implements AsyncDisposable {
     if (bridge && (isRead ? bridge.isWriting : !(bridge.isWriting && isWritten))) this.#breakOff(fifo, bridge);
     if (!isRead && !isWritten) {
       if (!fifo.bridge) this.#forget(fifo);
-    } else if (!fifo.bridge && performance.now() >= fifo.restUntil) this.#ask(fifo, !isRead, true, () => {});
+    } else if (!fifo.bridge && this.#isDue(fifo, isRead && isWritten)) this.#ask(fifo, !isRead, true, () => {});
+  }
+
+  /** With both ends in the run nobody of it meets an end. */
+  #isDue({ restUntil }: Fifo, hasBothEnds: boolean): boolean {
+    return performance.now() >= restUntil || (hasBothEnds && restUntil !== Infinity);
   }
 
   #ask(fifo: Fifo, isWriting: boolean, isWaiting: boolean, answered: (errno: number) => void): void {
@@ -266,6 +271,7 @@ export class Fifos implements AsyncDisposable {
     bridge.end = new FifoEnd(this.#sockets!, fd, !bridge.isWriting, () => {
       if (fifo.bridge === bridge) fifo.bridge = undefined;
       fifo.restUntil = performance.now() + PAUSE_MS;
+      this.#lookSoon();
       this.#later(PAUSE_MS + 1, () => this.#look());
     });
     this.#agent.streams.add(bridge.stream, bridge.end);
