@@ -133,9 +133,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   outgoing.ownName = (inode) => incoming.nameOf(inode);
   undo.defer(() => incoming.close());
   const life = new Life(options.rootPid, utf8(`${SESSION_VARIABLE}=${directory}`));
-  const files = undo.use(new Files(agent, options.times?.now, () => handlesOf(life.everybody()), writing));
-  const events = undo.use(new Events(directory, agent, () => life.everybody()));
-  const fifos = undo.use(new Fifos(directory, agent, () => life.everybody()));
+  const filesOf = openFiles(options, agent, life, writing, undo);
   undo.defer(() => life.close());
   const mapper = new PathMapper(options.pathMapping ?? []);
   const destinations = new Destinations(agent, life, options.network ?? ALL_REMOTE);
@@ -153,9 +151,7 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
     datagrams,
     destinations,
     incoming,
-    files,
-    events,
-    fifos,
+    ...filesOf,
     writing,
     life,
   };
@@ -168,6 +164,22 @@ export async function startIntproxy(options: IntproxyOptions): Promise<Intproxy>
   agent.onWarning = tellOnce(options.rootPid, life, options.isRootWaiting ?? false);
   const session = new Session(options, { ...parts, server });
   return { target, warnings: agent.warnings, attended: life.attended, finished: session.run() };
+}
+
+/** What asks about files, and is told of them. */
+function openFiles(
+  { directory, times }: IntproxyOptions,
+  agent: AgentClient,
+  life: Life,
+  writing: Writing,
+  undo: AsyncDisposableStack,
+): Pick<Parts, "files" | "events" | "fifos"> {
+  const everybody = () => life.everybody();
+  return {
+    files: undo.use(new Files(agent, times?.now, () => handlesOf(everybody()), writing)),
+    events: undo.use(new Events(directory, agent, everybody)),
+    fifos: undo.use(new Fifos(directory, agent, everybody)),
+  };
 }
 
 /** Writes the settings. */
