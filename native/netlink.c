@@ -19,8 +19,7 @@ enum { ROUTE_MARK = 5, DIAGNOSIS_MARK = 4 };
 enum {
 	/* NLMSG_GOODSIZE of a machine with pages of 4096: the kernel makes no longer ones for who has not asked for more. */
 	DATAGRAM_BYTES = 3776,
-	REQUEST_BYTES = WIRE_PATH_BYTES,
-	QUEUE_BYTES = 1 << 20,
+		QUEUE_BYTES = 1 << 20,
 	ANSWER_BYTES = 4 << 20,
 	GET = 2,
 	KINDS = 3,
@@ -40,6 +39,7 @@ long netlink_socket(int type, int protocol)
 	int mark = is_route ? ROUTE_MARK : DIAGNOSIS_MARK, queue = QUEUE_BYTES;
 	kernel(SYS_setsockopt, fd, SOL_SOCKET, SO_PRIORITY, &mark, sizeof mark);
 	kernel(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue);
+	netlink_prepare(fd, protocol);
 	atomic_store_explicit(&netlink_made, true, memory_order_relaxed);
 	return fd;
 }
@@ -64,6 +64,9 @@ long netlink_bind(int fd, const struct sockaddr *address, socklen_t length)
 	struct sockaddr_nl own;
 	if (length < sizeof own || address->sa_family != AF_NETLINK)
 		return kernel(SYS_bind, fd, address, length);
+	socklen_t own_length = sizeof own;
+	if (kernel(SYS_getsockname, fd, &own, &own_length) == 0 && own.nl_pid != 0)
+		return 0; /* as it was prepared: one number is as good as another */
 	memcpy(&own, address, sizeof own);
 	own.nl_groups = 0;
 	return kernel(SYS_bind, fd, &own, sizeof own);
@@ -78,25 +81,6 @@ int hook_setsockopt(int fd, int level, int name, const void *value, socklen_t le
 }
 
 /* ---- the queue ---- */
-
-/* By which the socket reaches itself, and nobody else reaches it. */
-static int find_self(int fd, struct sockaddr_nl *self)
-{
-	static const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
-	struct sockaddr_nl peer = any;
-	socklen_t length = sizeof *self;
-	long error = kernel(SYS_getsockname, fd, self, &length);
-	if (error == 0 && self->nl_pid == 0) {
-		kernel(SYS_bind, fd, &any, sizeof any);
-		length = sizeof *self;
-		error = kernel(SYS_getsockname, fd, self, &length);
-	}
-	length = sizeof peer;
-	self->nl_groups = 0;
-	if (error == 0 && (kernel(SYS_getpeername, fd, &peer, &length) < 0 || peer.nl_pid != self->nl_pid))
-		error = kernel(SYS_connect, fd, self, sizeof *self);
-	return (int)error;
-}
 
 /* How much of `at` is the next datagram: messages of a dump together, others alone. 0: nothing, or no message. */
 static size_t take_datagram(uint8_t *at, size_t length, uint32_t port)
@@ -118,18 +102,14 @@ static size_t take_datagram(uint8_t *at, size_t length, uint32_t port)
 	return taken;
 }
 
-/* How much of it is in the queue. */
-static size_t put_in_queue(int fd, uint8_t *at, size_t length)
+size_t netlink_put(const struct asker *asker, uint8_t *at, size_t length, int flags)
 {
-	struct sockaddr_nl self;
 	size_t done = 0;
-	if (find_self(fd, &self) < 0)
-		return length;
 	while (done < length) {
-		size_t bytes = take_datagram(at + done, length - done, self.nl_pid);
+		size_t bytes = take_datagram(at + done, length - done, asker->self.nl_pid);
 		if (bytes == 0)
 			return length;
-		long sent = kernel(SYS_sendto, fd, at + done, bytes, MSG_DONTWAIT, &self, sizeof self);
+		long sent = kernel(SYS_sendto, asker->sender, at + done, bytes, flags, &asker->self, sizeof asker->self);
 		if (sent == -EAGAIN)
 			break;
 		done += sent == -EINTR ? 0 : bytes;
@@ -138,63 +118,19 @@ static size_t put_in_queue(int fd, uint8_t *at, size_t length)
 }
 
 /* As the kernel says it: an error with the message that it is about, unless that is not wanted. */
-static void put_verdict(int fd, const struct nlmsghdr *about, int error)
+static void put_verdict(const struct asker *asker, const struct nlmsghdr *about, int error)
 {
 	struct {
 		struct nlmsghdr head;
 		int error;
-		uint8_t about[REQUEST_BYTES];
+		uint8_t about[NETLINK_REQUEST_BYTES];
 	} message = { .head = { .nlmsg_type = NLMSG_ERROR, .nlmsg_seq = about->nlmsg_seq }, .error = error };
-	bool is_capped = error == 0 || option(fd, SOL_NETLINK, NETLINK_CAP_ACK) > 0;
+	bool is_capped = error == 0 || option(asker->fd, SOL_NETLINK, NETLINK_CAP_ACK) > 0;
 	size_t told = is_capped ? sizeof *about : about->nlmsg_len;
 	memcpy(message.about, about, told);
 	message.head.nlmsg_flags = is_capped ? NLM_F_CAPPED : 0;
 	message.head.nlmsg_len = (uint32_t)(offsetof(__typeof__(message), about) + told);
-	put_in_queue(fd, (uint8_t *)&message, NLMSG_ALIGN(message.head.nlmsg_len));
-}
-
-/* ---- what did not fit: a big node has more interfaces than a queue holds ---- */
-
-enum { WAITING = 8, FREE = 0, TAKEN = 1 }; /* else the cookie of the socket */
-
-static struct waiting {
-	_Atomic uint64_t socket;
-	uint8_t *map;
-	size_t at, length;
-} waiting[WAITING];
-
-/* False: there is no place for it. */
-static bool keep(int fd, uint8_t *map, size_t at, size_t length)
-{
-	for (struct waiting *it = waiting; it < waiting + WAITING; it++) {
-		uint64_t is_free = FREE;
-		if (!atomic_compare_exchange_strong(&it->socket, &is_free, TAKEN))
-			continue;
-		it->map = map;
-		it->at = at;
-		it->length = length;
-		atomic_store_explicit(&netlink_waits, true, memory_order_relaxed);
-		atomic_store_explicit(&it->socket, cookie_of(fd), memory_order_release);
-		return true;
-	}
-	return false;
-}
-
-void netlink_go_on(int fd)
-{
-	int saved = errno;
-	uint64_t cookie = netlink_is(fd) ? cookie_of(fd) : FREE;
-	for (struct waiting *it = waiting; cookie > TAKEN && it < waiting + WAITING; it++) {
-		uint64_t its = cookie;
-		if (!atomic_compare_exchange_strong(&it->socket, &its, TAKEN))
-			continue;
-		it->at += put_in_queue(fd, it->map + it->at, it->length - it->at);
-		bool is_over = it->at >= it->length;
-		if (is_over)
-			kernel(SYS_munmap, it->map, it->length);
-		atomic_store_explicit(&it->socket, is_over ? (uint64_t)FREE : cookie, memory_order_release);
-	}
-	errno = saved;
+	netlink_put(asker, (uint8_t *)&message, NLMSG_ALIGN(message.head.nlmsg_len), MSG_DONTWAIT);
 }
 
 /* ---- asking ---- */
@@ -212,13 +148,13 @@ static bool is_question(int protocol, uint16_t type)
 }
 
 /* The answer's bytes in memory of their own, `*length` of them; or NULL and `*error`. */
-static uint8_t *ask(int fd, int protocol, const struct nlmsghdr *request, size_t *length, int *error)
+static uint8_t *ask(const struct asker *asker, const struct nlmsghdr *request, size_t *length, int *error)
 {
 	struct wire_call call;
 	struct wire_network_answer reply;
 	struct wire_ask_netlink message = {
-		.protocol = (uint8_t)protocol,
-		.options = options_of(fd),
+		.protocol = (uint8_t)asker->protocol,
+		.options = options_of(asker->fd),
 		.request = { request, request->nlmsg_len },
 	};
 	*length = 0;
@@ -249,37 +185,47 @@ static uint8_t *ask(int fd, int protocol, const struct nlmsghdr *request, size_t
 	return map;
 }
 
-static void answer(int fd, int protocol, const struct nlmsghdr *request)
+static void answer(const struct asker *asker, const struct nlmsghdr *request)
 {
 	size_t length;
 	int error;
-	uint8_t *bytes = ask(fd, protocol, request, &length, &error);
+	uint8_t *bytes = ask(asker, request, &length, &error);
 	if (!bytes) {
 		if (error)
-			put_verdict(fd, request, error);
+			put_verdict(asker, request, error);
 		return;
 	}
-	size_t done = put_in_queue(fd, bytes, length);
-	if (done < length && keep(fd, bytes, done, length))
-		return;
-	kernel(SYS_munmap, bytes, length);
+	size_t done = netlink_put(asker, bytes, length, MSG_DONTWAIT);
+	if (done == length || !netlink_keep(asker, bytes, done, length))
+		kernel(SYS_munmap, bytes, length);
 }
 
-static void treat(int fd, int protocol, const struct nlmsghdr *message)
+static void treat(const struct asker *asker, const struct nlmsghdr *message)
 {
 	bool is_control = message->nlmsg_type < NLMSG_MIN_TYPE || !(message->nlmsg_flags & NLM_F_REQUEST);
 	if (is_control && (message->nlmsg_flags & NLM_F_ACK))
-		put_verdict(fd, message, 0);
-	else if (!is_control && is_question(protocol, message->nlmsg_type))
-		answer(fd, protocol, message);
+		put_verdict(asker, message, 0);
+	else if (!is_control && is_question(asker->protocol, message->nlmsg_type))
+		answer(asker, message);
 	else if (!is_control)
-		put_verdict(fd, message, -EPERM);
+		put_verdict(asker, message, -EPERM);
+}
+
+void netlink_treat(const struct asker *asker, const uint8_t *bytes, size_t length)
+{
+	for (size_t at = 0; at < length && length - at >= sizeof(struct nlmsghdr);) {
+		const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)(bytes + at);
+		if (message->nlmsg_len < sizeof *message || message->nlmsg_len > length - at)
+			break;
+		treat(asker, message);
+		at += NLMSG_ALIGN(message->nlmsg_len);
+	}
 }
 
 long netlink_send(int fd, const struct iovec *parts, size_t count)
 {
-	_Alignas(struct nlmsghdr) uint8_t bytes[REQUEST_BYTES];
-	struct sockaddr_nl self;
+	_Alignas(struct nlmsghdr) uint8_t bytes[NETLINK_REQUEST_BYTES];
+	struct asker asker = { .fd = fd, .protocol = protocol_of(fd) };
 	size_t length = 0;
 	for (size_t at = 0; at < count; at++) {
 		if (parts[at].iov_len > sizeof bytes - length)
@@ -287,18 +233,10 @@ long netlink_send(int fd, const struct iovec *parts, size_t count)
 		memcpy(bytes + length, parts[at].iov_base, parts[at].iov_len);
 		length += parts[at].iov_len;
 	}
-	int protocol = protocol_of(fd), saved = errno, error = find_self(fd, &self);
+	int saved = errno, error = netlink_reach(&asker);
 	if (error)
 		return error;
-	for (size_t at = 0; length - at >= sizeof(struct nlmsghdr);) {
-		const struct nlmsghdr *message = (const struct nlmsghdr *)(void *)(bytes + at);
-		if (message->nlmsg_len < sizeof *message || message->nlmsg_len > length - at)
-			break;
-		treat(fd, protocol, message);
-		at += NLMSG_ALIGN(message->nlmsg_len);
-		if (at > length)
-			break;
-	}
+	netlink_treat(&asker, bytes, length);
 	errno = saved;
 	return (long)length;
 }
@@ -316,3 +254,80 @@ void netlink_name_protocol(int fd, void *value, socklen_t length)
 	if (length == sizeof protocol)
 		memcpy(value, &protocol, sizeof protocol);
 }
+
+#ifndef MIRRORD_SUPERVISOR
+
+/* ---- programs that the shim is in: the socket is reached by itself ---- */
+
+void netlink_prepare(int fd, int protocol)
+{
+	(void)fd;
+	(void)protocol;
+}
+
+/* By itself; and then nobody else reaches it. */
+int netlink_reach(struct asker *asker)
+{
+	int fd = asker->sender = asker->fd;
+	struct sockaddr_nl *self = &asker->self;
+	static const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+	struct sockaddr_nl peer = any;
+	socklen_t length = sizeof *self;
+	long error = kernel(SYS_getsockname, fd, self, &length);
+	if (error == 0 && self->nl_pid == 0) {
+		kernel(SYS_bind, fd, &any, sizeof any);
+		length = sizeof *self;
+		error = kernel(SYS_getsockname, fd, self, &length);
+	}
+	length = sizeof peer;
+	self->nl_groups = 0;
+	if (error == 0 && (kernel(SYS_getpeername, fd, &peer, &length) < 0 || peer.nl_pid != self->nl_pid))
+		error = kernel(SYS_connect, fd, self, sizeof *self);
+	return (int)error;
+}
+
+/* ---- what did not fit: a big node has more interfaces than a queue holds ---- */
+
+enum { WAITING = 8, FREE = 0, TAKEN = 1 }; /* else the cookie of the socket */
+
+static struct waiting {
+	_Atomic uint64_t socket;
+	uint8_t *map;
+	size_t at, length;
+} waiting[WAITING];
+
+bool netlink_keep(const struct asker *asker, uint8_t *map, size_t at, size_t length)
+{
+	for (struct waiting *it = waiting; it < waiting + WAITING; it++) {
+		uint64_t is_free = FREE;
+		if (!atomic_compare_exchange_strong(&it->socket, &is_free, TAKEN))
+			continue;
+		it->map = map;
+		it->at = at;
+		it->length = length;
+		atomic_store_explicit(&netlink_waits, true, memory_order_relaxed);
+		atomic_store_explicit(&it->socket, cookie_of(asker->fd), memory_order_release);
+		return true;
+	}
+	return false;
+}
+
+void netlink_go_on(int fd)
+{
+	int saved = errno;
+	struct asker asker = { .fd = fd };
+	uint64_t cookie = netlink_is(fd) && netlink_reach(&asker) == 0 ? cookie_of(fd) : FREE;
+	for (struct waiting *it = waiting; cookie > TAKEN && it < waiting + WAITING; it++) {
+		uint64_t its = cookie;
+		if (!atomic_compare_exchange_strong(&it->socket, &its, TAKEN))
+			continue;
+		it->at += netlink_put(&asker, it->map + it->at, it->length - it->at, MSG_DONTWAIT);
+		bool is_over = it->at >= it->length;
+		if (is_over)
+			kernel(SYS_munmap, it->map, it->length);
+		atomic_store_explicit(&it->socket, is_over ? (uint64_t)FREE : cookie, memory_order_release);
+	}
+	errno = saved;
+}
+
+#endif

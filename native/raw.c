@@ -204,6 +204,10 @@ static long raw_network(long number, const long *a, bool *is_known)
 		return hook_recvmsg(N(a[0]), P(a[1]), N(a[2]));
 	case SYS_recvmmsg:
 		return hook_recvmmsg(N(a[0]), P(a[1]), (unsigned)a[2], N(a[3]), P(a[4]));
+	case SYS_ioctl:
+		return hook_ioctl(N(a[0]), (unsigned long)a[1], P(a[2]));
+	case SYS_setsockopt:
+		return hook_setsockopt(N(a[0]), N(a[1]), N(a[2]), P(a[3]), (socklen_t)a[4]);
 	case SYS_getsockopt:
 		return hook_getsockopt(N(a[0]), N(a[1]), N(a[2]), P(a[3]), P(a[4]));
 	case SYS_getpeername:

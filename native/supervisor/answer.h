@@ -48,6 +48,9 @@ bool answer_special(struct asked *asked, long *result);
 /* A call with struct msghdr: its result, -errno or GO_ON. */
 long answer_message(struct asked *asked);
 
+/* ioctl(2) with a number of those for sockets: its result, -errno or GO_ON. */
+long answer_interface(struct asked *asked);
+
 /* The socket has something to be read, or the call need not wait: 0, or -errno. */
 long wait_until_ready(struct asked *asked, int fd, bool is_patient);
 

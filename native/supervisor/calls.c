@@ -121,7 +121,8 @@ const struct call calls[] = {
 	{ SYS_sendmmsg, OF_SOCKETS, false, { F, _, _, _ } },
 	{ SYS_recvmsg, OF_SOCKETS, false, { F, _, _ } },
 	{ SYS_recvmmsg, OF_SOCKETS, false, { F, _, _, _, _ } },
-	{ SYS_socket, OF_SOCKETS, false, { _, _, _ } },
+	{ SYS_socket, OF_SOCKETS, true, { _, _, _ } },
+	{ SYS_ioctl, OF_SOCKETS, false, { F, _, _ } },
 
 	{ SYS_uname, OF_HOSTNAME, false, { OUT_OF(struct utsname) } },
 

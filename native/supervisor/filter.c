@@ -42,14 +42,31 @@ static void add(struct steps *steps, struct sock_filter step)
 #define HALF(argument, is_high) \
 	(struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + (argument) * 8 + (is_high) * 4)
 
-/* Only with a pointer in this argument; its halves are looked at one by one. */
-static void add_if_given(struct steps *steps, unsigned number, unsigned argument)
+/* Bytes that a short question by netlink has (musl's getifaddrs), which names nobody. */
+enum { NETLINK_QUESTION = 20, NO_LENGTH = -1 };
+
+/* Only with a pointer in the fifth argument, whose halves are looked at one by one; or of that length, in the third. */
+static void add_if_named(struct steps *steps, unsigned number, int length)
 {
-	add(steps, UNLESS(number, 6));
-	add(steps, HALF(argument, 0));
+	add(steps, UNLESS(number, 8));
+	add(steps, HALF(4, 0));
+	add(steps, UNLESS(0, 4));
+	add(steps, HALF(4, 1));
 	add(steps, UNLESS(0, 2));
-	add(steps, HALF(argument, 1));
-	add(steps, IF(0, 1));
+	add(steps, LOAD(args[2]));
+	add(steps, UNLESS((unsigned)length, 1));
+	add(steps, ANSWER(SECCOMP_RET_USER_NOTIF));
+	add(steps, ANSWER(SECCOMP_RET_ALLOW));
+}
+
+/* ioctl: of sockets; a terminal's are not looked at. */
+static void add_controls(struct steps *steps)
+{
+	enum { SOCKET_REQUESTS = 0x8900 };
+	add(steps, UNLESS(SYS_ioctl, 5));
+	add(steps, LOAD(args[1]));
+	add(steps, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~0xffu));
+	add(steps, UNLESS(SOCKET_REQUESTS, 1));
 	add(steps, ANSWER(SECCOMP_RET_USER_NOTIF));
 	add(steps, ANSWER(SECCOMP_RET_ALLOW));
 }
@@ -102,11 +119,13 @@ static void build(struct steps *steps, unsigned concerns)
 		if (!(call->concern & concerns))
 			continue;
 		if (call->number == SYS_sendto || call->number == SYS_recvfrom) {
-			add_if_given(steps, call->number, 4);
+			add_if_named(steps, call->number, call->number == SYS_sendto ? NETLINK_QUESTION : NO_LENGTH);
 		} else if (call->number == SYS_getsockopt) {
 			add_options(steps);
 		} else if (call->concern & (OF_CHILDREN | OF_PROCESSES)) {
 			add_family(steps, call->number);
+		} else if (call->number == SYS_ioctl) {
+			add_controls(steps);
 		} else {
 			add(steps, UNLESS(call->number, 1));
 			add(steps, ANSWER(SECCOMP_RET_USER_NOTIF));

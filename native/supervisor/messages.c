@@ -2,6 +2,7 @@
  * or who sent it. All others are the kernel's. Of many messages one is sent or received, which those calls may do.
  */
 #include "../endpoints.h"
+#include "../netlink.h"
 #include "../raw.h"
 #include "answer.h"
 #include "memory.h"
@@ -19,10 +20,12 @@ struct message {
 	size_t bytes;
 };
 
-/* False: it is not for us. */
-static bool take_message(struct asked *asked, uint64_t at, struct message *it)
+/* False: it is not for us, which it may be without a name only if `is_for_all`. */
+static bool take_message(struct asked *asked, uint64_t at, struct message *it, bool is_for_all)
 {
-	if (memory_read(asked->tid, at, &it->theirs, sizeof it->theirs) || !it->theirs.msg_name || !it->theirs.msg_namelen)
+	if (memory_read(asked->tid, at, &it->theirs, sizeof it->theirs))
+		return false;
+	if (!is_for_all && (!it->theirs.msg_name || !it->theirs.msg_namelen))
 		return false;
 	if (it->theirs.msg_iovlen > MOST_PARTS || it->theirs.msg_controllen > MOST_CONTROL)
 		return false;
@@ -60,8 +63,11 @@ static bool move(const struct asked *asked, const struct message *it, size_t byt
 
 static long send_one(struct asked *asked, struct message *it, int flags)
 {
+	bool is_named = it->theirs.msg_name != NULL;
+	if (!is_named)
+		it->own.msg_name = NULL;
 	bool is_had = move(asked, it, it->bytes, false) &&
-		      memory_read(asked->tid, (uint64_t)it->theirs.msg_name, it->own.msg_name, it->own.msg_namelen) == 0 &&
+		      (!is_named || memory_read(asked->tid, (uint64_t)it->theirs.msg_name, it->own.msg_name, it->own.msg_namelen) == 0) &&
 		      memory_read(asked->tid, (uint64_t)it->theirs.msg_control, it->own.msg_control, it->own.msg_controllen) == 0;
 	long arguments[ARGUMENTS] = { asked->arguments[0], (long)&it->own, flags };
 	if (!is_had)
@@ -99,9 +105,11 @@ long answer_message(struct asked *asked)
 	uint64_t at = (uint64_t)asked->arguments[1];
 	int flags = (int)asked->arguments[is_many ? 3 : 2];
 	int family = option((int)asked->arguments[0], SOL_SOCKET, SO_DOMAIN);
-	if ((family != AF_INET && family != AF_INET6) || (is_many && asked->arguments[2] < 1) || !take_message(asked, at, &message))
-		return GO_ON;
 	bool is_out = number == SYS_sendmsg || number == SYS_sendmmsg;
+	bool is_question = family == AF_NETLINK && netlink_may_be((int)asked->arguments[0]);
+	if ((family != AF_INET && family != AF_INET6 && !is_question) || (is_many && asked->arguments[2] < 1) ||
+	    !take_message(asked, at, &message, is_question && is_out))
+		return GO_ON;
 	long result = is_out ? send_one(asked, &message, flags) : receive_one(asked, &message, at, flags & ~MSG_WAITFORONE);
 	if (!is_many || result < 0)
 		return result;

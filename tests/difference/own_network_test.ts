@@ -1,6 +1,6 @@
 /** Judged by difference, as difference_test.ts: what programs are told of the network that they are in. */
 import assert from "node:assert/strict";
-import { type Case, sandboxTest } from "../support/sandbox_case.ts";
+import { builtProgram, type Case, sandboxTest } from "../support/sandbox_case.ts";
 
 const PYTHON = "/usr/bin/python3";
 /** Pods rarely may change their network. */
@@ -68,3 +68,16 @@ sandboxTest("tools tell of the target's network", {}, async (it) => {
   await furnish(it);
   await compare(it, ["sh", "-c", TOOLS.map((tool) => `echo "- ${tool.replaceAll('"', "")}"; ${tool}`).join("\n")], 40);
 });
+
+for (const flags of [[], ["-static"]]) {
+  const kind = flags.length > 0 ? "static" : "dynamic";
+  sandboxTest(`a ${kind} program asks about the target's network in all ways there are`, {}, async (it) => {
+    await furnish(it);
+    const program = await builtProgram("difference/programs/interface_calls.c", flags);
+    await Deno.copyFile(program, `${it.sandbox.root}/tmp/program`);
+    const inside = await it.inside([...AS_IN_A_POD, "/tmp/program"]);
+    const outside = await it.run([program]);
+    assert.match(inside.stdout, /sendmsg 24\n  from 0: .*\n  pod0:1 mtu 0 1400\nchange -1\n$/s);
+    assert.deepEqual(outside.stdout, inside.stdout);
+  });
+}
