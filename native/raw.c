@@ -74,6 +74,8 @@ static long raw_file(long number, const long *a, bool *is_known)
 		return hook_fdatasync(N(a[0]));
 	case SYS_openat2:
 		return raw_openat2(N(a[0]), P(a[1]), P(a[2]), (size_t)a[3]);
+	case SYS_name_to_handle_at:
+		return hook_name_to_handle_at(N(a[0]), P(a[1]), P(a[2]), P(a[3]), N(a[4]));
 	case SYS_inotify_add_watch:
 		return hook_inotify_add_watch(N(a[0]), P(a[1]), (uint32_t)a[2]);
 	case SYS_chdir:
@@ -247,6 +249,7 @@ static bool is_relative_to_descriptor(long number)
 	case SYS_readlinkat:
 	case SYS_newfstatat:
 	case SYS_statx:
+	case SYS_name_to_handle_at:
 	case SYS_execveat:
 		return true;
 	default:

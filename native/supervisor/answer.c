@@ -342,10 +342,10 @@ long answer(const struct seccomp_notif *notice, int listener, const struct call 
 	reals_notice = notice->id;
 	int untaken = take_all(&asked);
 	bool is_had = untaken == 0 && is_waiting(listener, notice->id);
-	/* Who hides its memory (PR_SET_DUMPABLE, a file that may only be executed) would act here unseen. What else cannot be fetched is no
-	 * address, or no descriptor: the kernel says so. */
-	if (untaken == -EPERM)
-		result = -EPERM;
+	/* Who hides its memory (PR_SET_DUMPABLE, a file that may only be executed) would act here unseen, and so would one for whose
+	 * descriptors we have no room. What else cannot be fetched is no address, or no descriptor: the kernel says so. */
+	if (untaken == -EPERM || untaken == -EMFILE || untaken == -ENFILE || untaken == -ENOMEM)
+		result = untaken;
 	if (is_had && !answer_special(&asked, &result)) {
 		result = call_hook(&asked);
 		if (result >= 0 && call->gives_descriptor)

@@ -60,7 +60,7 @@ const struct call calls[] = {
 	{ SYS_fchdir, OF_FILES, false, { F } },
 	{ SYS_getcwd, OF_FILES, false, { ROOM_BY(1), _ } },
 	{ SYS_inotify_add_watch, OF_FILES, false, { F, P, _ } },
-	{ SYS_io_uring_setup, OF_FILES, false, { _, _ } },
+	{ SYS_name_to_handle_at, OF_FILES, false, { D, P, _, _, _ } },
 
 	/* the tree: */
 	{ SYS_rename, OF_FILES, false, { P, P } },

@@ -6,6 +6,7 @@
  */
 #include "processes.h"
 #include "../shim.h"
+#include "../wire.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -22,17 +23,19 @@
 #define SYS_pidfd_getfd 438
 #endif
 
-enum { RECORDS = 1024, SETTLED_MS = 1000 };
+enum { RECORDS = 1024, SETTLED_MS = 1000, ENDED = -1 };
 
 struct process {
 	pid_t id;
 	int pidfd;
 	unsigned users;
 	int64_t looked_ms, executed_ms;
-	bool is_ours;
+	bool is_ours, is_narrow;
 };
 
 static struct process records[RECORDS];
+/* As many as are answered at once, if there is not room for many descriptors. */
+static int most_records = RECORDS;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool has_no_thread_descriptors;
 
@@ -85,46 +88,54 @@ unsigned process_umask(pid_t tid)
 	return mask < 0 ? 022 : (unsigned)mask;
 }
 
+void process_limit(int threads)
+{
+	if (2 * threads < RECORDS)
+		most_records = threads;
+}
+
 static bool lives(const struct process *it)
 {
 	return kernel(SYS_pidfd_send_signal, it->pidfd, 0, NULL, 0) == 0;
 }
 
-static int open_process(pid_t tid, pid_t *id)
+static long open_process(pid_t tid, pid_t *id)
 {
 	*id = tid;
 	if (!atomic_load(&has_no_thread_descriptors)) {
 		long fd = kernel(SYS_pidfd_open, tid, PIDFD_THREAD);
 		if (fd != -EINVAL)
-			return (int)fd;
+			return fd;
 		atomic_store(&has_no_thread_descriptors, true);
 	}
 	*id = (pid_t)field_of(tid, "\nTgid:", 10);
-	return *id > 0 ? (int)kernel(SYS_pidfd_open, *id, 0) : -ESRCH;
+	return *id > 0 ? kernel(SYS_pidfd_open, *id, 0) : -ESRCH;
 }
 
-/* A place for a new record: an empty one, or that of a process that has ended. */
-static struct process *place_for_one(void)
+static void forget(struct process *it)
+{
+	kernel(SYS_close, it->pidfd);
+	*it = (struct process){ 0 };
+}
+
+/* Records that nobody uses are given up: those of processes that have ended, or all. */
+static void forget_unused(bool all)
 {
 	for (int at = 0; at < RECORDS; at++)
-		if (!records[at].id)
-			return &records[at];
-	struct process *found = NULL;
-	for (int at = 0; at < RECORDS; at++) {
-		struct process *it = &records[at];
-		if (it->users > 0 || lives(it))
-			continue;
-		kernel(SYS_close, it->pidfd);
-		*it = (struct process){ 0 };
-		found = found ? found : it;
+		if (records[at].id && records[at].users == 0 && (all || !lives(&records[at])))
+			forget(&records[at]);
+}
+
+/* An empty place for a new record, or NULL. */
+static struct process *place_for_one(void)
+{
+	for (int attempt = 0; attempt < 3; attempt++) {
+		for (int at = 0; at < most_records; at++)
+			if (!records[at].id)
+				return &records[at];
+		forget_unused(attempt > 0);
 	}
-	for (int at = 0; !found && at < RECORDS; at++) {
-		if (records[at].users > 0)
-			continue;
-		kernel(SYS_close, records[at].pidfd);
-		found = &records[at];
-	}
-	return found;
+	return NULL;
 }
 
 static struct process *find(pid_t id)
@@ -135,7 +146,7 @@ static struct process *find(pid_t id)
 	return NULL;
 }
 
-static struct process *known_or_new(pid_t tid)
+static struct process *known_or_new(pid_t tid, long *error)
 {
 	pid_t id = tid;
 	if (atomic_load(&has_no_thread_descriptors))
@@ -143,27 +154,28 @@ static struct process *known_or_new(pid_t tid)
 	struct process *it = find(id);
 	if (it && lives(it))
 		return it;
-	int pidfd = open_process(tid, &id);
-	if (pidfd < 0)
-		return NULL;
-	if (!it)
-		it = place_for_one();
-	else if (it->users > 0)
-		it = NULL; /* of one that has ended, and is still being answered */
-	else
-		kernel(SYS_close, it->pidfd);
-	if (!it) {
-		kernel(SYS_close, pidfd);
-		return NULL;
+	if (it && it->users > 0)
+		it->id = ENDED; /* and is being answered still */
+	else if (it)
+		forget(it);
+	long pidfd = open_process(tid, &id);
+	if (pidfd == -EMFILE || pidfd == -ENFILE) {
+		forget_unused(true);
+		pidfd = open_process(tid, &id);
 	}
-	*it = (struct process){ .id = id, .pidfd = pidfd };
+	it = pidfd < 0 ? NULL : place_for_one();
+	*error = it ? 0 : pidfd < 0 ? pidfd : -ENOMEM;
+	if (it)
+		*it = (struct process){ .id = id, .pidfd = (int)pidfd };
+	else if (pidfd >= 0)
+		kernel(SYS_close, pidfd);
 	return it;
 }
 
-struct process *process_of(pid_t tid)
+struct process *process_of(pid_t tid, long *error)
 {
 	pthread_mutex_lock(&lock);
-	struct process *it = known_or_new(tid);
+	struct process *it = known_or_new(tid, error);
 	if (it)
 		it->users++;
 	pthread_mutex_unlock(&lock);
@@ -173,7 +185,8 @@ struct process *process_of(pid_t tid)
 void process_let_go(struct process *process)
 {
 	pthread_mutex_lock(&lock);
-	process->users--;
+	if (--process->users == 0 && process->id == ENDED)
+		forget(process);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -192,9 +205,10 @@ void process_executes(pid_t tid)
 	/* The thread that executes goes on under the number of its process. If that is its own, the next we hear of it is
 	 * the new image, or that there is none; else the process's first thread may speak up before it ends. */
 	pid_t ids[] = { tid, (pid_t)field_of(tid, "\nTgid:", 10) };
+	long error;
 	pthread_mutex_lock(&lock);
 	for (int at = 0; at < 2; at++) {
-		struct process *it = ids[at] > 0 ? known_or_new(ids[at]) : NULL;
+		struct process *it = ids[at] > 0 ? known_or_new(ids[at], &error) : NULL;
 		if (!it)
 			continue;
 		it->looked_ms = 0;
@@ -203,27 +217,30 @@ void process_executes(pid_t tid)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Does a loader that understands our library start this program? */
-static bool has_glibc_loader(int fd)
+enum image { UNKNOWN, NARROW /* 32 bits */, WITH_LOADER /* that understands our library */, ALONE };
+
+static enum image image_in(int fd)
 {
 	uint8_t head[4096];
 	Elf64_Ehdr header;
 	long length = kernel(SYS_pread64, fd, head, sizeof head, 0);
 	if (length < (long)sizeof header)
-		return false;
+		return ALONE;
 	memcpy(&header, head, sizeof header);
+	if (header.e_ident[EI_CLASS] == ELFCLASS32)
+		return NARROW;
 	for (int at = 0; at < header.e_phnum; at++) {
 		Elf64_Phdr segment;
 		size_t offset = header.e_phoff + (size_t)at * header.e_phentsize;
 		if (offset > (size_t)length || (size_t)length - offset < sizeof segment)
-			return false;
+			return ALONE;
 		memcpy(&segment, head + offset, sizeof segment);
 		if (segment.p_type != PT_INTERP)
 			continue;
 		bool is_inside = segment.p_offset < (size_t)length && segment.p_filesz < (size_t)length - segment.p_offset;
-		return is_inside && !memmem(head + segment.p_offset, segment.p_filesz, "ld-musl", 7);
+		return is_inside && !memmem(head + segment.p_offset, segment.p_filesz, "ld-musl", 7) ? WITH_LOADER : ALONE;
 	}
-	return false;
+	return ALONE;
 }
 
 /* Is our library in the list that the program was started with? */
@@ -262,25 +279,39 @@ static bool is_skipped(pid_t tid)
 	return shim_skips(executable, invocation);
 }
 
-static bool look(pid_t tid)
+/* False: it cannot be seen now. */
+static bool look(struct process *process, pid_t tid)
 {
-	if (is_skipped(tid))
-		return false;
+	char path[SHIM_PATH_BYTES];
 	int fd = open_of(tid, "exe", O_RDONLY);
-	if (fd < 0)
-		return true;
-	bool may_have_shim = has_glibc_loader(fd);
-	kernel(SYS_close, fd);
-	return !may_have_shim || !has_preload(tid);
+	enum image image = fd < 0 ? UNKNOWN : image_in(fd);
+	if (fd >= 0)
+		kernel(SYS_close, fd);
+	process->is_narrow = image == NARROW;
+	process->is_ours = image != NARROW && !is_skipped(tid) && (image != WITH_LOADER || !has_preload(tid));
+	if (image != NARROW)
+		return image != UNKNOWN;
+	long length = process_link(tid, "exe", path, sizeof path - 1);
+	path[length > 0 ? length : 0] = '\0';
+	wire_note("Runs without mirrord", path, "is for another architecture");
+	return true;
+}
+
+static void look_if_new(struct process *process, pid_t tid)
+{
+	int64_t now = now_ms();
+	if (process->looked_ms <= process->executed_ms + SETTLED_MS && look(process, tid))
+		process->looked_ms = now;
 }
 
 bool process_is_ours(struct process *process, pid_t tid)
 {
-	if (process->looked_ms > process->executed_ms + SETTLED_MS)
-		return process->is_ours;
-	int64_t now = now_ms();
-	bool is_ours = look(tid);
-	process->is_ours = is_ours;
-	process->looked_ms = now;
-	return is_ours;
+	look_if_new(process, tid);
+	return process->is_ours;
+}
+
+bool process_is_narrow(struct process *process, pid_t tid)
+{
+	look_if_new(process, tid);
+	return process->is_narrow;
 }

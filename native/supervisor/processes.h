@@ -6,13 +6,18 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* The record of a thread's process, until it is let go; NULL: it has ended, or may not be looked at. */
+/* How many threads of ours there will be, at most. */
+void process_limit(int threads);
+
+/* The record of a thread's process, until it is let go. NULL: it has ended (-ESRCH), or there is no room. */
 struct process;
-struct process *process_of(pid_t tid);
+struct process *process_of(pid_t tid, long *error);
 void process_let_go(struct process *process);
 
 /* Is it for us to answer? Not when the shim is in there. */
 bool process_is_ours(struct process *process, pid_t tid);
+/* Is it a program of 32 bits? Those are nobody's to answer. */
+bool process_is_narrow(struct process *process, pid_t tid);
 /* This thread is about to execute a program. */
 void process_executes(pid_t tid);
 

@@ -25,6 +25,7 @@
 #include "reals.h"
 
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -49,10 +50,12 @@
 #endif
 enum { SYNC_WAKE_UP = 1 };
 
-enum { STACK_BYTES = 512 * 1024, FIRST_THREADS = 4, MOST_THREADS = 512, NOT_STARTED = 126 };
+enum { STACK_BYTES = 512 * 1024, FIRST_THREADS = 4, MOST_THREADS = 512, FILES_OF_CALL = 5, NOT_STARTED = 126 };
 
 static int listener;
 static _Atomic int idle, threads;
+/* Each call needs a few descriptors for as long as it is answered: who comes when there is none to be had, waits. */
+static int most_threads = MOST_THREADS;
 
 static void *serve(void *unused);
 
@@ -60,7 +63,7 @@ static void start_thread(void)
 {
 	pthread_t thread;
 	pthread_attr_t attributes;
-	if (atomic_fetch_add(&threads, 1) >= MOST_THREADS) {
+	if (atomic_fetch_add(&threads, 1) >= most_threads) {
 		atomic_fetch_sub(&threads, 1);
 		return;
 	}
@@ -123,9 +126,35 @@ static void treat_family(const struct seccomp_notif *notice)
 		send_result(notice->id, GO_ON);
 }
 
+/* We cannot keep account of who asks. What gives something up goes on all the same. */
+static long unanswered(const struct call *call, long error)
+{
+	bool ends = call->number == SYS_close || call->number == SYS_dup2 || call->number == SYS_dup3 || call->number == SYS_exit_group;
+	return ends || error == -ESRCH ? GO_ON : error;
+}
+
+/* A call as programs of 32 bits make it. In one of 64 we could not tell what it means. */
+static void treat_narrow(const struct seccomp_notif *notice)
+{
+	enum { EXECVE = 11, EXECVEAT = 358 };
+	pid_t tid = (pid_t)notice->pid;
+	long error = 0;
+	struct process *process = process_of(tid, &error);
+	bool goes_on = process && process_is_narrow(process, tid);
+	/* Before it does: what is looked at next is another program. */
+	if (notice->data.nr == EXECVE || notice->data.nr == EXECVEAT)
+		process_executes(tid);
+	send_result(notice->id, goes_on ? GO_ON : -ENOSYS);
+	if (process)
+		process_let_go(process);
+}
+
 static void treat(const struct seccomp_notif *notice, char *room)
 {
 	pid_t tid = (pid_t)notice->pid;
+	long error = 0;
+	if (notice->data.arch != AUDIT_ARCH_X86_64)
+		return treat_narrow(notice);
 	if (is_question(&notice->data))
 		return send_result(notice->id, ANSWER);
 	const struct call *call = call_of(notice->data.nr);
@@ -133,8 +162,8 @@ static void treat(const struct seccomp_notif *notice, char *room)
 		process_executes(tid);
 	if (call && call->concern & (OF_PROCESSES | OF_CHILDREN))
 		return treat_family(notice);
-	struct process *process = call ? process_of(tid) : NULL;
-	long result = GO_ON;
+	struct process *process = call ? process_of(tid, &error) : NULL;
+	long result = process || !call ? GO_ON : unanswered(call, error);
 	if (process && process_is_ours(process, tid))
 		result = answer(notice, listener, call, process, room);
 	if (result >= 0 && call->gives_descriptor)
@@ -192,6 +221,23 @@ static unsigned concerns_of_run(void)
 	return concerns;
 }
 
+/* A program with thousands of threads and files has one of us. Who may, goes beyond its own limit. */
+static void raise_limit(void)
+{
+	enum { ENOUGH = 1 << 16 };
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	struct rlimit more = { ENOUGH, files.rlim_max > ENOUGH ? files.rlim_max : ENOUGH };
+	struct rlimit all = { files.rlim_max, files.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &more) != 0)
+		setrlimit(RLIMIT_NOFILE, &all);
+	getrlimit(RLIMIT_NOFILE, &files);
+	if (files.rlim_cur / FILES_OF_CALL < MOST_THREADS)
+		most_threads = files.rlim_cur / FILES_OF_CALL > FIRST_THREADS ? (int)files.rlim_cur / FILES_OF_CALL : FIRST_THREADS;
+	process_limit(most_threads);
+}
+
 /* Nothing of the program's is held: its pipes end when it ends. */
 static int become_nobodys(int socket)
 {
@@ -207,11 +253,7 @@ static int become_nobodys(int socket)
 	hook_close_range(OWN + 1, ~0u, 0);
 	if (chdir("/") != 0)
 		_exit(1);
-	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	raise_limit();
 	signal(SIGPIPE, SIG_IGN);
 	return OWN;
 }
