@@ -12,6 +12,7 @@
  */
 import { Socket } from "node:net";
 import { ERRNO } from "../base/errors.ts";
+import { EndOver } from "../base/end_over.ts";
 import { SocketEnd, type StreamEnd } from "../base/socket_end.ts";
 import { type FdEnd, sendAtOnce, sendUrgent, type Sockets } from "./sockets.ts";
 
@@ -27,7 +28,7 @@ interface Fast {
   readonly fd: number;
 }
 
-export class RelayedEnd implements StreamEnd {
+export class RelayedEnd extends EndOver {
   readonly #watched: FdEnd;
   #fast: Fast | undefined;
   #words = 0;
@@ -36,6 +37,7 @@ export class RelayedEnd implements StreamEnd {
 
   /** Takes a connected socket over. `port` is the server's. */
   constructor(sockets: Sockets, fd: number, port: number) {
+    super();
     this.#watched = sockets.adopt(fd);
     this.#watched.keepUrgent();
     this.#isKept = URGENT_PORTS.has(port);
@@ -52,36 +54,24 @@ export class RelayedEnd implements StreamEnd {
     return (this.#fast?.end ?? this.#watched).readable();
   }
 
-  async read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
+  override async read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
     if (this.#fast) return await this.#fast.end.read(into);
     const count = await this.#watched.read(into);
     this.#words = count !== null && count > WORD_BYTES ? 0 : this.#words + 1;
     return count;
   }
 
-  async writeAll(bytes: Uint8Array<ArrayBuffer>, isUrgent = false): Promise<void> {
+  override async writeAll(bytes: Uint8Array<ArrayBuffer>, isUrgent = false): Promise<void> {
     if (isUrgent) this.#isKept = true;
     this.#writes++;
     try {
-      await this.#end.writeAll(this.#fast ? this.#rest(bytes, isUrgent, this.#fast) : bytes, isUrgent);
+      await this.end.writeAll(this.#fast ? this.#rest(bytes, isUrgent, this.#fast) : bytes, isUrgent);
     } finally {
       this.#writes--;
     }
   }
 
-  closeWrite(): void | Promise<void> {
-    return this.#end.closeWrite();
-  }
-
-  reset(): void {
-    this.#end.reset();
-  }
-
-  close(): void {
-    this.#end.close();
-  }
-
-  get #end(): StreamEnd {
+  protected get end(): StreamEnd {
     return this.#fast?.end ?? this.#watched;
   }
 

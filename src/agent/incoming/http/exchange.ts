@@ -35,7 +35,7 @@ import {
   type RequestHead,
   withHeader,
 } from "./message.ts";
-import { ByteReader } from "./reader.ts";
+import { ByteReader, ReadEnd } from "./reader.ts";
 
 /** Where requests go. */
 export interface Routes {
@@ -328,7 +328,7 @@ export class HttpConnection {
   /** From here on bytes both ways, whatever they are. */
   async #tunnel(upstream: Upstream | undefined, taps: readonly Tap[] = []): Promise<void> {
     if (!upstream) return this.#peer.reset();
-    await pass(ahead(this.#peer, this.#reader), ahead(upstream.end, upstream.reader), taps);
+    await pass(new ReadEnd(this.#peer, this.#reader), new ReadEnd(upstream.end, upstream.reader), taps);
   }
 
   async #upstream(key: object | undefined): Promise<Upstream | undefined> {
@@ -367,20 +367,4 @@ function protocolOf(bytes: Uint8Array): Protocol | undefined {
   const isHttp1 = looksLikeHttp(bytes);
   if (isHttp1) return "HTTP/1";
   return isHttp1 === undefined || isHttp2 === undefined ? undefined : "another";
-}
-
-/** An end whose first bytes have been read already. */
-function ahead(end: StreamEnd, reader: ByteReader): StreamEnd {
-  return {
-    async read(into) {
-      if (reader.held.length === 0 && !await reader.fill()) return null;
-      const bytes = reader.take(Math.min(into.length, reader.held.length));
-      into.set(bytes);
-      return bytes.length;
-    },
-    writeAll: (bytes) => end.writeAll(bytes),
-    closeWrite: () => end.closeWrite(),
-    reset: () => end.reset(),
-    close: () => end.close(),
-  };
 }

@@ -1,5 +1,6 @@
 /** Bytes of one direction of a connection, looked at before they are passed on. */
 import { concatBytes } from "../../../base/bytes.ts";
+import { EndOver } from "../../../base/end_over.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 
 const CHUNK_BYTES = 16 << 10;
@@ -53,5 +54,24 @@ export class ByteReader {
     if (this.#bytes.length === 0) this.#bytes = room.subarray(0, count);
     else this.#bytes = concatBytes([this.#bytes, room.subarray(0, count)]);
     return true;
+  }
+}
+
+/** An end whose first bytes have been read already. */
+export class ReadEnd extends EndOver {
+  protected readonly end: StreamEnd;
+  readonly #reader: ByteReader;
+
+  constructor(end: StreamEnd, reader: ByteReader) {
+    super();
+    this.end = end;
+    this.#reader = reader;
+  }
+
+  override async read(into: Uint8Array): Promise<number | null> {
+    if (this.#reader.held.length === 0 && !await this.#reader.fill()) return null;
+    const bytes = this.#reader.take(Math.min(into.length, this.#reader.held.length));
+    into.set(bytes);
+    return bytes.length;
   }
 }

@@ -9,13 +9,12 @@ import { concatBytes, fromUtf8 } from "../../../base/bytes.ts";
 import { whenLate } from "../../../base/late.ts";
 import type { RequestFacts } from "../../../proto/http_filter.ts";
 import { ByteQueue } from "./byte_queue.ts";
-import type { Asked, ClientStream, Exchange } from "./exchange.ts";
-import { CODE, StreamFault } from "./faults.ts";
+import type { Asked, Exchange } from "./exchange.ts";
 import { STREAM_WINDOW } from "./flow.ts";
-import { MOST_WINDOW } from "./frames.ts";
 import type { HeaderBlock } from "./header_block.ts";
 import type { Link } from "./link.ts";
 import type { BodyLimits } from "./routes.ts";
+import { Waiting } from "./waiting.ts";
 
 /** What the streams of a connection may hold together; one of them may always hold its own. */
 export const MOST_HELD_BYTES: number = 4 << 20;
@@ -33,28 +32,23 @@ export interface UndecidedOptions {
   onTurn(): void;
 }
 
-export class Undecided implements ClientStream {
-  readonly isAnswered = false;
-  readonly #asked: Asked;
+export class Undecided extends Waiting {
   readonly #options: UndecidedOptions;
   readonly #body = new ByteQueue();
   readonly #inTime: () => void;
   /** Credit that the stream was given for what is held. */
   #lentBytes = 0;
-  /** How much of the answer may be sent. */
-  #window: number;
 
   constructor(asked: Asked, options: UndecidedOptions) {
-    this.#asked = asked;
+    super(asked, options.client);
     this.#options = options;
-    this.#window = options.client.peer.initialWindow;
     this.#inTime = whenLate(options.limits.bodyMs, () => {
       this.#begin(undefined);
       options.onTurn();
     });
   }
 
-  onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
+  override onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
     const { limits, held } = this.#options;
     const most = Math.max(MOST_HELD_BYTES, limits.bodyBytes);
     const isFull = this.#body.length + bytes.length > limits.bodyBytes || held.bytes + bytes.length > most;
@@ -64,30 +58,23 @@ export class Undecided implements ClientStream {
     else this.#hold(bytes, overhead);
   }
 
-  onRequestTrailers(block: HeaderBlock, isEnd: boolean): void {
+  override onRequestTrailers(block: HeaderBlock, isEnd: boolean): void {
     this.#begin(this.#jsonWith(new Uint8Array(0))).onRequestTrailers(block, isEnd);
   }
 
-  onWindow(bytes: number): void {
-    this.#window += bytes;
-    if (this.#window > MOST_WINDOW) {
-      throw new StreamFault(this.#asked.stream, CODE.flowControlError, "A window becomes too large");
-    }
-  }
-
-  cancel(): void {
+  override cancel(): void {
     this.#forget();
     this.#options.onOver();
   }
 
   #hold(bytes: Uint8Array, overhead: number): void {
-    const { client, limits, held } = this.#options;
+    const { limits, held } = this.#options;
     this.#body.push(bytes);
     held.bytes += bytes.length;
-    client.credit(bytes.length + overhead);
+    this.client.credit(bytes.length + overhead);
     const lent = limits.bodyBytes > STREAM_WINDOW ? bytes.length : 0;
     this.#lentBytes += lent;
-    if (lent + overhead > 0) client.creditStream(this.#asked.stream, lent + overhead);
+    if (lent + overhead > 0) this.client.creditStream(this.asked.stream, lent + overhead);
   }
 
   #jsonWith(last: Uint8Array): RequestFacts["body"] {
@@ -99,10 +86,10 @@ export class Undecided implements ClientStream {
   }
 
   #begin(body: RequestFacts["body"]): Exchange {
-    const { client, begin } = this.#options;
+    const { begin } = this.#options;
     this.#forget();
-    const exchange = begin(this.#asked, body, this.#body.length);
-    exchange.onWindow(this.#window - client.peer.initialWindow);
+    const exchange = begin(this.asked, body, this.#body.length);
+    this.goOn(exchange);
     exchange.onHeld(this.#body.chunks, this.#lentBytes);
     return exchange;
   }

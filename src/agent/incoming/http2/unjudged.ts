@@ -5,9 +5,9 @@
 import { ByteQueue } from "./byte_queue.ts";
 import type { Asked, ClientStream } from "./exchange.ts";
 import { CODE, StreamFault } from "./faults.ts";
-import { MOST_WINDOW } from "./frames.ts";
 import type { HeaderBlock } from "./header_block.ts";
 import type { Link } from "./link.ts";
+import { Waiting } from "./waiting.ts";
 
 export interface UnjudgedOptions {
   readonly client: Link;
@@ -15,9 +15,7 @@ export interface UnjudgedOptions {
   onOver(): void;
 }
 
-export class Unjudged implements ClientStream {
-  readonly isAnswered = false;
-  readonly #asked: Asked;
+export class Unjudged extends Waiting {
   readonly #options: UnjudgedOptions;
   readonly #body = new ByteQueue();
   /** Bytes of padding. */
@@ -26,45 +24,35 @@ export class Unjudged implements ClientStream {
   #isEnd: boolean;
   /** With or without bytes. */
   #isEndOfBody = false;
-  /** How much of the answer may be sent. */
-  #window: number;
   #isOver = false;
 
   constructor(asked: Asked, options: UnjudgedOptions) {
-    this.#asked = asked;
+    super(asked, options.client);
     this.#options = options;
     this.#isEnd = asked.isEnd;
-    this.#window = options.client.peer.initialWindow;
   }
 
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
+  override onRequestData(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
     if (this.#isEnd) {
-      this.#options.client.credit(bytes.length + overhead);
-      throw new StreamFault(this.#asked.stream, CODE.streamClosed, "A body goes on after its end");
+      this.client.credit(bytes.length + overhead);
+      throw new StreamFault(this.asked.stream, CODE.streamClosed, "A body goes on after its end");
     }
     this.#body.push(bytes);
     this.#overhead += overhead;
     this.#isEnd = this.#isEndOfBody = isEnd;
   }
 
-  onRequestTrailers(block: HeaderBlock, isEnd: boolean): void {
-    if (this.#isEnd) throw new StreamFault(this.#asked.stream, CODE.streamClosed, "Fields follow the end of a request");
+  override onRequestTrailers(block: HeaderBlock, isEnd: boolean): void {
+    if (this.#isEnd) throw new StreamFault(this.asked.stream, CODE.streamClosed, "Fields follow the end of a request");
     this.#isEnd = true;
     this.#trailers = { block, isEnd };
   }
 
-  onWindow(bytes: number): void {
-    this.#window += bytes;
-    if (this.#window > MOST_WINDOW) {
-      throw new StreamFault(this.#asked.stream, CODE.flowControlError, "A window becomes too large");
-    }
-  }
-
-  cancel(): void {
+  override cancel(): void {
     this.#isOver = true;
     this.tell(() => undefined);
     this.#options.onOver();
@@ -72,8 +60,9 @@ export class Unjudged implements ClientStream {
 
   /** `next` finds who takes the next piece, for the one before may have changed that; or nobody does any more. */
   tell(next: () => ClientStream | undefined): void {
-    const { client } = this.#options;
-    next()?.onWindow(this.#window - client.peer.initialWindow);
+    const { client } = this;
+    const first = next();
+    if (first) this.goOn(first);
     const isEmpty = this.#body.length === 0 && (this.#isEndOfBody || this.#overhead > 0);
     const pieces = isEmpty ? [new Uint8Array(0)] : this.#body.chunks;
     let fault: unknown;
