@@ -59,6 +59,8 @@ export interface Routes {
   serveHttp2(peer: StreamEnd, bytes: Uint8Array): Promise<void>;
 }
 
+const CONTINUE = utf8("HTTP/1.1 100 Continue\r\n\r\n");
+
 type Protocol = "HTTP/1" | "HTTP/2" | "another";
 
 interface Upstream {
@@ -86,6 +88,8 @@ export class HttpConnection {
   #exchanges = 0;
   #back: GivenBack | undefined;
   #isBroken = false;
+  /** To the request that is just answered, for its body was to decide whose it is. */
+  #hasSaidContinue = false;
 
   constructor(routes: Routes, detectionMs: number) {
     this.#routes = routes;
@@ -164,6 +168,7 @@ export class HttpConnection {
       await this.#passUnclear();
       return false;
     }
+    this.#hasSaidContinue = false;
     const request = { ...head, jq: await this.#routes.judged(head) };
     const body = await this.#body(request);
     const facts = body === undefined ? request : { ...request, body };
@@ -191,9 +196,12 @@ export class HttpConnection {
 
   /** What the body says, if that decides who gets the request. */
   async #body(request: RequestHead): Promise<{ json: unknown } | undefined> {
+    const { framing, awaitsContinue } = request;
     const limits = this.#routes.bodyLimits(request);
     if (!limits) return undefined;
-    const bytes = await peekBody(this.#reader, request.framing, limits.bodyBytes, limits.bodyMs);
+    this.#hasSaidContinue = awaitsContinue && (framing === "chunked" || Number(framing) <= limits.bodyBytes);
+    if (this.#hasSaidContinue) await this.#peer.writeAll(CONTINUE);
+    const bytes = await peekBody(this.#reader, framing, limits.bodyBytes, limits.bodyMs);
     try {
       return bytes && { json: JSON.parse(fromUtf8(bytes)) };
     } catch {
@@ -204,7 +212,7 @@ export class HttpConnection {
   /** Nobody wants this request. False when it has to be passed on here. */
   #giveBack(head: Uint8Array): boolean {
     const target = this.#upstreams.get(undefined);
-    if (this.#exchanges === 0 || this.#routes.fields(undefined).length > 0) return false;
+    if (this.#exchanges === 0 || this.#hasSaidContinue || this.#routes.fields(undefined).length > 0) return false;
     if (target && (target.reader.isEnded || target.reader.held.length > 0)) return false;
     this.#upstreams.delete(undefined);
     this.#back = { bytes: concatBytes([head, this.#reader.take()]), target: target?.end };
@@ -248,7 +256,12 @@ export class HttpConnection {
       if (how !== "broken") await this.#heedPeer(end, () => isAnswered);
       else if (isTheirRest) await this.#passRest(end, write);
       else end.reset();
-    }).catch(() => {});
+    }).catch(() => {
+      // Who does not hear a request to its end may have answered it.
+      if (!this.#reader.isBroken) return;
+      this.#isBroken = true;
+      if (!isAnswered) end.reset();
+    });
     const answer = await this.#answer(request, reader, this.#routes.fields(key));
     isAnswered = true;
     if (answer === "nothing") {
@@ -277,24 +290,14 @@ export class HttpConnection {
   /** What is no request's body, and all that follows. */
   async #passRest(upstream: StreamEnd, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
     this.#routes.onUnclear();
-    try {
-      await passBody(this.#reader, "to the end", write);
-      await upstream.closeWrite();
-    } catch {
-      this.#isBroken = true;
-      upstream.reset();
-    }
+    await passBody(this.#reader, "to the end", write);
+    await upstream.closeWrite();
   }
 
   /** A peer that leaves before it is answered: who answers is told, as it would be without us. */
   async #heedPeer(upstream: StreamEnd, isAnswered: () => boolean): Promise<void> {
     if (this.#reader.held.length > 0) return;
-    try {
-      if (!await this.#reader.fill() && !isAnswered()) await upstream.closeWrite();
-    } catch {
-      this.#isBroken = true;
-      if (!isAnswered()) upstream.reset();
-    }
+    if (!await this.#reader.fill() && !isAnswered()) await upstream.closeWrite();
   }
 
   /** Passes on what the upstream answers. */
@@ -313,6 +316,7 @@ export class HttpConnection {
         await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
         return "last";
       }
+      if (head.status === 100 && this.#hasSaidContinue) continue;
       const isFinal = head.status >= 200 || head.status === 101; // it says who has got the connection
       await this.#peer.writeAll(isFinal ? fields.reduce(withHeader, head.bytes) : head.bytes);
       if (head.status === 101 || (request.isConnect && head.status >= 200 && head.status < 300)) return "upgrade";

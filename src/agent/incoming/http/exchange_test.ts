@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { fromUtf8, utf8 } from "../../../base/bytes.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { HttpConnection, type Routes } from "./exchange.ts";
-import type { AnswerField } from "../http2/routes.ts";
+import type { AnswerField, BodyLimits } from "../http2/routes.ts";
 import { streamPair } from "./pair.ts";
 
 const RUN = { name: "run" };
@@ -40,7 +40,13 @@ class Listener {
   }
 }
 
-/** A connection whose requests to /mine are a run's. */
+interface SceneOptions {
+  readonly fields?: AnswerField[];
+  readonly unclearTo?: object;
+  readonly bodyLimits?: BodyLimits;
+}
+
+/** A connection whose requests to /mine are a run's, and with `bodyLimits` those with a body in JSON. */
 class Scene implements AsyncDisposable {
   readonly client: Listener;
   readonly #opened: [object | undefined, Listener][] = [];
@@ -48,9 +54,9 @@ class Scene implements AsyncDisposable {
   readonly #over: Promise<unknown>;
   unclear = 0;
 
-  constructor({ fields = [], unclearTo }: { fields?: AnswerField[]; unclearTo?: object } = {}) {
+  constructor({ fields = [], unclearTo, bodyLimits }: SceneOptions = {}) {
     const routes: Routes = {
-      choose: ({ target }) => fromUtf8(target) === "/mine" ? RUN : undefined,
+      choose: ({ target, body }) => body || fromUtf8(target) === "/mine" ? RUN : undefined,
       open: (key) => {
         const [theirs, ours] = streamPair();
         this.#opened.push([key, new Listener(theirs)]);
@@ -58,7 +64,7 @@ class Scene implements AsyncDisposable {
         return Promise.resolve(ours);
       },
       judged: () => undefined,
-      bodyLimits: () => undefined,
+      bodyLimits: () => bodyLimits,
       fields: () => fields,
       taps: () => [],
       chooseUnclear: () => unclearTo,
@@ -184,6 +190,16 @@ for (const broken of ["3\r\nabc\r\nnone\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n"]) {
   });
 }
 
+Deno.test("a client that breaks off in the midst of a body is gone for its program too", async () => {
+  await using scene = new Scene();
+  const said = scene.client.say("POST /mine HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc");
+  const [, run] = await scene.opened();
+  assert.match(await run.hear(45), /abc$/);
+  await said;
+  scene.client.end.reset();
+  assert.equal(await run.hear(Infinity), "reset");
+});
+
 Deno.test("a body that ends in the midst of a chunk reaches its program as far as it came", async () => {
   await using scene = new Scene();
   await Promise.all([
@@ -219,5 +235,32 @@ Deno.test("101 is the last head of a connection and says which way that goes", a
   const saying = run.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\nhello");
   const heard = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nMirrord-Agent: here\r\n\r\nhello";
   assert.equal(await scene.client.hear(heard.length), heard);
+  await saying;
+});
+
+for (const [who, body] of [["run", '{"a": 1}'], ["target", "no JSON!"]]) {
+  Deno.test(`who waits for 100 Continue before a body that decides hears it once: ${who}`, async () => {
+    await using scene = new Scene({ bodyLimits: { bodyBytes: 100, bodyMs: 60_000 } });
+    const head = "POST /other HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 8\r\n\r\n";
+    await scene.client.say(head);
+    assert.equal(await scene.client.hear(25), "HTTP/1.1 100 Continue\r\n\r\n");
+    await scene.client.say(body!);
+    const [by, program] = await scene.opened();
+    assert.deepEqual([by, await program.hear(head.length + 8)], [who, head + body]);
+    const saying = program.say(`HTTP/1.1 100 Continue\r\n\r\n${OK}`);
+    assert.equal(await scene.client.hear(OK.length), OK);
+    await saying;
+  });
+}
+
+Deno.test("who waits for 100 Continue before a body that is too long hears it from who answers", async () => {
+  await using scene = new Scene({ bodyLimits: { bodyBytes: 100, bodyMs: 60_000 } });
+  const head = "POST /other HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 101\r\n\r\n";
+  const said = scene.client.say(head);
+  const [who, target] = await scene.opened();
+  assert.deepEqual([who, await target.hear(head.length)], ["target", head]);
+  await said;
+  const saying = target.say("HTTP/1.1 100 Continue\r\n\r\n");
+  assert.equal(await scene.client.hear(25), "HTTP/1.1 100 Continue\r\n\r\n");
   await saying;
 });

@@ -18,6 +18,8 @@ export interface RequestHead extends RequestFacts {
   readonly framing: Framing;
   readonly isLast: boolean;
   readonly isConnect: boolean;
+  /** Its body may wait for an interim answer (RFC 9110 10.1.1). */
+  readonly awaitsContinue: boolean;
   readonly isHead: boolean;
 }
 
@@ -98,6 +100,7 @@ export function parseRequest(bytes: Uint8Array): RequestHead | undefined {
     framing,
     isLast,
     isConnect: match[1] === "CONNECT",
+    awaitsContinue: match[3] === "1" && valuesOf(headers, "expect").includes("100-continue"),
     isHead: match[1] === "HEAD",
   };
 }

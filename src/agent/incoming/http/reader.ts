@@ -10,6 +10,7 @@ export class ByteReader {
   #bytes: Uint8Array;
   #filling: Promise<boolean> | undefined;
   #isEnded = false;
+  #isBroken = false;
 
   /** `bytes` were read before. */
   constructor(end: StreamEnd, bytes: Uint8Array = new Uint8Array(0)) {
@@ -24,6 +25,10 @@ export class ByteReader {
 
   get isEnded(): boolean {
     return this.#isEnded;
+  }
+
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   /** Waits for more; false at the end. Calls may overlap: they wait for the same bytes. Rejects when it is broken. */
@@ -46,7 +51,10 @@ export class ByteReader {
   async #fill(): Promise<boolean> {
     if (this.#isEnded) return false;
     const room = new Uint8Array(CHUNK_BYTES);
-    const count = await this.#end.read(room);
+    const count = await this.#end.read(room).catch((error) => {
+      this.#isBroken = true;
+      throw error;
+    });
     if (count === null) {
       this.#isEnded = true;
       return false;

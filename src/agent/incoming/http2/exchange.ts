@@ -34,6 +34,8 @@ export interface Asked {
   readonly request: StreamRequest;
   readonly block: HeaderBlock;
   readonly isEnd: boolean;
+  /** It has been told to send its body, which was to decide whom it is for. */
+  readonly isContinued?: boolean;
 }
 
 export interface ExchangeOptions {
@@ -162,6 +164,7 @@ export class Exchange implements Caller, ClientStream {
     if (status === 0 || status === 101 || block.isTooLarge || (status < 200 && isEnd)) {
       throw new StreamFault(stream, CODE.protocolError, "An answer has no proper head");
     }
+    if (status === 100 && this.#asked.isContinued) return;
     this.#hasAnswer = status >= 200;
     const said = this.#hasAnswer
       ? fields.reduce((it, [name, value]) => it.with(name.toLowerCase(), value), block)

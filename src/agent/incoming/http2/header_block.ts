@@ -9,6 +9,8 @@ export interface StreamRequest extends RequestFacts {
   readonly isHead: boolean;
   /** What follows is no body, but bytes both ways (RFC 9113 8.5, RFC 8441). */
   readonly isConnect: boolean;
+  /** Its body may wait for an interim answer (RFC 9110 10.1.1). */
+  readonly awaitsContinue: boolean;
   /** Of its body, where it is said. */
   readonly length: number | undefined;
 }
@@ -91,6 +93,7 @@ function requestOf(fields: readonly Field[]): StreamRequest | string {
   const headers: Uint8Array[] = [];
   let hasHost = false;
   let isGrpc = false;
+  let awaitsContinue = false;
   let length: number | undefined;
   for (const field of fields) {
     const { name, value } = field;
@@ -109,6 +112,7 @@ function requestOf(fields: readonly Field[]): StreamRequest | string {
       if (!/^[0-9]{1,15}$/.test(value) || (length ?? Number(value)) !== Number(value)) return "its length is not clear";
       length = Number(value);
     }
+    awaitsContinue ||= name === "expect" && value.toLowerCase() === "100-continue";
     isGrpc ||= name === "content-type" && value.startsWith("application/grpc");
   }
   const fault = faultOfRequest(pseudo);
@@ -119,7 +123,7 @@ function requestOf(fields: readonly Field[]): StreamRequest | string {
   const method = pseudo.get(":method")!;
   const target = latin1(pseudo.get(":path") ?? authority ?? "");
   const [isHead, isConnect] = [method === "HEAD", method === "CONNECT"];
-  return { method: latin1(method), target, headers, isGrpc, isHead, isConnect, length };
+  return { method: latin1(method), target, headers, isGrpc, isHead, isConnect, awaitsContinue, length };
 }
 
 /** RFC 9113 8.3.1, 8.5; RFC 8441 */

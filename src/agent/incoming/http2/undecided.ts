@@ -11,13 +11,15 @@ import type { RequestFacts } from "../../../proto/http_filter.ts";
 import { ByteQueue } from "./byte_queue.ts";
 import type { Asked, Exchange } from "./exchange.ts";
 import { STREAM_WINDOW } from "./flow.ts";
-import type { HeaderBlock } from "./header_block.ts";
+import { blockOf, type HeaderBlock } from "./header_block.ts";
 import type { Link } from "./link.ts";
 import type { BodyLimits } from "./routes.ts";
 import { Waiting } from "./waiting.ts";
 
 /** What the streams of a connection may hold together; one of them may always hold its own. */
 export const MOST_HELD_BYTES: number = 4 << 20;
+
+const CONTINUE = blockOf([":status", "100"]);
 
 export interface UndecidedOptions {
   readonly client: Link;
@@ -40,8 +42,9 @@ export class Undecided extends Waiting {
   #lentBytes = 0;
 
   constructor(asked: Asked, options: UndecidedOptions) {
-    super(asked, options.client);
+    super({ ...asked, isContinued: asked.request.awaitsContinue }, options.client);
     this.#options = options;
+    if (asked.request.awaitsContinue) options.client.sendHeaders(asked.stream, CONTINUE, false);
     this.#inTime = whenLate(options.limits.bodyMs, () => {
       this.#begin(undefined);
       options.onTurn();

@@ -102,6 +102,22 @@ for (
   });
 }
 
+test("who waits for 100 before a body that decides is told so, once", async (wire) => {
+  const { client } = wire;
+  await client.headers(1, [...POST, "expect: 100-continue"]);
+  assert.match(await client.find(/^headers 1/), /^headers 1 :status: 100$/);
+  await client.data(1, MINE, { isEnd: true });
+  const mine = await wire.program("mine");
+  await mine.begin();
+  assert.match(await mine.next(), /^headers 1 :method: POST/);
+  await mine.headers(1, [":status: 100"]);
+  await mine.headers(1, [":status: 103"]);
+  await mine.headers(1, [":status: 200"], { isEnd: true });
+  await client.find(/^headers 1 end/);
+  const heads = client.heard.filter((it) => it.startsWith("headers 1"));
+  assert.deepEqual(heads, ["headers 1 :status: 100", "headers 1 :status: 103", "headers 1 end :status: 200"]);
+});
+
 test("a body that comes too late decides nothing", async (wire) => {
   await wire.client.headers(1, POST);
   await wire.client.data(1, MINE);
