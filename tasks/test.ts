@@ -10,8 +10,8 @@ const PLACES = [...Deno.readDirSync(new URL("../tests/", import.meta.url))]
   .filter(({ name, isDirectory }) => isDirectory && name !== "programs")
   .map(({ name }) => `tests/${name}/`).sort();
 
-/** Those that spend their time waiting for whole runs; they go on beside the others, and each group beside the next. */
-const OF_WHOLE_RUNS = [["tests/cli/", "tests/cluster/", "tests/incoming/"], ["tests/difference/"]];
+/** What goes on beside the rest, and beside each other: three groups that take about the same time on two processors. */
+const BESIDE = [["tests/cli/", "tests/cluster/", "tests/session/"], ["tests/difference/", "tests/incoming/"]];
 
 /** So many failing files are chance on a busy machine; more of them are a defect, and are not run again. */
 const MOST_REPEATED_FILES = 4;
@@ -68,8 +68,8 @@ async function test(args: readonly string[]): Promise<number> {
   ]);
   say(`built ${await build()}`);
   if (args.some((it) => !it.startsWith("-"))) return await runTests(args);
-  const rest = PLACES.filter((place) => !OF_WHOLE_RUNS.flat().includes(place));
-  return await runGroups([["src/", ...rest], ...OF_WHOLE_RUNS].map((places) => [...args, ...places]), {});
+  const rest = PLACES.filter((place) => !BESIDE.flat().includes(place));
+  return await runGroups([["src/", ...rest], ...BESIDE].map((places) => [...args, ...places]), {});
 }
 
 /** Runs `deno test ARGS`, and says at its end what was skipped and how many passed. Resolves with the exit code. */

@@ -12,7 +12,7 @@ const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [];
 const USER = 4241;
 /** Somebody without rights of its own. */
 const NOBODY = ["setpriv", "--reuid", `${USER}`, "--regid", `${USER}`, "--groups", "4242"];
-const PROGRAMS = new URL("./programs/", import.meta.url).pathname;
+const PROGRAMS = new URL("../difference/programs/", import.meta.url).pathname;
 const PYTHON = "/usr/bin/python3";
 
 const TOPICS: readonly [topic: string, command: readonly string[]][] = [
