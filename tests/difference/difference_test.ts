@@ -198,6 +198,9 @@ const TOPICS: readonly [topic: string, title: string, command: readonly string[]
 testUnless(whyNotBuilt() ?? whyNoSandbox(), "programs say the same inside a target and under mirrord", async () => {
   await using judge = await startJudge();
   for (const [topic, title, command, isNobody] of TOPICS) {
-    assert.deepEqual(await judge.differences(topic, command, isNobody), [], title);
+    let differing = await judge.differences(topic, command, isNobody);
+    // What differs because a pause of the program was too short, on a busy machine, does not when that is ten times as long.
+    if (differing.length > 0) differing = await judge.differences(topic, ["env", "PATIENCE=10", ...command], isNobody);
+    assert.deepEqual(differing, [], title);
   }
 });

@@ -104,10 +104,12 @@ except OSError as error: print(errno.errorcode[error.errno])`;
 sandboxTest("a file that goes between two calls is ENOENT by its name and whole by its descriptor", {
   files: { "/data/goes": "all of it", "/data/stays": "" },
 }, async (it) => {
-  const script = `import os
+  const script = `import os, time
 print(os.stat("/data/goes").st_size)
 held = open("/data/goes")
 os.remove("${it.sandbox.root}/data/goes")
+# What others do at the target is known when the agent has told of it.
+while os.path.exists("/data/goes"): time.sleep(0.01)
 print(held.read(), os.fstat(held.fileno()).st_size)
 for attempt in (lambda: open("/data/goes"), lambda: os.stat("/data/goes"), lambda: os.readlink("/data/goes")):
     try: attempt()

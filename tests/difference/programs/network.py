@@ -1,5 +1,5 @@
 """Python's socket module against the sandbox's servers: every family and kind, options, names, what errors say."""
-import socket, errno, os, select, time, struct, selectors, ssl
+import transcript, socket, errno, os, select, time, struct, selectors, ssl
 def t(name, f):
     try: print(name, f())
     except Exception as e: print(name, type(e).__name__, getattr(e, "errno", None), str(e)[:120])

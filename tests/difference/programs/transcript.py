@@ -1,5 +1,12 @@
 """What all the Python programs say: one line for each act, its result or the name of its errno."""
-import errno, hashlib, os, socket, sys
+import errno, hashlib, os, socket, sys, time
+
+# Pauses, in which something is to arrive or not to, take so many times as long.
+PATIENCE = int(os.environ.get("PATIENCE", 1))
+if PATIENCE > 1:
+    pause, limit = time.sleep, socket.socket.settimeout
+    time.sleep = lambda seconds: pause(seconds * PATIENCE)
+    socket.socket.settimeout = lambda it, seconds: limit(it, seconds and seconds * PATIENCE)
 
 
 def plain(value):
