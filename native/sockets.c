@@ -268,6 +268,21 @@ static long connect_first(int fd, int *flags, const struct sockaddr *address, so
 	return BYPASS;
 }
 
+/* To where a datagram for `address` goes: BYPASS, or 0 and `*instead`, or -errno. */
+static long towards(int fd, const struct sockaddr *address, socklen_t length, struct any_address *instead)
+{
+	struct sockaddr_un relay;
+	long result = datagrams_towards(fd, address, length, instead);
+	if (result != BYPASS)
+		return result;
+	result = unix_towards(fd, address, length, &relay);
+	if (result == 0) {
+		memcpy(&instead->storage, &relay, sizeof relay);
+		instead->length = sizeof relay;
+	}
+	return result;
+}
+
 ssize_t hook_sendto(int fd, const void *from, size_t length, int flags, const struct sockaddr *address,
 		    socklen_t address_length)
 {
@@ -276,7 +291,7 @@ ssize_t hook_sendto(int fd, const void *from, size_t length, int flags, const st
 		return edge(netlink_send(fd, &(struct iovec){ (void *)from, length }, 1));
 	long result = address ? connect_first(fd, &flags, address, address_length) : BYPASS;
 	if (result == BYPASS && address)
-		result = datagrams_towards(fd, address, address_length, &instead);
+		result = towards(fd, address, address_length, &instead);
 	if (result == 0)
 		return real.sendto(fd, from, length, flags, &instead.plain, instead.length);
 	if (result != BYPASS)
@@ -336,7 +351,7 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 		return attempts_judged(fd, real.sendmsg(fd, message, flags));
 	long result = connect_first(fd, &flags, message->msg_name, message->msg_namelen);
 	if (result == BYPASS)
-		result = datagrams_towards(fd, message->msg_name, message->msg_namelen, &instead);
+		result = towards(fd, message->msg_name, message->msg_namelen, &instead);
 	if (result == 0) {
 		struct msghdr changed = *message;
 		changed.msg_name = &instead.plain;

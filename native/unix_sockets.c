@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
 
 enum { NAME_OFFSET = offsetof(struct sockaddr_un, sun_path) };
 
@@ -103,12 +104,56 @@ static bool is_connected(int fd)
 	return kernel(SYS_getpeername, fd, &peer, &length) == 0;
 }
 
+/* ---- datagrams ---- */
+
+static const char DATAGRAMS[] = "/datagrams-";
+
+/* The relay for this name. 0, or -errno. */
+static int find_datagram_relay(struct wire_bytes name, struct sockaddr_un *relay)
+{
+	struct wire_call call;
+	struct wire_relay_unix_datagrams message = { .name = name };
+	struct wire_relay_unix_datagrams_reply reply = { 0 };
+	size_t length = wire_put_relay_unix_datagrams(call.buffer, sizeof call.buffer, WIRE_ID, message);
+	int error = wire_ask_like_open(&call, length, WIRE_RELAY_UNIX_DATAGRAMS_REPLY);
+	if (error)
+		return error == -EIO ? -ECONNREFUSED : error;
+	if (wire_finish(&call, wire_get_relay_unix_datagrams_reply(&call.in, &reply)))
+		return -ECONNREFUSED;
+	if (reply.error)
+		return refused(reply.error);
+	*relay = shim.socket;
+	char *end = strrchr(relay->sun_path, '/');
+	size_t room = sizeof relay->sun_path - (size_t)(end - relay->sun_path);
+	return (size_t)snprintf(end, room, "%s%u", DATAGRAMS, reply.number) < room ? 0 : -ENAMETOOLONG;
+}
+
+long unix_towards(int fd, const struct sockaddr *address, socklen_t length, struct sockaddr_un *instead)
+{
+	char room[WIRE_PATH_BYTES];
+	if (!is_any_remote() || !address || length <= NAME_OFFSET || address->sa_family != AF_UNIX)
+		return BYPASS;
+	if (option(fd, SOL_SOCKET, SO_DOMAIN) != AF_UNIX || option(fd, SOL_SOCKET, SO_TYPE) != SOCK_DGRAM)
+		return BYPASS;
+	struct wire_bytes name = name_in(address, length, room);
+	return is_remote(name) ? find_datagram_relay(name, instead) : BYPASS;
+}
+
+static long connect_datagrams(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct sockaddr_un relay;
+	long result = unix_towards(fd, address, length, &relay);
+	return result == 0 ? kernel(SYS_connect, fd, &relay, sizeof relay) : result;
+}
+
 long unix_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	char room[WIRE_PATH_BYTES];
 	if (!is_any_remote() || !address || length <= NAME_OFFSET || address->sa_family != AF_UNIX)
 		return BYPASS;
 	int type = option(fd, SOL_SOCKET, SO_TYPE);
+	if (type == SOCK_DGRAM)
+		return connect_datagrams(fd, address, length);
 	if (option(fd, SOL_SOCKET, SO_DOMAIN) != AF_UNIX || (type != SOCK_STREAM && type != SOCK_SEQPACKET))
 		return BYPASS;
 	struct wire_bytes name = name_in(address, length, room);
@@ -133,6 +178,9 @@ static bool is_relay(const struct sockaddr_un *it, socklen_t length)
 		return false;
 	size_t bytes = strnlen(it->sun_path, length - NAME_OFFSET);
 	struct wire_bytes relays[] = { settings->stream_relay, settings->packet_relay };
+	const char *last = memrchr(it->sun_path, '/', bytes);
+	if (last && bytes >= sizeof DATAGRAMS && strncmp(last, DATAGRAMS, sizeof DATAGRAMS - 1) == 0)
+		return strncmp(it->sun_path, "/proc/self/fd/", 14) == 0;
 	for (int at = 0; at < 2; at++)
 		if (bytes > 0 && bytes == relays[at].length && memcmp(it->sun_path, relays[at].at, bytes) == 0)
 			return true;

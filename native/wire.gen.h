@@ -72,6 +72,8 @@ enum wire_type {
 	WIRE_ASK_NETLINK = 188,
 	WIRE_ASK_INTERFACE = 189,
 	WIRE_NETWORK_ANSWER = 190,
+	WIRE_RELAY_UNIX_DATAGRAMS = 191,
+	WIRE_RELAY_UNIX_DATAGRAMS_REPLY = 192,
 	WIRE_ASK_DNS = 137,
 	WIRE_DNS_ANSWER = 138,
 	WIRE_GET_RESOLVER = 139,
@@ -1708,6 +1710,45 @@ static inline bool wire_get_network_answer(struct wire_in *in, struct wire_netwo
 {
 	return wire_get_i32(in, &message->error) &&
 	       wire_tail(in, &message->data) &&
+	       wire_is_done(in);
+}
+
+/* the app wants to send datagrams to a Unix socket of the target, `name` as in ConnectUnix */
+struct wire_relay_unix_datagrams {
+	struct wire_bytes name;
+};
+
+static inline size_t wire_put_relay_unix_datagrams(uint8_t *frame, size_t room, uint32_t id, struct wire_relay_unix_datagrams message)
+{
+	struct wire_out out = wire_begin(frame, room, 191, id);
+	wire_put_bytes(&out, message.name);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_relay_unix_datagrams(struct wire_in *in, struct wire_relay_unix_datagrams *message)
+{
+	return wire_tail(in, &message->name) &&
+	       wire_is_done(in);
+}
+
+/* the relay for them is `datagrams-` and this number, in the session's directory */
+struct wire_relay_unix_datagrams_reply {
+	int32_t error;
+	uint32_t number;
+};
+
+static inline size_t wire_put_relay_unix_datagrams_reply(uint8_t *frame, size_t room, uint32_t id, struct wire_relay_unix_datagrams_reply message)
+{
+	struct wire_out out = wire_begin(frame, room, 192, id);
+	wire_put_i32(&out, message.error);
+	wire_put_u32(&out, message.number);
+	return wire_end(&out);
+}
+
+static inline bool wire_get_relay_unix_datagrams_reply(struct wire_in *in, struct wire_relay_unix_datagrams_reply *message)
+{
+	return wire_get_i32(in, &message->error) &&
+	       wire_get_u32(in, &message->number) &&
 	       wire_is_done(in);
 }
 

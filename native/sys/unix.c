@@ -6,7 +6,8 @@
  * user and groups, so the calling thread is that user for the time of connect(2), not only where files are concerned.
  *
  * Deno has no words for SOCK_SEQPACKET. Two threads of ours carry each such socket to a stream and back, where a message is
- * its length (u32, as this machine has it) and its bytes. A half-close stays one, a broken end breaks the other.
+ * its length (u32, as this machine has it) and its bytes. A half-close stays one, a broken end breaks the other. Datagrams are carried
+ * so in one direction: who sends them has no name, so nobody answers.
  */
 #include "sys.h"
 
@@ -30,6 +31,9 @@
 #define MOST_MESSAGE_BYTES (16u << 20)
 #define KEEP ((uint32_t)-1)
 
+/* A socket that streams, one that keeps the bounds of messages, one for datagrams to who serves at the target, one to which programs send theirs. */
+enum kind { STREAM, PACKETS, DATAGRAMS, RELAYED_DATAGRAMS };
+
 /* This thread alone: libc's own would change all threads of the process. */
 static void become(const struct rights *rights, const uint32_t *groups)
 {
@@ -49,10 +53,10 @@ static void be_oneself_again(const uint32_t *words)
 }
 
 /* A socket in the network of the calling thread, to which abstract names belong; never waits. Or -errno. */
-SYS int32_t unix_socket(uint32_t is_packets)
+SYS int32_t unix_socket(uint32_t kind)
 {
-	int type = (is_packets ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
-	return (int32_t)result(socket(AF_UNIX, type, 0));
+	int type = kind == PACKETS ? SOCK_SEQPACKET : kind == STREAM ? SOCK_STREAM : SOCK_DGRAM;
+	return (int32_t)result(socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
 
 static int32_t connect_abstract(int fd, const char *name, uint32_t length)
@@ -122,6 +126,7 @@ SYS int32_t unix_close(int32_t fd)
 
 struct carriage {
 	int packets, stream;
+	enum kind kind;
 	_Atomic int threads;
 };
 
@@ -236,19 +241,20 @@ static void *carry_in(void *argument)
 	char nothing = 0;
 	while (read_all(it->stream, &length, sizeof length)) {
 		if (!has_room(&buffer, &room, length) || !read_all(it->stream, buffer ? buffer : &nothing, length) ||
-		    !send_message(it->packets, buffer ? buffer : &nothing, length)) {
+		    (it->kind != RELAYED_DATAGRAMS && !send_message(it->packets, buffer ? buffer : &nothing, length))) {
 			break_off(it);
 			break;
 		}
 	}
-	shutdown(it->packets, SHUT_WR);
+	/* Who hears datagrams would wait for ever. */
+	shutdown(it->packets, it->kind == PACKETS ? SHUT_WR : SHUT_RDWR);
 	free(buffer);
 	leave(it);
 	return NULL;
 }
 
 /* Owns `packets`, a connected socket, from now on. Returns the stream that stands for it, or -errno. */
-SYS int32_t unix_as_stream(int32_t packets)
+SYS int32_t unix_as_stream(int32_t packets, uint32_t kind)
 {
 	int pair[2];
 	pthread_t thread;
@@ -260,7 +266,7 @@ SYS int32_t unix_as_stream(int32_t packets)
 		return -EMFILE;
 	}
 	fcntl(packets, F_SETFL, fcntl(packets, F_GETFL) & ~O_NONBLOCK);
-	*it = (struct carriage){ .packets = packets, .stream = pair[0], .threads = 2 };
+	*it = (struct carriage){ .packets = packets, .stream = pair[0], .kind = kind, .threads = 2 };
 	pthread_attr_init(&detached);
 	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&detached, 64 << 10);
@@ -279,22 +285,46 @@ SYS int32_t unix_as_stream(int32_t packets)
 
 /* ---- where programs come ---- */
 
-/* Listens at `path` for sockets that keep the bounds of messages. A descriptor, or -errno. */
-SYS int32_t unix_listen_packets(const char *path)
+static int bind_at(const char *path, int type)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof address.sun_path)
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, SOMAXCONN) < 0) {
-		int error = errno;
-		close(fd);
-		return -error;
-	}
-	return fd;
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) == 0)
+		return fd < 0 ? -errno : fd;
+	int error = errno;
+	close(fd);
+	return -error;
+}
+
+/* Is sent datagrams at `path`. A descriptor for unix_as_stream, and another of the same socket in `*other`; or -errno. */
+SYS int32_t unix_listen_datagrams(const char *path, int32_t *other)
+{
+	int fd = bind_at(path, SOCK_DGRAM);
+	*other = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0 || *other >= 0)
+		return fd;
+	close(fd);
+	return -EMFILE;
+}
+
+/* Nobody sends any more: the stream ends behind what has come. */
+SYS int32_t unix_end_datagrams(int32_t fd)
+{
+	return (int32_t)result(shutdown(fd, SHUT_RD));
+}
+
+/* Listens at `path` for sockets that keep the bounds of messages. A descriptor, or -errno. */
+SYS int32_t unix_listen_packets(const char *path)
+{
+	int fd = bind_at(path, SOCK_SEQPACKET);
+	if (fd < 0 || listen(fd, SOMAXCONN) == 0)
+		return fd;
+	int error = errno;
+	close(fd);
+	return -error;
 }
 
 /* The next one that comes within `timeout_ms`, as a stream; or -errno. */
@@ -304,5 +334,5 @@ SYS int32_t unix_accept_packets(int32_t fd, int32_t timeout_ms)
 	if (poll(&waiting, 1, timeout_ms) <= 0)
 		return -ETIMEDOUT;
 	int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-	return accepted < 0 ? -errno : unix_as_stream(accepted);
+	return accepted < 0 ? -errno : unix_as_stream(accepted, PACKETS);
 }

@@ -21,7 +21,7 @@ import { closeDescriptor } from "../sys/redirected.ts";
 import { ownEndOf, Sockets } from "../sys/sockets.ts";
 
 type Connect = MessageNamed<typeof AGENT, "Connect" | "ConnectFrom">;
-type ConnectUnix = MessageNamed<typeof AGENT, "ConnectUnix">;
+type ConnectUnix = MessageNamed<typeof AGENT, "ConnectUnix" | "ConnectUnixDatagrams">;
 type OpenFifo = MessageNamed<typeof AGENT, "OpenFifo">;
 /** Where a socket was bound before; an empty address and port 0 are any. */
 interface Own {
@@ -70,10 +70,14 @@ export class Outgoing {
   }
 
   /** As `connect`, to a Unix socket. */
-  async connectUnix({ stream, name, isPackets, isBlocking }: ConnectUnix, send: Send): Promise<void> {
+  async connectUnix(message: ConnectUnix, send: Send): Promise<void> {
+    const { stream, name } = message;
     this.#checkNumber(stream);
+    const isDatagrams = message.type === "ConnectUnixDatagrams";
+    const kind = isDatagrams ? "datagrams" : message.isPackets ? "packets" : "stream";
+    const isBlocking = !isDatagrams && message.isBlocking;
     const ending = new AbortController();
-    const options = { isPackets, isBlocking, place: this.#place, signal: ending.signal };
+    const options: Parameters<typeof reachUnix>[1] = { kind, isBlocking, place: this.#place, signal: ending.signal };
     const reaching = this.#isFull ? ERRNO.EMFILE : reachUnix(name.slice(), options);
     this.#attempts.set(stream, () => ending.abort());
     const made = await reaching;

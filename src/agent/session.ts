@@ -187,6 +187,7 @@ export class Session {
       case "AskInterface":
         return send(answerNetworkQuestion(frame));
       case "ConnectUnix":
+      case "ConnectUnixDatagrams":
         return this.#run(id, this.#outgoing.connectUnix(frame, send));
       case "OpenFifo":
         return this.#run(id, this.#outgoing.openFifo(frame, send));

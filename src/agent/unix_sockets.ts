@@ -4,7 +4,7 @@
  */
 import { ERRNO } from "../base/errors.ts";
 import type { PackedRights } from "../sys/files.ts";
-import { connectUnix, type UnixConnection } from "../sys/unix.ts";
+import { connectUnix, type UnixConnection, type UnixKind } from "../sys/unix.ts";
 
 /** Whose sockets: a target's, as far as they are concerned. */
 export interface UnixPlace {
@@ -20,14 +20,14 @@ const PAUSES_MS = [1, 5, 20, 100];
 /** The connection, or an errno. `isBlocking`: waits while who serves there has too many waiting, until `signal` says stop. */
 export async function reachUnix(
   name: Uint8Array,
-  options: { isPackets: boolean; isBlocking: boolean; place: UnixPlace; signal: AbortSignal },
+  options: { kind: UnixKind; isBlocking: boolean; place: UnixPlace; signal: AbortSignal },
 ): Promise<UnixConnection | number> {
-  const { isPackets, isBlocking, place: { root, rights }, signal } = options;
+  const { kind, isBlocking, place: { root, rights }, signal } = options;
   const isAbstract = name[0] === 0;
   if (name.length === 0 || name.length > (isAbstract ? MOST_ABSTRACT_BYTES : MOST_NAME_BYTES)) return ERRNO.EINVAL;
   if (!isAbstract && name.includes(0)) return ERRNO.EINVAL;
   for (let tries = 0; !signal.aborted; tries++) {
-    const made = await connectUnix(name, isPackets, root, rights);
+    const made = await connectUnix(name, kind, root, rights);
     if (typeof made !== "number") return { ...made, peer: { ...made.peer, pid: numberInside(made.peer.pid) } };
     if (made !== -ERRNO.EAGAIN || !isBlocking) return -made;
     await new Promise((resolve) => setTimeout(resolve, PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)]));

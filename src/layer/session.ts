@@ -345,6 +345,7 @@ class Session {
     const hurry = () => void agent.close();
     signal.addEventListener("abort", hurry);
     if (signal.aborted) hurry();
+    this.#parts.unixSockets.finish();
     for (let quietSince = performance.now(), moved = streams.movedBytes; streams.size > 0 && !agent.isLost;) {
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
       if (streams.movedBytes !== moved) {

@@ -18,6 +18,14 @@ export const NETWORK_OF_AGENT = {
     fields: { family: "u8", request: "u32", command: "u32", ifreq: "bytes" },
   },
   NetworkAnswer: { id: 221, doc: "", fields: { errno: "i32", data: "bytes" } },
+
+  ConnectUnixDatagrams: {
+    id: 222,
+    doc:
+      "as ConnectUnix, of a SOCK_DGRAM socket: each message of the stream, u32 (its length) and its bytes, is a datagram. Nothing comes back. " +
+      "Answered by ConnectUnixReply",
+    fields: { stream: "u32", name: "bytes" },
+  },
 } as const satisfies Schema;
 
 export const NETWORK_OF_LAYER = {
@@ -32,4 +40,15 @@ export const NETWORK_OF_LAYER = {
     fields: { family: "u8", request: "u32", command: "u32", ifreq: "bytes" },
   },
   NetworkAnswer: { id: 190, doc: "", fields: { errno: "i32", data: "bytes" } },
+
+  RelayUnixDatagrams: {
+    id: 191,
+    doc: "the app wants to send datagrams to a Unix socket of the target, `name` as in ConnectUnix",
+    fields: { name: "bytes" },
+  },
+  RelayUnixDatagramsReply: {
+    id: 192,
+    doc: "the relay for them is `datagrams-` and this number, in the session's directory",
+    fields: { errno: "i32", number: "u32" },
+  },
 } as const satisfies Schema;

@@ -81,3 +81,45 @@ for (const flags of [[], ["-static"]]) {
     assert.deepEqual(outside.stdout, inside.stdout);
   });
 }
+
+/** What the server at the target has heard after the command, up to the last. */
+async function heard(it: Case, act: () => Promise<string>): Promise<string[]> {
+  const server = new Deno.Command("nsenter", {
+    args: [
+      ...["--target", String(it.sandbox.pid), "--net", "--mount", "--root", "--wdns=/", "--"],
+      ...[PYTHON, "-c", await Deno.readTextFile(new URL("unix_datagrams_server.py", PROGRAMS))],
+    ],
+    stdout: "piped",
+  }).spawn();
+  const out = server.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    let text = "";
+    const hear = async (end: string) => {
+      while (!text.endsWith(end)) {
+        const { value, done } = await out.read();
+        assert.ok(!done, `the server has ended; it had said ${text}`);
+        text += value;
+      }
+    };
+    await hear("ready\n");
+    const said = await act();
+    await hear("b'the last'\n");
+    return (said + text).trimEnd().split("\n");
+  } finally {
+    await out.cancel();
+    server.kill("SIGKILL");
+    await server.status;
+  }
+}
+
+sandboxTest("datagrams to Unix sockets of the target arrive, and fail as there", { needs: [PYTHON] }, async (it) => {
+  const command = [PYTHON, "-c", await program("unix_datagrams.py")];
+  const config = `${it.here}/mirrord.json`;
+  const outgoing = { unix_streams: ["^/run/(log|missing|nobody|stream)$", "^/etc/passwd$", "^@mirrord-log$"] };
+  await Deno.writeTextFile(config, JSON.stringify({ feature: { network: { outgoing } } }));
+  const said = ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr;
+  const inside = await heard(it, async () => said(await it.inside(command)));
+  const outside = await heard(it, async () => said(await it.run(command, { flags: ["-f", config] })));
+  assert.ok(inside.length > 28, inside.join("\n"));
+  assert.deepEqual(outside, inside);
+});

@@ -57,6 +57,7 @@ const ANSWERS = {
   Connect: "ConnectReply",
   ConnectFrom: "ConnectReply",
   ConnectUnix: "ConnectUnixReply",
+  ConnectUnixDatagrams: "ConnectUnixReply",
   OpenFifo: "Done",
   GetInterfaces: "Interfaces",
   AskNetlink: "NetworkAnswer",

@@ -204,6 +204,7 @@ export class Server {
         return outgoing.onRequest(frame, frame.id, shim);
       case "ConnectUnix":
       case "UnixPeer":
+      case "RelayUnixDatagrams":
         return unixSockets.onRequest(frame, frame.id, shim);
       case "OpenFifo":
       case "FifoOpened":
@@ -257,6 +258,7 @@ const UNORDERED: ReadonlySet<LayerFrame["type"]> = new Set([
   "ConnectStatus",
   "SocketNames",
   "UnixPeer",
+  "RelayUnixDatagrams",
   "GetInterfaces",
   "AskNetlink",
   "AskInterface",

@@ -17,8 +17,9 @@ import { unnamedPlace } from "../session_directory.ts";
 import type { AgentClient } from "./agent_client.ts";
 import { LateEnd } from "./late_end.ts";
 import type { ShimConnection } from "./shim_connection.ts";
+import { UnixDatagrams } from "./unix_datagrams.ts";
 
-export type UnixRequest = Extract<LayerMessage, { type: "ConnectUnix" | "UnixPeer" }>;
+export type UnixRequest = Extract<LayerMessage, { type: "ConnectUnix" | "UnixPeer" | "RelayUnixDatagrams" }>;
 type ConnectUnix = MessageNamed<typeof LAYER, "ConnectUnix">;
 
 interface Connection {
@@ -50,13 +51,16 @@ export class UnixSockets {
   readonly #tasks = new Set<Promise<void>>();
   #isClosed = false;
 
-  private constructor(agent: AgentClient) {
+  readonly #datagrams: UnixDatagrams;
+
+  private constructor(agent: AgentClient, directory: string) {
     this.#agent = agent;
+    this.#datagrams = new UnixDatagrams(agent, directory);
   }
 
   /** `isWanted` false: no socket of the target is the program's, and there is nothing to open. */
   static async open(agent: AgentClient, directory: string, isWanted: boolean): Promise<UnixSockets> {
-    const sockets = new UnixSockets(agent);
+    const sockets = new UnixSockets(agent, directory);
     if (isWanted) await sockets.#listen(directory);
     return sockets;
   }
@@ -68,14 +72,21 @@ export class UnixSockets {
 
   onRequest(message: UnixRequest, id: number, shim: ShimConnection): void {
     if (message.type === "ConnectUnix") return this.#connect(message, id, shim);
+    if (message.type === "RelayUnixDatagrams") return this.#own(this.#datagrams.onRequest(message, id, shim));
     const known = this.#byInode.get(message.inode);
     const { name, pid, uid, gid } = known ?? { name: NOTHING, pid: 0, uid: 0, gid: 0 };
     shim.send({ type: "UnixPeerReply", isKnown: known !== undefined, name, pid, uid, gid }, id);
   }
 
+  /** No program is left: what they have sent goes on. */
+  finish(): void {
+    this.#datagrams.finish();
+  }
+
   /** Nobody comes any more; streams are the agent client's to end. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#datagrams.close();
     for (const { timer } of this.#awaited.values()) clearTimeout(timer);
     this.#server?.close();
     await Promise.all(this.#tasks);
