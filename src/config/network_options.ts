@@ -37,7 +37,7 @@ export const NETWORK_FILE_OPTIONS: readonly KeyDecl[] = [
     kind: "patterns",
     env: "MIRRORD_OUTGOING_REMOTE_UNIX_STREAMS",
     doc:
-      "Unix sockets (stream and seqpacket) that are the target's: paths, and abstract names behind an @; case counts",
+      "Unix sockets (stream, seqpacket, datagram) that are the target's: paths, and abstract names behind an @; case counts",
     group: "What is the target's",
   },
   {

@@ -16,6 +16,8 @@ import { LateEnd } from "./late_end.ts";
 import { keyOf } from "./listing.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 
+type Request = MessageNamed<typeof LAYER, "RelayUnixDatagrams">;
+
 interface Relay {
   readonly number: number;
   readonly place: DatagramRelay;
@@ -38,7 +40,7 @@ export class UnixDatagrams {
     this.#directory = directory;
   }
 
-  async onRequest({ name }: MessageNamed<typeof LAYER, "RelayUnixDatagrams">, id: number, shim: ShimConnection) {
+  async onRequest({ name }: Request, id: number, shim: ShimConnection): Promise<void> {
     const key = keyOf(name);
     let relay = this.#relays.get(key);
     if (!relay) this.#relays.set(key, relay = this.#begin(name.slice(), key));
