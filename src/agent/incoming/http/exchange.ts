@@ -14,7 +14,8 @@
  * IDLE        what two could read differently (RFC 9112 6.3)  no later request is told apart: all to the target > TUNNEL
  * BUSY        chunks that are none, said to the target        the same
  * BUSY        chunks that are none, said to a run             400, close all
- * BUSY        who was to answer breaks off before answering   502, close all
+ * BUSY        a run that was to answer breaks off before that 502, close all
+ * BUSY        the target does, or an answer ends early        close all
  * TUNNEL      both directions ended                           close all
  */
 import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
@@ -273,7 +274,8 @@ export class HttpConnection {
       // It was closed while we thought that it stands open: nobody has seen the request.
       const again = hasAnswered && isRepeatable(request) ? await this.#reopen(key) : undefined;
       if (again) return await this.#passOn(request, key, again, []);
-      await this.#refuse("502 Bad Gateway", "mirrord: the program ended the connection without an answer\n");
+      // What the target does not answer has no answer.
+      if (key) await this.#refuse("502 Bad Gateway", "mirrord: the program ended the connection without an answer\n");
       return false;
     }
     upstream.hasAnswered = true;
@@ -322,8 +324,8 @@ export class HttpConnection {
       if (head.status === 101 || (request.isConnect && head.status >= 200 && head.status < 300)) return "upgrade";
       if (head.status < 200) continue;
       const how = await passBody(reader, head.framing, (it) => this.#peer.writeAll(it));
-      if (how === "cut") throw new Error("An answer was cut off");
       if (how === "whole") return head.isLast ? "last" : "complete";
+      if (how === "cut") return "last";
       await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
       return "last";
     }

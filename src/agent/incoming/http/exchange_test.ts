@@ -213,6 +213,31 @@ Deno.test("a body that ends in the midst of a chunk reaches its program as far a
   assert.equal(await scene.client.hear(OK.length), OK);
 });
 
+for (const [path, who, heard] of [["/mine", "run", /^HTTP\/1.1 502 /], ["/other", "target", /^$/]] as const) {
+  Deno.test(`who is not answered is told so by the agent when it was a run's to do, and else not: ${who}`, async () => {
+    await using scene = new Scene();
+    const request = `POST ${path} HTTP/1.1\r\nContent-Length: 0\r\n\r\n`;
+    const said = scene.client.say(request);
+    const [by, program] = await scene.opened();
+    assert.deepEqual([by, await program.hear(request.length)], [who, request]);
+    await said;
+    program.end.closeWrite();
+    assert.match(await scene.client.hear(Infinity), heard);
+  });
+}
+
+Deno.test("an answer that ends early ends early for the client, and is not broken off", async () => {
+  await using scene = new Scene();
+  const said = scene.client.say(mine);
+  const [, run] = await scene.opened();
+  await run.hear(mine.length);
+  await said;
+  const answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc";
+  const saying = run.say(answer).then(() => run.end.closeWrite());
+  assert.equal(await scene.client.hear(Infinity), answer);
+  await saying;
+});
+
 Deno.test("an answer says which way it came in its last head, not in those before", async () => {
   await using scene = new Scene({ fields: [["Mirrord-Agent", "here"]] });
   const said = scene.client.say(mine);
