@@ -126,3 +126,17 @@ sandboxTest("datagrams to Unix sockets of the target arrive, and fail as there",
   assert.ok(inside.length > 28, inside.join("\n"));
   assert.deepEqual(outside, inside);
 });
+
+for (const incoming of ["mirror", "off"]) {
+  const name = `a program reaches its own server that is bound to an address of the pod's, incoming: ${incoming}`;
+  sandboxTest(name, { needs: [PYTHON] }, async (it) => {
+    await furnish(it);
+    const command = [PYTHON, "-c", await program("own_server_by_address.py")];
+    const config = `${it.here}/mirrord.json`;
+    await Deno.writeTextFile(config, JSON.stringify({ feature: { network: { incoming } } }));
+    const inside = await it.inside(command);
+    const outside = await it.run(command, { flags: ["-f", config] });
+    assert.equal(inside.stdout.match(/b'welcome'/g)?.length, 4, inside.stdout);
+    assert.deepEqual(outside.stdout, inside.stdout);
+  });
+}

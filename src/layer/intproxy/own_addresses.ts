@@ -49,6 +49,16 @@ export class OwnAddresses {
     return this.#names.get(inode);
   }
 
+  /** Whether a socket with this inode is called so by the program. */
+  isCalled(inode: number, address: Uint8Array, port: number): boolean {
+    const name = this.#names.get(inode);
+    return name !== undefined && (name.port === 0 || name.port === port) && equalBytes(name.address, address);
+  }
+
+  get hasNames(): boolean {
+    return this.#names.size > 0;
+  }
+
   /** Resolves when no question is open any more. */
   async settled(): Promise<void> {
     await Promise.all(this.#tasks);

@@ -6,6 +6,7 @@
  */
 import { isLoopback } from "../../base/addresses.ts";
 import type { StreamEnd } from "../../base/socket_end.ts";
+import { acceptorsAt } from "../../sys/relay.ts";
 import { RelayedEnd } from "../../sys/relayed_end.ts";
 import { Sockets } from "../../sys/sockets.ts";
 import type { OwnSockets } from "./destinations.ts";
@@ -37,7 +38,16 @@ export class OwnServers {
     if (known || this.#incoming.isFiltered(port)) return known;
     return this.#own.listensOn([address], port)
       ? { realAddress: new Uint8Array(address.length), realPort: port }
-      : undefined;
+      : this.#findMoved(address, port);
+  }
+
+  /** One that was bound to an address which only the target has, and is on loopback really. */
+  #findMoved(address: Uint8Array<ArrayBuffer>, port: number): Reachable | undefined {
+    if (!this.#addresses.hasNames) return undefined;
+    const realAddress = loopback(address.length);
+    const inodes = acceptorsAt([realAddress], port);
+    const isThere = typeof inodes !== "number" && inodes.some((it) => this.#addresses.isCalled(it, address, port));
+    return isThere ? { realAddress, realPort: port } : undefined;
   }
 
   /** Connects to it, if the address is one of the target's. A descriptor or -errno; undefined: it is not. */
@@ -71,6 +81,13 @@ export class OwnServers {
     await Promise.all(this.#relays);
     if (this.#sockets instanceof Sockets) await this.#sockets.close();
   }
+}
+
+function loopback(bytes: number): Uint8Array<ArrayBuffer> {
+  const address = new Uint8Array(bytes);
+  address[bytes - 1] = 1;
+  if (bytes === 4) address[0] = 127;
+  return address;
 }
 
 /** Until one has ended, which the other is told. */
