@@ -72,8 +72,9 @@ static DIR *dir_over(int fd, const struct directory_footer *footer)
 	dir->end = footer->entries_bytes;
 	long position = kernel(SYS_lseek, fd, 0, SEEK_CUR);
 	dir->at = fds_entries_offset(position);
-	/* Where it was read before, and gone back to its beginning: see hook_rewinddir. */
-	dir->is_rewound = position == 0;
+	/* Where it was read before, and gone back to its beginning: see hook_rewinddir. Or before it was read for the first time, its
+	 * entries became others by what the process did. */
+	dir->is_rewound = position == 0 || (position == DIRECTORY_BASE && fds_listing_is_old(fd));
 	return (DIR *)dir;
 }
 

@@ -47,6 +47,34 @@ void fds_start(void)
 			fds_directory(FIRST + at, &footer);
 }
 
+/* Of some directories, by the inode of the memory that stands for them. Losing one costs a question. */
+enum { LISTED = 256 };
+static struct {
+	_Atomic uint64_t ino;
+	_Atomic uint32_t changes;
+} listed[LISTED];
+
+static uint64_t inode_number(int fd)
+{
+	struct stat st;
+	return kernel(SYS_fstat, fd, &st) == 0 ? st.st_ino : 0;
+}
+
+void fds_listed(int fd)
+{
+	uint64_t ino = inode_number(fd);
+	atomic_store_explicit(&listed[ino % LISTED].changes, atomic_load(&tree_changes), memory_order_relaxed);
+	atomic_store_explicit(&listed[ino % LISTED].ino, ino, memory_order_relaxed);
+}
+
+bool fds_listing_is_old(int fd)
+{
+	uint64_t ino = inode_number(fd);
+	uint32_t now = atomic_load(&tree_changes);
+	bool is_known = atomic_load_explicit(&listed[ino % LISTED].ino, memory_order_relaxed) == ino;
+	return now != (is_known ? atomic_load_explicit(&listed[ino % LISTED].changes, memory_order_relaxed) : 0);
+}
+
 static const char hex_digits[] = "0123456789abcdef";
 
 static char *put_digits(char *at, uint64_t value, int digits)

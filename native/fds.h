@@ -85,6 +85,10 @@ bool fds_read_stat(const char *at, struct wire_stat *stat);
 /* 0 and the footer of a directory of ours; -ENOTDIR when it is a file of ours; -EBADF when it is not ours. */
 int fds_directory(int fd, struct directory_footer *footer);
 
+/* Has the process changed names at the target since it opened this directory? One that it does not know: if ever. */
+bool fds_listing_is_old(int fd);
+void fds_listed(int fd);
+
 /* Has this process opened, inherited or met a directory of ours? What came by SCM_RIGHTS is met when it is read. */
 bool fds_may_be_directory(void);
 

@@ -174,6 +174,8 @@ int remote_open(struct wire_bytes path, int flags)
 		fresh_opened(fd, &reply.stat);
 	if (!error && S_ISDIR(reply.stat.mode) && !(flags & O_PATH))
 		big_mark_as(fd, DIRECTORY_MARK);
+	if (!error && S_ISDIR(reply.stat.mode))
+		fds_listed(fd);
 	/* The standard streams are read within libc. */
 	if (!error && is_big && fd <= STDERR_FILENO)
 		error = big_make_whole(fd);

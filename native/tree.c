@@ -22,6 +22,7 @@ static int done(struct wire_call *call, size_t length, struct wire_bytes rest)
 		return error;
 	/* What is known of open files may have been of the one that was changed. */
 	fresh_void();
+	atomic_fetch_add_explicit(&tree_changes, 1, memory_order_relaxed);
 	return 0;
 }
 
@@ -163,6 +164,7 @@ long path_of(int fd, struct place *place, struct subject *subject)
 }
 
 _Atomic bool tree_renamed;
+_Atomic uint32_t tree_changes;
 
 __attribute__((noinline)) ssize_t tree_path_now(int fd, char *into, size_t room, ssize_t length)
 {

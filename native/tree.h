@@ -70,6 +70,9 @@ static inline bool tree_has_renamed(void)
 /* The path that an open directory has now, in place of the `length` bytes in `into`: its length. No round trip. */
 ssize_t tree_path_now(int fd, char *into, size_t room, ssize_t length);
 
+/* How often this process has changed names at the target, or may have. */
+extern _Atomic uint32_t tree_changes;
+
 /* This thread's umask. */
 uint32_t umask_of_program(void);
 

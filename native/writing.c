@@ -183,6 +183,8 @@ int writing_open(struct wire_bytes path, int flags, mode_t mode)
 		.mode = may_create ? mode & 07777 : 0,
 		.umask = may_create ? umask_of_program() : 0,
 	};
+	if (flags & O_CREAT)
+		atomic_fetch_add_explicit(&tree_changes, 1, memory_order_relaxed);
 	size_t length = wire_put_open_writing(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	int64_t file = ask_number(&call, length);
 	return file < 0 ? (int)file : writing_take((uint64_t)file, flags);

@@ -297,8 +297,18 @@ SYS void shelf_drop(struct shelf *shelf, uint64_t number)
 	drop(item);
 }
 
+/* Is ours the only descriptor, or does the kernel not tell? A lease for writing is granted then. */
+static bool is_only_ours(int fd)
+{
+	bool is_granted = fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+	bool is_told = is_granted || errno == EAGAIN;
+	if (is_granted)
+		fcntl(fd, F_SETLEASE, F_UNLCK);
+	return is_granted || !is_told;
+}
+
 /* `words`: size, time of change in nanoseconds, how often it was handed out; with `asks_writers` also whether somebody can
- * write it (0 nobody, 1 somebody or the kernel does not tell). 0 or -errno. */
+ * write it (0 nobody, 1 somebody or the kernel does not tell), and whether somebody has it open at all. 0 or -errno. */
 SYS int32_t shelf_look(struct shelf *shelf, uint64_t number, uint32_t asks_writers, int64_t *words)
 {
 	struct stat st;
@@ -308,6 +318,7 @@ SYS int32_t shelf_look(struct shelf *shelf, uint64_t number, uint32_t asks_write
 	bool is_granted = item && asks_writers && fcntl(item->fd, F_SETLEASE, F_RDLCK) == 0;
 	if (is_granted)
 		fcntl(item->fd, F_SETLEASE, F_UNLCK);
+	bool is_open = is_granted && !is_only_ours(item->fd);
 	int32_t status = !item ? -ENOENT : fstat(item->fd, &st) < 0 ? -errno : 0;
 	uint64_t handed = item ? item->handed : 0;
 	pthread_mutex_unlock(&shelf->lock);
@@ -317,6 +328,7 @@ SYS int32_t shelf_look(struct shelf *shelf, uint64_t number, uint32_t asks_write
 	words[1] = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	words[2] = (int64_t)handed;
 	words[3] = !is_granted;
+	words[4] = !is_granted || is_open;
 	return 0;
 }
 

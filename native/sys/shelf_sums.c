@@ -394,9 +394,13 @@ static int32_t put_ranges(int fd, uint64_t offset, const uint8_t *block, const s
 	return 0;
 }
 
+/* Every other byte of a block, when the program has changed those between. */
+enum { ALL_RANGES = BLOCK / 2 };
+_Static_assert((int)MOST_RANGES <= (int)ALL_RANGES, "what differs fits as well");
+
 /* The ranges in which others have changed the block and the program has not. */
 static uint32_t taken_over(struct place place, const struct sum_keys *keys, const uint8_t *theirs, const uint8_t *ours,
-			   uint32_t length, struct range into[MOST_RANGES])
+			   uint32_t length, struct range into[ALL_RANGES])
 {
 	static const uint8_t zeros[BLOCK];
 	unsigned __int128 known = place.chunk->sums[place.block];
@@ -413,7 +417,7 @@ static uint32_t taken_over(struct place place, const struct sum_keys *keys, cons
 			bool is_ours = ours[at] != before[at];
 			if (!is_ours && goes_on)
 				into[kept - 1].length++;
-			else if (!is_ours && kept < MOST_RANGES)
+			else if (!is_ours)
 				into[kept++] = (struct range){ at, 1 };
 			goes_on = !is_ours && kept > 0 && into[kept - 1].from + into[kept - 1].length == at + 1;
 		}
@@ -425,7 +429,7 @@ int32_t sums_merge(struct sums *sums, const struct sum_keys *keys, int fd, uint6
 		   uint32_t length)
 {
 	uint8_t theirs[BLOCK], ours[BLOCK];
-	struct range ranges[MOST_RANGES];
+	struct range ranges[ALL_RANGES];
 	for (uint32_t at = 0; at < length; at += BLOCK) {
 		struct place place = place_of(sums, offset + at);
 		if (!place.chunk)

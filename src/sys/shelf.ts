@@ -33,6 +33,8 @@ export interface Look {
   handed: number;
   /** Whether anybody can write it, or the kernel does not tell; true unless it was asked for. */
   hasWriters: boolean;
+  /** The same of anybody who has it open. */
+  isOpen: boolean;
 }
 
 /** Bytes that the target has not: in the buffer given, from its beginning. */
@@ -50,7 +52,7 @@ export interface Difference {
 
 export class Shelf implements Disposable {
   readonly #shelf: Deno.PointerObject;
-  readonly #words = new BigInt64Array(4);
+  readonly #words = new BigInt64Array(5);
 
   /** Serves at a socket of this path. Throws when that cannot be. */
   constructor(path: string) {
@@ -73,8 +75,20 @@ export class Shelf implements Disposable {
   look(number: bigint, asksWriters: boolean): Look {
     const status = sys.shelf_look(this.#shelf, number, Number(asksWriters), this.#words);
     if (status < 0) throw new Error(`Cannot look at written file ${number}: error ${-status}`);
-    const [size, mtimeNs, handed, hasWriters] = this.#words as unknown as [bigint, bigint, bigint, bigint];
-    return { size: Number(size), mtimeNs, handed: Number(handed), hasWriters: hasWriters !== 0n };
+    const [size, mtimeNs, handed, hasWriters, isOpen] = this.#words as unknown as [
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+    ];
+    return {
+      size: Number(size),
+      mtimeNs,
+      handed: Number(handed),
+      hasWriters: hasWriters !== 0n,
+      isOpen: isOpen !== 0n,
+    };
   }
 
   /** Bytes that the target has, at a multiple of 4096. */

@@ -14,6 +14,8 @@ import type { WrittenFile } from "./written_file.ts";
 
 /** Of a bigger file only what is behind the end that was known is brought. */
 const MOST_BYTES = 64 << 20;
+/** More than this that others have appended at once stays there: the run goes on with what it has of the file. */
+const MOST_NEW_BYTES = 1 << 30;
 const AHEAD_READS = (8 << 20) / AGENT_LIMITS.chunkBytes;
 const BLOCK_BYTES = 4096;
 
@@ -26,6 +28,7 @@ export async function mergeTheirs(file: WrittenFile, shelf: Shelf, agent: AgentC
   // The program has written in the meantime: when that is sent.
   if (file.isAppending ? !isQuiet : before < file.sentSize) return;
   const from = theirs <= MOST_BYTES ? 0 : Math.min(theirs, before) - Math.min(theirs, before) % BLOCK_BYTES;
+  if (theirs - from > MOST_NEW_BYTES) return void (file.isBehind = false);
   const behind = new Behind(file.number, shelf, before);
   const take = (offset: number, data: Uint8Array<ArrayBuffer>) =>
     file.isAppending ? behind.take(offset, data) : shelf.merge(file.number, offset, data);

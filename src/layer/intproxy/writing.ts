@@ -256,6 +256,7 @@ export class Writing {
     file.canMerge = contents.canPatch;
     this.#rooms.heard(file.stat.dev, contents.free);
     file.canWrite = (flags & O_ACCMODE) !== 0;
+    file.isLocked = !file.canWrite;
     file.isAppending = (flags & O_APPEND) !== 0;
     const isAppendingAlone = (flags & (O_ACCMODE | O_APPEND)) === (O_WRONLY | O_APPEND);
     const size = Number(contents.stat.size);
@@ -273,6 +274,7 @@ export class Writing {
   /** Another open of a file that is being written. */
   async #join(file: WrittenFile, contents: Opened, handle: bigint, flags: number): Promise<number | undefined> {
     const canWrite = (flags & O_ACCMODE) !== 0;
+    file.isLocked ||= !canWrite;
     const isAppending = (flags & O_APPEND) !== 0;
     const isAppendingAlone = isAppending && (flags & O_ACCMODE) === O_WRONLY;
     let errno = 0;

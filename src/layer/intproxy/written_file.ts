@@ -67,6 +67,8 @@ export class WrittenFile {
   hasContents = false;
   /** The handle was opened for writing at any place. */
   canWrite = false;
+  /** Somebody made sure that it is there, only to read it: to lock it, as flock(1) does. Locks are those of one file. */
+  isLocked = false;
   handle = 0n;
   stat: Stat;
   statAt: number;
@@ -263,7 +265,7 @@ export class WrittenFile {
   }
 
   #isLast(look: Look): boolean {
-    if (look.hasWriters) return false;
+    if (look.hasWriters || (this.isLocked && look.isOpen && look.size <= SMALL_BYTES)) return false;
     return look.handed >= this.#promised || performance.now() - this.#promisedAt > PROMISE_MS;
   }
 
