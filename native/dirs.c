@@ -311,6 +311,12 @@ static long read_entries(int fd, const struct directory_footer *footer, char *in
 	if (room > footer->entries_bytes - at)
 		room = footer->entries_bytes - at;
 	long count = kernel(SYS_pread64, fd, into, room, at);
+	if (count == -EBADF) {
+		int readable = fds_open_again(fd, O_RDONLY);
+		count = readable < 0 ? readable : kernel(SYS_pread64, readable, into, room, at);
+		if (readable >= 0)
+			kernel(SYS_close, readable);
+	}
 	if (count < 0)
 		return count;
 	long whole = 0;

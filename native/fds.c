@@ -297,7 +297,8 @@ int fds_directory(int fd, struct directory_footer *footer)
 	if (!S_ISDIR(stat.mode))
 		return -ENOTDIR;
 	int readable = fd;
-	if ((kernel(SYS_fcntl, fd, F_GETFL) & O_PATH) != 0) {
+	long flags = kernel(SYS_fcntl, fd, F_GETFL);
+	if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == FDS_NEITHER) {
 		char link[32];
 		readable = (int)kernel(SYS_openat, AT_FDCWD, link_of(fd, link), O_RDONLY | O_CLOEXEC);
 	}

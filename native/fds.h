@@ -27,6 +27,8 @@ void fds_start(void);
 
 /* The modes of our memfds: of those that hold all they will ever hold, and of those that fill on demand (big.h), which
  * their owner can open for writing. */
+/* Neither to be read nor to be written: a directory of a program under the supervisor, whose read(2) nobody looks at. */
+enum { FDS_NEITHER = 3 /* O_ACCMODE */ };
 enum { WHOLE_MODE = S_ISVTX | 0444, BIG_MODE = S_ISVTX | 0604 };
 
 /* In the time of opening: this file does not know its size (/proc, sysfs), and is new each time it is read. */

@@ -301,21 +301,39 @@ static long call_hook(struct asked *asked)
 	return result == -1 ? -errno : result;
 }
 
+/* read(2) of it is to fail, and the kernel would find it empty. It cannot say EISDIR, but EBADF. */
+static long directory_alone(long fd)
+{
+	char link[32];
+	long flags = kernel(SYS_fcntl, fd, F_GETFD);
+	snprintf(link, sizeof link, "/proc/self/fd/%d", (int)fd);
+	long again = fds_open_again((int)fd, FDS_NEITHER);
+	if (again == -EACCES) {
+		kernel(SYS_fchmodat, AT_FDCWD, link, WHOLE_MODE | S_IWUSR);
+		again = fds_open_again((int)fd, FDS_NEITHER);
+		kernel(SYS_fchmodat, AT_FDCWD, link, WHOLE_MODE);
+	}
+	if (again < 0)
+		return fd;
+	kernel(SYS_close, fd);
+	kernel(SYS_fcntl, again, F_SETFD, flags);
+	kernel(SYS_lseek, again, DIRECTORY_BASE, SEEK_SET);
+	return again;
+}
+
 /* The kernel passes no descriptor on that was opened with O_PATH: it becomes one for reading. */
 static long passable(long fd)
 {
+	struct directory_footer footer;
+	if (fd >= 0 && fds_may_be_directory() && fds_directory((int)fd, &footer) == 0)
+		return directory_alone(fd);
 	if (fd < 0 || !(kernel(SYS_fcntl, fd, F_GETFL) & O_PATH))
 		return fd;
-	struct directory_footer footer;
-	long flags = kernel(SYS_fcntl, fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0;
-	bool is_directory = fds_directory((int)fd, &footer) == 0;
+	long flags = kernel(SYS_fcntl, fd, F_GETFD);
 	long again = fds_open_again((int)fd, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	kernel(SYS_close, fd);
-	if (again < 0)
-		return again;
-	kernel(SYS_fcntl, again, F_SETFD, flags ? FD_CLOEXEC : 0);
-	if (is_directory)
-		kernel(SYS_lseek, again, DIRECTORY_BASE, SEEK_SET);
+	if (again >= 0)
+		kernel(SYS_fcntl, again, F_SETFD, flags);
 	return again;
 }
 

@@ -8,7 +8,7 @@ const FILES = { "/app/tree/a.txt": "alpha\n" };
 const CORNERS = ["-static", "-no-pie"];
 const NARROW = ["-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie", "-fno-stack-protector"];
 
-sandboxTest("calls that cannot be told are refused: int 0x80, x32, io_uring, what is newer", {
+sandboxTest("calls that cannot be told are refused: int 0x80, x32, io_uring, what is newer; a directory is not read", {
   files: FILES,
 }, async (it) => {
   const { stdout } = await it.run([await builtProgram("programs/static/corners.c", CORNERS), "calls"]);
@@ -16,6 +16,8 @@ sandboxTest("calls that cannot be told are refused: int 0x80, x32, io_uring, wha
     "narrow: Function not implemented",
     ...["x32", "ring", "attributes"].map((call) => `${call}: -1 Function not implemented`),
     "handle: -1 Operation not supported",
+    "directory: -1 Bad file descriptor",
+    "entries: 3",
     "",
   ]);
 });

@@ -1,5 +1,6 @@
 /* corners.c - calls that a supervisor cannot take for what they seem, and more threads than it has room for. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -50,6 +51,13 @@ int main(int argc, char **argv)
 		say("ring", syscall(SYS_io_uring_setup, 8, handle));
 		say("attributes", syscall(464, AT_FDCWD, path, 0, "user.a", handle, 16));
 		say("handle", syscall(SYS_name_to_handle_at, AT_FDCWD, path, handle, &mount, 0));
+		int directory = open("/app/tree", O_RDONLY | O_DIRECTORY);
+		say("directory", read(directory, handle, sizeof handle));
+		DIR *list = fdopendir(directory);
+		int count = 0;
+		while (list && readdir(list))
+			count++;
+		printf("entries: %d\n", count);
 		return 0;
 	}
 	pthread_t threads[THREADS];
