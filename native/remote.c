@@ -126,6 +126,17 @@ static int fill(struct wire_call *call, const struct wire_open_reply *reply, str
 	return error;
 }
 
+/* How far the memory will be filled at most. */
+static uint64_t end_of(const struct wire_open_reply *reply, struct wire_bytes path)
+{
+	enum { MOST_ENTRIES = 1 << 30 };
+	uint64_t size = (uint64_t)reply->stat.size, come = reply->data.length;
+	if (S_ISREG(reply->stat.mode))
+		return size > come ? size : come;
+	bool is_climbing = memmem(path.at, path.length, "/..", 3);
+	return reply->is_whole ? come + (is_climbing ? PATH_MAX : path.length) + sizeof(struct directory_footer) : MOST_ENTRIES;
+}
+
 int remote_open(struct wire_bytes path, int flags)
 {
 	struct wire_call call;
@@ -155,12 +166,14 @@ int remote_open(struct wire_bytes path, int flags)
 		return fd;
 	}
 	bool is_big = false;
-	enum { MOST_ENTRIES = 1 << 30 };
 	struct rlimit before;
-	uint64_t end = reply.stat.size > reply.data.length ? (uint64_t)reply.stat.size : reply.data.length;
-	int lifted = fds_lift_limit(&before, S_ISREG(reply.stat.mode) ? end : MOST_ENTRIES);
+	int lifted = fds_lift_limit(&before, end_of(&reply, path));
 	if (lifted < 0)
 		wire_finish(&call, call.in.missing == 0);
+	if (unlikely(lifted < 0) && S_ISREG(reply.stat.mode)) {
+		kernel(SYS_close, fd);
+		return writing_open(path, flags, 0); /* somebody else's memory, which it only reads */
+	}
 	error = lifted < 0 ? lifted : fill(&call, &reply, path, fd, flags, &is_big);
 	if (lifted > 0)
 		fds_lower_limit(&before);

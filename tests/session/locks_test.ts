@@ -39,3 +39,16 @@ print(sorted(os.listdir("/data")), sorted(os.listdir(os.open("/data", os.O_RDONL
   const asked = messages.slice(messages.indexOf("MakeNode") + 1);
   assert.ok(asked.length <= 2, asked.join());
 });
+
+Deno.test("who may write no file of any length reads those of the target all the same", async () => {
+  const big = "0123456789".repeat(300_000);
+  await using whole = await Whole.start({ "/data/small": "hello\n", "/data/big": big });
+  const script =
+    "ulimit -f 0; cat /data/small; tail -c 5 /data/big; wc -c < /data/big; stat -c %s /data/small; ulimit -f";
+  // The right to lift the limit is not everybody's.
+  const without = Deno.uid() === 0 ? ["setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource"] : [];
+  const { stdout, stderr } = await whole.run([...without, "bash", "-c", script]);
+  assert.deepEqual([stdout, stderr], ["hello\n567893000000\n6\n0\n", ""]);
+  const small = "ulimit -f 8; ls /data";
+  assert.deepEqual((await whole.run([...without, "bash", "-c", small])).stdout, "big\nsmall\n");
+});

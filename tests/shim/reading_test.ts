@@ -159,10 +159,15 @@ Deno.test("RLIMIT_FSIZE is about what a program writes, not about what it reads"
   assert.equal(output, (await call(["limit", local.path, ...args])).output);
 });
 
-Deno.test("a limit that cannot be lifted is EFBIG, not the end of the program", async () => {
+Deno.test("under a limit that cannot be lifted the shelf is asked for the file, and what that says is open()'s", async () => {
   const args = ["limit-nobody", "/data/small", "0", "10"];
-  await using app = await startUnderShim("reading", args, { answer: answerFrom({ "/data/small": file("text") }) });
+  const asRead = answerFrom({ "/data/small": file("text") });
+  await using app = await startUnderShim("reading", args, {
+    answer: (request) =>
+      request.type === "OpenWriting" ? { type: "OnShelf", errno: ERRNO.EFBIG, file: 0n } : asRead(request),
+  });
   assert.equal(await app.output(), "EFBIG\n");
+  assert.deepEqual(app.count("OpenWriting"), 1);
 });
 
 Deno.test("a directory's bytes are refused by every function as the kernel refuses them", async () => {
