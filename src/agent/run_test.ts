@@ -288,7 +288,7 @@ async function connectTo(port: number): Promise<AgentClient> {
 }
 
 Deno.test("an agent that is kept alive stays for a second client, then leaves when nobody comes back", async () => {
-  const agent = started({ keepAliveMs: 300 });
+  const agent = started({ keepAliveMs: 1000 });
   const port = await agent.port;
   for (let client = 0; client < 2; client++) {
     await using first = await connectTo(port);

@@ -13,7 +13,7 @@ async function create(cluster: ScriptedCluster, options: Partial<AgentOptions> =
     namespace: "shop",
     target: undefined,
     spec: AGENT_SPEC,
-    startupTimeoutMs: 20_000,
+    startupTimeoutMs: 60_000,
     ...options,
   });
 }
@@ -257,9 +257,9 @@ Deno.test("createAgent() tells after the timeout what it saw last", async () => 
   await using cluster = new ScriptedCluster();
   cluster.onJob = (job) => cluster.putPod(job, waiting("ContainerCreating"));
   await assertRefused(
-    create(cluster, { startupTimeoutMs: 200 }),
+    create(cluster, { startupTimeoutMs: 1000 }),
     "AGENT_START_TIMEOUT",
-    /not ready after 0\.2 s: its pod is Pending \(ContainerCreating\)/,
+    /not ready after 1 s: its pod is Pending \(ContainerCreating\)/,
     /--agent-startup-timeout/,
   );
   assert.equal(cluster.deletedJobs.length, 1);
@@ -271,7 +271,7 @@ Deno.test("createAgent() tells after the timeout which warning came last", async
     cluster.putPod(job, waiting("ContainerCreating"));
     cluster.putEvent("Pod", `${job}-pod`, "FailedMount", "no such volume");
   };
-  await assertRefused(create(cluster, { startupTimeoutMs: 300 }), "AGENT_START_TIMEOUT", /FailedMount: no such volume/);
+  await assertRefused(create(cluster, { startupTimeoutMs: 1000 }), "AGENT_START_TIMEOUT", /FailedMount: no such volume/);
 });
 
 Deno.test("createAgent() removes the Job when it is called off", async () => {

@@ -128,7 +128,7 @@ Deno.test("a port-forward has no other try once the agent has spoken", async () 
 
 Deno.test("a port-forward gives up when its patience is over", async () => {
   await using api = startPeers((peer) => peer.socket.addEventListener("open", () => peer.fail(REFUSED)));
-  using duplex = await openPortForward(addressOf(api.server), { patienceMs: 150 });
+  using duplex = await openPortForward(addressOf(api.server), { patienceMs: 1000 });
   await duplex.writeAll(utf8("hi"));
   await assertRefused(
     duplex.read(new Uint8Array(1)),

@@ -14,7 +14,7 @@ Deno.test({
   ignore: whyNot !== undefined,
   fn: async () => {
     const shim = await builtShim();
-    const args = ["10", "env", `LD_PRELOAD=${shim}:${JEMALLOC}`, "ls", "/"];
+    const args = ["60", "env", `LD_PRELOAD=${shim}:${JEMALLOC}`, "ls", "/"];
     const { code } = await new Deno.Command("timeout", { args, stdout: "null" }).output();
     const TIMED_OUT = 124;
     assert.notEqual(code, TIMED_OUT);
