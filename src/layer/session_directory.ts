@@ -12,7 +12,7 @@ const WORKING_DIRECTORIES = "cwd";
 /** Closed to the users that root's programs go on as. */
 const ROOTS_OWN = "/run/user/0/";
 /** A younger directory may be about to be held. */
-const YOUNG_MS = 10_000;
+const YOUNG_MS = 60_000;
 /** Of the socket's path, unix(7) allows 108 bytes; what comes behind the parent needs the rest. */
 const PARENT_BYTES = 60;
 
