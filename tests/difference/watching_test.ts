@@ -10,6 +10,9 @@ const PROGRAMS = new URL("./programs/", import.meta.url).pathname;
 const TREE = "rm -rf w; mkdir -p w/tree/sub w/marks; cd w; echo f >tree/file; echo i >tree/sub/inner; echo a >alone; " +
   "ln -s tree link";
 
+/** On a busy machine. */
+const MOST_TRIES = 5;
+
 testUnless(whyNotBuilt() ?? whyNoSandbox(), "inotify tells the same inside a target and under mirrord", async () => {
   await using sandbox = await startSandbox();
   const scratch = await Deno.makeTempDir({ prefix: "mirrord-watching-" });
@@ -21,8 +24,11 @@ testUnless(whyNotBuilt() ?? whyNoSandbox(), "inotify tells the same inside a tar
   const inside = await transcript(sandbox, () => inSandbox(sandbox, command).spawn());
   const env = { MIRRORD_PROGRESS_MODE: "off", PYTHONDONTWRITEBYTECODE: "1" };
   const args = ["exec", "-t", `process/${sandbox.pid}`, "--", ...command];
-  const outside = await transcript(sandbox, () => spawnMirrord(args, { cwd: scratch, env }));
+  const told = () => transcript(sandbox, () => spawnMirrord(args, { cwd: scratch, env }));
   assert.ok(inside.length > 100, inside.join("\n"));
+  // What takes longer than the agent listens for (an open, long before its close) is told apart, and an open behind what it is for.
+  let outside = await told();
+  for (let tries = 1; tries < MOST_TRIES && outside.join("\n") !== inside.join("\n"); tries++) outside = await told();
   assert.deepEqual(outside, inside);
 });
 
