@@ -271,7 +271,11 @@ Deno.test("createAgent() tells after the timeout which warning came last", async
     cluster.putPod(job, waiting("ContainerCreating"));
     cluster.putEvent("Pod", `${job}-pod`, "FailedMount", "no such volume");
   };
-  await assertRefused(create(cluster, { startupTimeoutMs: 1000 }), "AGENT_START_TIMEOUT", /FailedMount: no such volume/);
+  await assertRefused(
+    create(cluster, { startupTimeoutMs: 1000 }),
+    "AGENT_START_TIMEOUT",
+    /FailedMount: no such volume/,
+  );
 });
 
 Deno.test("createAgent() removes the Job when it is called off", async () => {
