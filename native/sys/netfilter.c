@@ -38,6 +38,7 @@
 #define BEFORE_TRACKING (-300)
 #define TCP_FIN_SYN_RST_PSH 0x0f
 #define TCP_FIN_RST 0x05
+#define TCP_FIN_RST_PSH 0x0d
 
 static const char *const class_names[CLASSES] = { "mirror", "filtered", "whole" };
 
@@ -47,7 +48,7 @@ struct redirect_rule {
 	uint16_t port;
 	uint16_t to_port; /* redirected to there; 0: not, without a queue either it is announced */
 	uint16_t queue;	  /* what clients say goes to this queue; 0: not */
-	uint16_t unused;
+	uint16_t asks_answers; /* and what the target says, too: what it speaks is not known yet */
 	char comment[116]; /* terminated; for other agents, and for people who list the rules */
 };
 
@@ -172,7 +173,7 @@ static void must_have_flag(struct batch *batch, uint8_t flags)
 	must_compare(batch, NFT_CMP_NEQ, &none, 1);
 }
 
-/* What comes to a port is looked at in the chain "asked"; of what leaves it, what ends a connection goes to the queue. */
+/* What comes to a port is looked at in the chain "asked"; of what leaves it, what ends a connection goes to the queue, and first words. */
 static void put_question(struct batch *batch, const char *table, const struct redirect_rule *rule, uint32_t way)
 {
 	char chain[32];
@@ -184,7 +185,7 @@ static void put_question(struct batch *batch, const char *table, const struct re
 	chain_name(chain, rule->class_index, PLACE_ENDS);
 	expressions = begin_rule(batch, table, chain, rule->comment);
 	must_be_tcp(batch, SIDE_FROM, rule->port);
-	must_have_flag(batch, TCP_FIN_RST);
+	must_have_flag(batch, rule->asks_answers ? TCP_FIN_RST_PSH : TCP_FIN_RST);
 	put_to_queue(batch, rule->queue, way);
 	end_nest(batch, expressions);
 }

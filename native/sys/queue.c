@@ -49,6 +49,8 @@ struct queue {
 	atomic_bool is_leaving;
 	pthread_mutex_t lock; /* of the filters */
 	struct http_filters *filters[PORTS];
+	uint8_t spoken[PORTS];
+	bool is_refused[PORTS]; /* TypeScript knows */
 	/* The thread's own: */
 	struct talks *talks;
 	uint32_t last_id, last_connection;
@@ -196,6 +198,26 @@ void queue_tell_taken(struct queue *queue, const struct talk *talk, int fd)
 	free(bytes);
 }
 
+uint8_t queue_spoken(const struct queue *queue, uint16_t port)
+{
+	return queue->spoken[port];
+}
+
+void queue_note_spoken(struct queue *queue, uint16_t port, enum spoken spoken)
+{
+	if (queue->spoken[port] & spoken)
+		return;
+	queue->spoken[port] |= (uint8_t)spoken;
+	tell(hub_tellings(queue->hub), (struct telling){ TOLD_SPOKEN, port, queue->spoken[port], -1, 0 }, NULL);
+}
+
+void queue_note_refused(struct queue *queue, uint16_t port)
+{
+	if (!queue->is_refused[port])
+		tell(hub_tellings(queue->hub), (struct telling){ TOLD_REFUSED, port, -1, -1, 0 }, NULL);
+	queue->is_refused[port] = true;
+}
+
 /* ---- packets ---- */
 
 static uint32_t word_of(const void *value)
@@ -213,7 +235,7 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 	if (head->nlmsg_type != ((NFNL_SUBSYS_QUEUE << 8) | NFQNL_MSG_PACKET))
 		return false;
 	bool has_id = false;
-	uint32_t whole = 0;
+	uint32_t whole = 0, facts = 0;
 	while (at + NLA_HDRLEN <= end) {
 		const struct nlattr *attribute = (const void *)at;
 		uint32_t length = attribute->nla_len;
@@ -230,6 +252,8 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 			it->interface = word_of(value);
 		} else if (type == NFQA_CAP_LEN && length == 4) {
 			whole = word_of(value);
+		} else if (type == NFQA_SKB_INFO && length == 4) {
+			facts = word_of(value);
 		} else if (type == NFQA_PAYLOAD) {
 			it->bytes = value;
 			it->length = length;
@@ -239,6 +263,9 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 	if (it->bytes && !sniff_read(it->bytes, it->length, it->is_out, &it->segment))
 		it->segment.head = NULL;
 	it->cut = whole > it->length ? whole - it->length : 0;
+	/* Broken on its way, and nobody has looked yet: the target's socket will drop it. */
+	if ((facts & NFQA_SKB_CSUM_NOTVERIFIED) && !(facts & NFQA_SKB_GSO) && it->segment.head && !packet_is_sound(it))
+		it->segment.head = NULL;
 	it->segment.length += it->cut;
 	return has_id;
 }
@@ -437,8 +464,8 @@ SYS struct queue *queue_open(struct hub *hub, uint32_t pass_mark, int32_t *resul
 	return NULL;
 }
 
-/* Who wants requests of a port; NULL: nobody. */
-SYS void queue_port(struct queue *queue, uint32_t port, struct http_filters *filters)
+/* Who wants requests of a port; NULL: nobody. What is `spoken` there may be known. Whether it is refused will be told anew. */
+SYS void queue_port(struct queue *queue, uint32_t port, struct http_filters *filters, uint32_t spoken)
 {
 	if (port >= PORTS)
 		return;
@@ -447,6 +474,8 @@ SYS void queue_port(struct queue *queue, uint32_t port, struct http_filters *fil
 	pthread_mutex_lock(&queue->lock);
 	http_filters_release(queue->filters[port]);
 	queue->filters[port] = filters;
+	queue->is_refused[port] = false;
+	queue->spoken[port] = (uint8_t)(filters ? queue->spoken[port] | spoken : 0);
 	pthread_mutex_unlock(&queue->lock);
 }
 

@@ -35,6 +35,9 @@ enum stage {
 	TAKEN,
 };
 
+/* What has been spoken on a port; bits. Where HTTP/1 was, the target does not speak first. */
+enum spoken { SPOKEN_HTTP1 = 1, SPOKEN_HTTP2 = 2 };
+
 /* What the kernel knows of the target's socket. */
 struct target_socket {
 	enum { SOCKET_NONE, SOCKET_YOUNG, SOCKET_OPEN, SOCKET_LEFT /* by its peer alone */, SOCKET_ENDING } state;
@@ -54,9 +57,11 @@ struct talk {
 	uint8_t stage;
 	bool is_http, has_asked;
 	bool is_piped;	      /* it asked before it had an answer */
+	bool is_watched;      /* what the target says comes to us */
+	bool is_held_back;    /* and its first words, of HTTP/2, have not gone on */
 	bool has_timestamp;
 	uint32_t interface;
-	uint32_t first, first_ack; /* its first byte, and what it acknowledged then */
+	uint32_t first, first_ack; /* the first bytes of both */
 	uint32_t expected;	   /* its next byte */
 	uint32_t asked_ack;	   /* acknowledged when the last request ended */
 	uint32_t ack, window, echo; /* the last ones */
@@ -68,7 +73,7 @@ struct talk {
 	int answers; /* UPGRADE: see answers_watch(); -1: none */
 	bool is_upgrade, is_connect;
 	/* WANTED: */
-	uint64_t since_ms, quiet_ms, next_ms;
+	uint64_t since_ms, quiet_ms, next_ms; /* the first one also while it is held back */
 	enum leaving { RESTING, TOLD_END, TOLD_RESET } leaving;
 	bool has_part; /* of a head: the target has it */
 	uint32_t given; /* what the target has ends here */
@@ -86,6 +91,12 @@ struct http_filters *queue_filters(struct queue *queue, uint16_t port);
 /* As if it had come from the client; nobody looks at it. */
 void queue_inject(struct queue *queue, const struct talk *talk, const uint8_t *packet, uint32_t length);
 void queue_tell_taken(struct queue *queue, const struct talk *talk, int fd);
+/* Of enum spoken. */
+uint8_t queue_spoken(const struct queue *queue, uint16_t port);
+/* Tells TypeScript, once, which makes the port's rules accordingly. */
+void queue_note_spoken(struct queue *queue, uint16_t port, enum spoken spoken);
+/* Nobody listens on it: when TypeScript has heard that, connections are redirected. */
+void queue_note_refused(struct queue *queue, uint16_t port);
 int queue_diagnosis(struct queue *queue);
 
 /* ---- queue_talks.c ---- */
@@ -119,6 +130,8 @@ enum taking take_over(struct queue *queue, struct talk *talk);
 
 #define EMPTY_PACKET_BYTES 60
 
+/* Is its sum right? Nobody knows of one that was not copied as a whole: then it is. */
+bool packet_is_sound(const struct packet *packet);
 /* The packet with so many bytes of what it carries. How long; 0: it has no room. */
 uint32_t packet_shortened(const struct packet *packet, uint32_t part, uint8_t *into, uint32_t room);
 /* One of the peer's that carries nothing. How long. */

@@ -49,6 +49,15 @@ static void complete(uint8_t *packet, uint32_t head, uint32_t length)
 	put_sum(packet + head + 16, sum_of(packet + head, carried, sum));
 }
 
+bool packet_is_sound(const struct packet *packet)
+{
+	uint32_t head = (uint32_t)(packet->segment.head - packet->bytes);
+	uint32_t carried = (uint32_t)(packet->segment.bytes - packet->segment.head) + packet->segment.length;
+	bool is_v4 = packet->bytes[0] >> 4 == 4;
+	uint32_t sum = sum_of(packet->bytes + (is_v4 ? 12 : 8), is_v4 ? 8 : 32, IPPROTO_TCP + carried);
+	return packet->cut > 0 || head + carried > packet->length || sum_of(packet->bytes + head, carried, sum) == 0xffff;
+}
+
 uint32_t packet_shortened(const struct packet *packet, uint32_t part, uint8_t *into, uint32_t room)
 {
 	uint32_t head = (uint32_t)(packet->segment.head - packet->bytes);

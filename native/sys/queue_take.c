@@ -4,7 +4,7 @@
  * ended, as clients do; what it says to that is held back. When its program has closed (or has not, for long) its socket is reset,
  * by another. Then a socket with the same ends and sequence numbers is made (TCP_REPAIR, as for containers that move), which acknowledges
  * the request that was kept. A program that has a part of the request already sees a reset at once: an end there might be answered. So
- * does one that speaks HTTP/2, when its first words are out (its client takes ours for more of the same): whatever it said later would be in the way of ours.
+ * does one that speaks HTTP/2: what it has said first was held back (queue_talks.c), so its client hears our first words, and no others.
  */
 #include "address.h"
 #include "netlink.h"
@@ -27,9 +27,8 @@
 /* Nothing has changed for so long: it is at rest, though we have not seen all. */
 #define QUIET_MS 50
 #define QUIET_PIPED_MS 200
-/* HTTP/2 is begun by both sides (RFC 9113 3.4): so long a server may take for its first words, and between them. */
-#define FIRST_WORDS_MS 50
-#define AFTER_WORDS_MS 3
+/* So long the handshake of a client that has said something may take. */
+#define YOUNG_MS 50
 
 /* RFC 9293 3.3.2, as the kernel counts them. */
 enum tcp_state {
@@ -130,18 +129,26 @@ static bool is_at_rest(struct talk *talk, const struct target_socket *now, uint6
 	/* Its counters begin elsewhere when another agent has made the socket. */
 	bool is_exact = talk->first + now->received == talk->given;
 	*said = is_exact ? end : talk->ack;
+	if (!talk->is_http) {
+		*said = talk->first_ack;
+		return is_exact;
+	}
 	if (is_exact && !talk->is_piped && talk->is_http && end == talk->ack)
 		return true;
 	if (now->acked != before->acked || now->unacked != before->unacked || now->received != before->received)
 		talk->quiet_ms = now_ms;
 	if (now->unacked > 0 || now->unread > 0)
 		return false;
-	if (is_exact && !talk->is_http)
-		return now_ms - talk->quiet_ms >= (end == talk->first_ack ? FIRST_WORDS_MS : AFTER_WORDS_MS);
 	if (!talk->is_piped)
 		return now_ms - talk->quiet_ms >= QUIET_MS;
 	/* It has answered since the last request. */
 	return now_ms - talk->quiet_ms >= QUIET_PIPED_MS && (!is_exact || (int32_t)(end - talk->asked_ack) > 0);
+}
+
+/* The client has heard a server of HTTP/2 that is not us. */
+static bool has_heard_another(const struct talk *talk, const struct target_socket *now)
+{
+	return !talk->is_http && (talk->ack != talk->first_ack || now->acked > 0 || (now->unacked > 0 && !talk->is_watched));
 }
 
 /* A packet of the client's that carries nothing. */
@@ -286,11 +293,11 @@ enum taking take_over(struct queue *queue, struct talk *talk)
 	look_up_socket(queue_diagnosis(queue), talk, &now);
 	uint64_t now_ms = queue_now_ms();
 	bool can_be_had = now.state == SOCKET_OPEN || now.state == SOCKET_YOUNG;
-	if (!can_be_had || now_ms - talk->since_ms > MOST_WAIT_MS)
+	if (!can_be_had || has_heard_another(talk, &now) || now_ms - talk->since_ms > MOST_WAIT_MS)
 		return TAKING_FAILED;
 	talk->said = talk->ack;
 	/* The handshake is over for a young one when it hears an end (also with TCP_DEFER_ACCEPT). */
-	bool is_young = now.state == SOCKET_YOUNG && (talk->is_http || now_ms - talk->since_ms >= FIRST_WORDS_MS);
+	bool is_young = now.state == SOCKET_YOUNG && (talk->is_http || now_ms - talk->since_ms >= YOUNG_MS);
 	bool is_resting = now.state == SOCKET_YOUNG ? is_young : is_at_rest(talk, &now, now_ms, &talk->said);
 	talk->target = now;
 	if (!is_resting)

@@ -20,6 +20,11 @@
  * any        bytes after a gap                              drop, but for bodies: nothing may reach the target unseen
  * any        FIN, RST                                       pass > gone
  *
+ * Servers of HTTP/2 may speak before their clients do. As long as a port may be one of those, what the target says is looked at too:
+ * -          SETTINGS                                       drop, the client is not to hear them > REQUESTS, held back
+ * WANTED     anything, when the client speaks HTTP/2        drop
+ * REQUESTS   no HTTP/2 from its client, or nothing for long pass > IGNORED
+ *
  * To drop is always safe: what nobody has acknowledged is said again. Everything is bounded: talks (who was silent longest goes, and is
  * IGNORED then), what is kept of each and of all.
  */
@@ -43,6 +48,9 @@
 #define BEGINNINGS 16384u
 /* What the target said is on its way for so long at most. */
 #define LINGERING_MS 2000
+#define MOST_HELD_BACK_MS 1000
+/* What came before its turn, so long ago: has the target got what stands before it? */
+#define LATE_MS 300
 /* A window of TCP is at most 1 GiB (RFC 7323 2.2). */
 #define MOST_AHEAD (1 << 30)
 
@@ -168,6 +176,30 @@ static void make_room(struct talks *it)
 		forget(it, talk);
 }
 
+static uint32_t word_at(const uint8_t *bytes)
+{
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* Nobody has said anything, or just what this packet says, which is where `talk` begins then. */
+static bool is_first(const struct talks *it, const struct packet *packet, const struct target_socket *socket, uint64_t hash,
+		     struct talk *talk)
+{
+	const struct segment *segment = &packet->segment;
+	const struct beginning *beginning = &it->beginnings[hash % BEGINNINGS];
+	uint32_t sequence = segment->sequence, ack = word_at(segment->head + 8);
+	if (packet->is_out) {
+		sequence = ack;
+		ack = segment->sequence;
+	}
+	talk->first = talk->expected = beginning->hash == hash ? beginning->sequence : sequence;
+	talk->first_ack = talk->ack = ack;
+	if (socket->state == SOCKET_YOUNG)
+		return true;
+	return socket->state == SOCKET_OPEN && socket->received == 0 && socket->acked == 0 &&
+	       (packet->is_out || socket->unacked == 0);
+}
+
 /* Bytes of a connection that is not known. NULL: there is none, or no room for it. */
 static struct talk *begin(struct talks *it, const struct packet *packet, uint64_t hash)
 {
@@ -186,14 +218,11 @@ static struct talk *begin(struct talks *it, const struct packet *packet, uint64_
 		free(talk);
 		return NULL;
 	}
-	const struct beginning *beginning = &it->beginnings[hash % BEGINNINGS];
-	bool is_first = socket.state == SOCKET_YOUNG ||
-			(socket.state == SOCKET_OPEN && socket.received == 0 && socket.acked == 0 && socket.unacked == 0);
-	talk->stage = is_first ? REQUESTS : IGNORED;
-	talk->first = talk->expected = beginning->hash == hash ? beginning->sequence : segment->sequence;
-	talk->first_ack = (uint32_t)segment->head[8] << 24 | (uint32_t)segment->head[9] << 16 |
-			  (uint32_t)segment->head[10] << 8 | segment->head[11];
-	talk->ack = talk->first_ack;
+	talk->stage = is_first(it, packet, &socket, hash, talk) ? REQUESTS : IGNORED;
+	talk->is_watched = !(queue_spoken(it->queue, segment->ends.own_port) & SPOKEN_HTTP1);
+	/* The next ones are to be seen from their beginning on. */
+	if (talk->stage == IGNORED && http1_looks(segment->bytes, segment->length - packet->cut) == LOOKS_HTTP2)
+		queue_note_spoken(it->queue, segment->ends.own_port, SPOKEN_HTTP2);
 	talk->next = it->buckets[hash % BUCKETS];
 	it->buckets[hash % BUCKETS] = talk;
 	become_newest(it, talk);
@@ -226,10 +255,14 @@ static enum looked look_at_head(struct talks *it, struct talk *talk, const uint8
 	struct http1_head head;
 	if (!talk->is_http) {
 		enum http1_looks looks = http1_looks(bytes, length);
-		if (looks == LOOKS_OTHER || looks == LOOKS_UNSURE)
-			return looks == LOOKS_OTHER ? LOOKED_OTHER : LOOKED_UNSURE;
-		if (looks == LOOKS_HTTP2)
+		if (looks == LOOKS_UNSURE)
+			return LOOKED_UNSURE;
+		if (looks == LOOKS_HTTP2) {
+			queue_note_spoken(it->queue, talk->ends.own_port, SPOKEN_HTTP2);
 			return LOOKED_WANTED;
+		}
+		if (looks == LOOKS_OTHER || talk->is_held_back)
+			return LOOKED_OTHER;
 		talk->is_http = true;
 	}
 	*end = http1_head_end(bytes, length, talk->looked);
@@ -426,11 +459,6 @@ static enum verdict take_more(struct talks *it, struct talk *talk, const struct 
 
 /* ---- packets ---- */
 
-static uint32_t word_at(const uint8_t *bytes)
-{
-	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-}
-
 /* The timestamp that it echoes (RFC 7323 3.2). */
 static void read_echo(struct talk *talk, const uint8_t *head)
 {
@@ -457,6 +485,14 @@ static void note_acknowledged(struct talk *talk, const struct segment *segment)
 	read_echo(talk, segment->head);
 }
 
+/* The kernel could not ask us about something: the target has it. */
+static bool has_missed(const struct talks *it, const struct talk *talk)
+{
+	struct target_socket socket;
+	look_up_socket(queue_diagnosis(it->queue), talk, &socket);
+	return socket.has_details && (int32_t)(talk->first + socket.received - talk->expected) > 0;
+}
+
 /* It comes before its turn. What has no turn for long, because we have miscounted or somebody plays with us, is the target's. */
 static enum verdict put_off(struct talks *it, struct talk *talk)
 {
@@ -465,7 +501,8 @@ static enum verdict put_off(struct talks *it, struct talk *talk)
 		talk->put_off_at = talk->expected;
 		talk->put_off_ms = now;
 	}
-	if (now - talk->put_off_ms < MOST_PUT_OFF_MS)
+	uint64_t past_ms = now - talk->put_off_ms;
+	if (past_ms < MOST_PUT_OFF_MS && (past_ms < LATE_MS || !has_missed(it, talk)))
 		return DROP;
 	ignore(it, talk);
 	return PASS;
@@ -497,13 +534,73 @@ static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct
 
 /* What ends a connection, from the target: its client does not hear of it when we are about to take its place, or have. What our own
  * socket says acknowledges what the target's has not seen. */
-static enum verdict judge_end(struct talks *it, const struct segment *segment)
+static enum verdict judge_end(const struct talk *talk, const struct segment *segment)
 {
-	const struct talk *talk = find(it, &segment->ends, hash_of(it, &segment->ends));
 	if (!talk || (talk->stage == WANTED && talk->leaving == RESTING))
 		return PASS;
 	bool is_theirs = !(segment->flags & FLAG_ACK) || (int32_t)(word_at(segment->head + 8) - talk->given) <= 1;
 	return talk->stage == WANTED || (talk->stage == TAKEN && is_theirs && queue_now_ms() - talk->since_ms < LINGERING_MS) ? DROP : PASS;
+}
+
+/* RFC 9113 3.4: a server begins with SETTINGS; those are of six bytes each. */
+static bool begins_http2(const uint8_t *bytes, uint32_t length)
+{
+	return length >= 9 && bytes[0] == 0 && bytes[1] < 4 && (bytes[1] << 8 | bytes[2]) % 6 == 0 && bytes[3] == 4 &&
+	       bytes[4] == 0 && word_at(bytes + 5) == 0;
+}
+
+/* What the target says, on a port where it may speak first. */
+static enum verdict judge_words(struct talks *it, struct talk *talk, const struct packet *packet, uint64_t hash)
+{
+	const struct segment *segment = &packet->segment;
+	uint32_t length = segment->length - packet->cut;
+	bool is_http2 = begins_http2(segment->bytes, length);
+	if (!talk && is_http2)
+		talk = begin(it, packet, hash);
+	if (!talk)
+		return PASS;
+	if (talk->stage == WANTED && !talk->is_http && talk->is_watched)
+		return DROP;
+	if (talk->stage == REQUESTS && is_http2 && !talk->is_http && !talk->is_held_back &&
+	    segment->sequence == talk->first_ack) {
+		talk->is_held_back = true;
+		talk->since_ms = queue_now_ms();
+	}
+	if (talk->stage == REQUESTS && talk->is_held_back) {
+		if (queue_now_ms() - talk->since_ms < MOST_HELD_BACK_MS)
+			return DROP;
+		ignore(it, talk);
+	}
+	if (talk->has_asked && length >= 7 && memcmp(segment->bytes, "HTTP/1.", 7) == 0)
+		queue_note_spoken(it->queue, segment->ends.own_port, SPOKEN_HTTP1);
+	return PASS;
+}
+
+/* It answers a SYN, which will be said again: by then connections are redirected. Once only: somebody may refuse them for another reason. */
+static bool is_refusal(struct talks *it, const struct segment *segment, uint64_t hash)
+{
+	struct beginning *beginning = &it->beginnings[hash % BEGINNINGS];
+	if (!(segment->flags & FLAG_RST) || segment->sequence != 0 || beginning->hash != hash ||
+	    beginning->sequence != word_at(segment->head + 8))
+		return false;
+	*beginning = (struct beginning){ 0 };
+	queue_note_refused(it->queue, segment->ends.own_port);
+	return true;
+}
+
+static enum verdict judge_out(struct talks *it, const struct packet *packet)
+{
+	const struct segment *segment = &packet->segment;
+	uint64_t hash = hash_of(it, &segment->ends);
+	struct talk *talk = find(it, &segment->ends, hash);
+	if (!talk && is_refusal(it, segment, hash))
+		return DROP;
+	enum verdict verdict = PASS;
+	if (segment->length > 0 && !(segment->flags & FLAG_RST))
+		verdict = judge_words(it, talk, packet, hash);
+	if (verdict == PASS && (segment->flags & (FLAG_FIN | FLAG_RST)))
+		verdict = judge_end(talk, segment);
+	return verdict;
 }
 
 enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t *part)
@@ -512,7 +609,7 @@ enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t
 	if (!queue_filters(it->queue, segment->ends.own_port))
 		return PASS;
 	if (packet->is_out)
-		return judge_end(it, segment);
+		return judge_out(it, packet);
 	uint64_t hash = hash_of(it, &segment->ends);
 	struct talk *talk = find(it, &segment->ends, hash);
 	if (segment->flags & FLAG_SYN) {
@@ -534,6 +631,7 @@ enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t
 	if (!talk)
 		return PASS;
 	note_acknowledged(talk, segment);
+	talk->interface = packet->interface;
 	if (talk->stage == TAKEN || talk->stage == IGNORED)
 		talk->expected = segment->sequence + segment->length;
 	leave_age(it, talk);

@@ -13,6 +13,8 @@ enum telling_kind {
 	TOLD_BEGUN,  /* a connection that is sniffed */
 	TOLD_TAKEN,  /* a connection that was the target's */
 	TOLD_MISSED, /* connections came faster than they can be mirrored; `id` is the port of one */
+	TOLD_SPOKEN, /* `client`, of enum spoken, on port `id` */
+	TOLD_REFUSED, /* nobody listens on port `id` */
 };
 
 /* As src/sys/passage.ts reads it; `length` bytes belong to it. */

@@ -27,6 +27,8 @@ export interface RedirectRule {
   readonly toPort: number;
   /** Which queue what clients say goes to (queue.ts); 0: none. */
   readonly queue: number;
+  /** What the target says goes there too, and not only its ends. */
+  readonly asksAnswers: boolean;
   /** For other agents and for people; cut where it is too long. */
   readonly comment: string;
 }
@@ -65,12 +67,13 @@ export function commitRules(
   const { way = "nftables", translates = true } = options;
   const bytes = new Uint8Array(Math.max(1, rules.length) * RULE_BYTES);
   const view = new DataView(bytes.buffer);
-  rules.forEach(({ redirectClass, port, toPort, queue, comment }, index) => {
+  rules.forEach(({ redirectClass, port, toPort, queue, asksAnswers, comment }, index) => {
     const at = index * RULE_BYTES;
     view.setUint32(at, REDIRECT_CLASSES.indexOf(redirectClass), true);
     view.setUint16(at + 4, port, true);
     view.setUint16(at + 6, toPort, true);
     view.setUint16(at + 8, queue, true);
+    view.setUint16(at + 10, asksAnswers ? 1 : 0, true);
     bytes.set(utf8(comment).subarray(0, COMMENT_BYTES), at + COMMENT_AT);
   });
   const wayIndex = QUEUE_WAYS.indexOf(way);

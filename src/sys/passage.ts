@@ -30,7 +30,7 @@ const TELLING_WORDS = 5;
 const MOST_TOLD = 128;
 /** A head, and what was read with its end. */
 const TOLD_BYTES = 1 << 20;
-const TOLD = { closed: 0, handed: 1, tap: 2, begun: 3, taken: 4, missed: 5 } as const;
+const TOLD = { closed: 0, handed: 1, tap: 2, begun: 3, taken: 4, missed: 5, spoken: 6, refused: 7 } as const;
 /** C's struct begun. */
 const BEGUN_ENDS = 8;
 /** C's struct ends. */
@@ -118,6 +118,10 @@ export interface PassageListener {
   onBegun(tap: Tap, peer: Endpoint, own: Endpoint): void;
   /** A connection that was the target's is ours (queue.ts), with what its peer has said. */
   onTaken(arrival: Arrival, bytes: Uint8Array<ArrayBuffer>): void;
+  /** What was spoken on a port until now: bits (queue.ts). */
+  onSpoken(port: number, spoken: number): void;
+  /** Nobody listens on this port. */
+  onRefused(port: number): void;
   /** So many come to this port that some are not copied. */
   onMissed(port: number): void;
   /** The descriptors are the listener's; `target` is -1 when there is none yet. */
@@ -237,6 +241,8 @@ export class Passage {
           const { peer, own } = endsIn(bytes);
           this.#listener.onTaken({ fd: client!, peer, original: own }, bytes.slice(ENDS.bytes));
         } else if (kind === TOLD.missed) this.#listener.onMissed(id!);
+        else if (kind === TOLD.spoken) this.#listener.onSpoken(id!, client!);
+        else if (kind === TOLD.refused) this.#listener.onRefused(id!);
         else if (kind === TOLD.closed) this.#listener.onClosed(id!);
         else this.#listener.onHanded(id!, client!, target!, bytes);
       }

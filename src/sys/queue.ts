@@ -4,9 +4,18 @@ import type { Passage, PassageFilters } from "./passage.ts";
 
 const sys = loadSys({
   queue_open: { parameters: ["pointer", "u32", "buffer"], result: "pointer" },
-  queue_port: { parameters: ["pointer", "u32", "pointer"], result: "void" },
+  queue_port: { parameters: ["pointer", "u32", "pointer", "u32"], result: "void" },
   queue_close: { parameters: ["pointer"], result: "void" },
 });
+
+/** Bits: C's enum spoken. */
+export const SPOKEN = { http1: 1, http2: 2 } as const;
+
+export interface LookedPort {
+  readonly filters: PassageFilters;
+  /** What is known to be spoken there. */
+  readonly spoken: number;
+}
 
 export class PacketQueue {
   /** For rules that send packets to it. */
@@ -27,9 +36,9 @@ export class PacketQueue {
   }
 
   /** Requests to these ports are looked at, and no others. */
-  look(wanted: ReadonlyMap<number, PassageFilters>): void {
-    for (const port of this.#ports) if (!wanted.has(port)) sys.queue_port(this.#pointer, port, null);
-    for (const [port, { pointer }] of wanted) sys.queue_port(this.#pointer, port, pointer);
+  look(wanted: ReadonlyMap<number, LookedPort>): void {
+    for (const port of this.#ports) if (!wanted.has(port)) sys.queue_port(this.#pointer, port, null, 0);
+    for (const [port, { filters, spoken }] of wanted) sys.queue_port(this.#pointer, port, filters.pointer, spoken);
     this.#ports = [...wanted.keys()];
   }
 

@@ -11,7 +11,7 @@
 import type { StreamEnd } from "../../base/socket_end.ts";
 import { forgetTableChanges, watchTables } from "../../sys/netfilter.ts";
 import { Passage, type PassageFilters, type PassageListener, type Taps } from "../../sys/passage.ts";
-import { PacketQueue } from "../../sys/queue.ts";
+import { type LookedPort, PacketQueue } from "../../sys/queue.ts";
 import { type Arrival, closeDescriptor, dialMarked } from "../../sys/redirected.ts";
 import { Sniffer } from "../../sys/sniffer.ts";
 import { type FdEnd, Sockets } from "../../sys/sockets.ts";
@@ -40,7 +40,8 @@ interface Passed {
   http?: { readonly connection: HttpConnection; readonly routes: FilteredRoutes };
 }
 
-export interface ConnectionsOwner extends Pick<PassageListener, "onBegun" | "onTaken" | "onMissed"> {
+export interface ConnectionsOwner
+  extends Pick<PassageListener, "onBegun" | "onTaken" | "onMissed" | "onSpoken" | "onRefused"> {
   /** A socket or a connection is gone. */
   onGone(): void;
   /** Tables of this network have changed. */
@@ -76,6 +77,8 @@ export class Connections {
       onBegun: (tap, peer, own) => owner.onBegun(tap, peer, own),
       onTaken: (arrival, bytes) => owner.onTaken(arrival, bytes),
       onMissed: (port) => owner.onMissed(port),
+      onSpoken: (port, spoken) => owner.onSpoken(port, spoken),
+      onRefused: (port) => owner.onRefused(port),
     });
     if (typeof passage !== "number") return connections.it = new Connections(sockets, passage, owner);
     owner.own(sockets.close());
@@ -133,7 +136,7 @@ export class Connections {
    * Requests to these ports, and no others, are looked at on their way to the target: who has one that is wanted becomes ours. The number
    * of the queue, or -errno: that cannot be had.
    */
-  look(wanted: ReadonlyMap<number, PassageFilters>, passMark: number): number {
+  look(wanted: ReadonlyMap<number, LookedPort>, passMark: number): number {
     if (this.#queue === undefined && wanted.size === 0) return 0;
     this.#queue ??= this.#openQueue(passMark);
     if (typeof this.#queue === "number") return this.#queue;

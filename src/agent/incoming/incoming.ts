@@ -26,7 +26,7 @@ import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
 import { Connections, type Wanted } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
 import { Judges } from "./judges.ts";
-import { listenedOn } from "./listening.ts";
+import { LookedPorts } from "./looked_ports.ts";
 import { programOf } from "./http/program.ts";
 import { copyFor, cutOff, deliverCopy, feedAll, missed } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
@@ -66,8 +66,7 @@ export class Incoming {
   readonly #log: (line: string) => void;
   readonly #wantsOwner: boolean;
   readonly #judges: Judges;
-  /** Not unless it is asked for: HTTP/2 whose server speaks first is not taken over reliably yet (decision 0037). */
-  #wantsQueue = Deno.env.get("MIRRORD_AGENT_PACKET_QUEUE") === "true";
+  readonly #looked = new LookedPorts(() => void this.#commit("what has changed"));
   /** By age. */
   readonly #subscriptions: Subscription[] = [];
   readonly #tasks = new Set<Promise<void>>();
@@ -180,6 +179,8 @@ export class Incoming {
       onTaken: (arrival, bytes) => this.#take(arrival, bytes),
       onMissed: (port) => this.#mirrorsOf(port).forEach(({ client }) => client.warn(missed(port))),
       onTables: () => void this.#commit("what has changed"),
+      onSpoken: (port, spoken) => this.#looked.learn(port, spoken),
+      onRefused: () => void this.#commit("all"),
       own: (task) => this.#own(task),
     });
     if (typeof connections !== "number") this.#connections = connections;
@@ -224,6 +225,7 @@ export class Incoming {
   /** Resets leave while the table stands: without it the peers would not see whose they are. */
   async #dispose(): Promise<void> {
     clearTimeout(this.#idleTimer);
+    this.#looked.close();
     const [connections, redirect] = [this.#connections, this.#redirect];
     this.#connections = this.#redirect = undefined;
     this.#redirected = "";
@@ -250,38 +252,38 @@ export class Incoming {
     const status = connections.sniff(sniffed);
     if (status < 0 && which === "all") this.#log(`Mirrored connections are redirected: sniffing has error ${-status}`);
     const redirected = ports.filter((port) => status < 0 || !sniffed.includes(port) || isTranslating(port));
-    const shared = redirected.filter((port) => this.#isShared(port));
     const byHeads = redirected.filter((port) => this.#isDecidedByHeads(port));
-    const looked = listenedOn(byHeads, shared);
-    const key = `${redirected} ${shared} ${looked}`;
+    const planOf = this.#looked.plan(byHeads, byHeads.filter((port) => this.#isShared(port)));
+    const key = JSON.stringify(redirected.map((port) => [port, planOf(port)]));
     if (which !== "all" && key === this.#redirected) return 0;
     this.#redirected = key;
     if (redirected.length === 0 && !this.#redirect) return 0;
     const redirect = this.#openRedirect(connections);
     if (typeof redirect === "number") return redirect;
     const { table, listener } = redirect;
-    const queue = this.#look(redirect, connections, looked);
+    const queue = this.#look(redirect, connections, redirected.filter((port) => planOf(port).isLookedAt));
     return table.commit(redirected.map((port) => {
-      const comment = `${port} ${describe(this.#first(port)!)}`;
+      const { isLookedAt, isRedirected, asksAnswers } = planOf(port);
       return {
         redirectClass: this.#classOf(port),
         port,
         toPort: this.#subscriptions.every((it) => it.port !== port || it.isAnnounced) ? 0 : listener.port,
-        queue: looked.includes(port) ? queue : 0,
-        isShared: shared.includes(port),
-        comment,
+        queue: isLookedAt ? queue : 0,
+        isRedirected,
+        asksAnswers,
+        comment: `${port} ${describe(this.#first(port)!)}`,
       };
     }));
   }
 
   /** The number of the queue; 0: there is none. */
   #look({ table }: Redirect, connections: Connections, ports: readonly number[]): number {
-    if (!this.#wantsQueue) return 0;
-    const filters = new Map(ports.map((port) => [port, this.#wantedOf(port).filters()]));
-    const queue = connections.look(filters, table.passMark);
+    if (!this.#looked.isWanted) return 0;
+    const wanted = ports.map((port) => [port, { filters: this.#wantedOf(port).filters() }] as const);
+    const queue = connections.look(this.#looked.known(wanted), table.passMark);
     if (queue >= 0) return queue;
     this.#log(`Filtered connections are redirected: packets cannot be looked at, error ${-queue}`);
-    this.#wantsQueue = false;
+    this.#looked.giveUp();
     return 0;
   }
 

@@ -34,8 +34,8 @@ const ATTEMPTS = 8;
 
 /** What becomes of a port. */
 export interface PortRule extends RedirectRule {
-  /** Another agent redirects it: connections do not come to a queue of ours before they have been redirected there. */
-  readonly isShared: boolean;
+  /** Connections are redirected beside a queue, too; without one they are in any case. */
+  readonly isRedirected: boolean;
 }
 
 /** A port that another agent redirects. */
@@ -98,7 +98,7 @@ export class RedirectTable implements Disposable {
     };
     while (this.#ways.length > 0 && rules.some(({ queue }) => queue > 0)) {
       const [way] = this.#ways;
-      const status = commit(rules.map((it) => it.queue > 0 && !it.isShared ? { ...it, toPort: 0 } : it), way);
+      const status = commit(rules.map((it) => it.queue > 0 && !it.isRedirected ? { ...it, toPort: 0 } : it), way);
       if (status === 0) {
         if (!this.#isQueueing) this.#log(`Requests to filtered ports are looked at on their way, in a queue by ${way}`);
         this.#isQueueing = true;
