@@ -71,7 +71,8 @@ const WRITING_CAPABILITIES = [
 ];
 const INCOMING_CAPABILITIES = [
   "NET_ADMIN", // redirects of the target's ports: nftables in its network, SO_MARK
-  "NET_RAW", // mirrors copy segments as they pass: packet(7)
+  "NET_RAW", // mirrors copy segments as they pass: packet(7); connections that are taken over from the target: raw(7)
+  "NET_BIND_SERVICE", // the same for ports below 1024
 ];
 
 export const AGENT_CONTAINER = "mirrord-agent";

@@ -93,7 +93,7 @@ Deno.test("agentJobManifest() with a target asks for the node's processes and fi
 for (
   const [what, spec, added] of [
     ["writes files", { isWriting: true }, ["DAC_OVERRIDE", "CHOWN", "FOWNER", "FSETID"]],
-    ["takes incoming traffic", { takesIncoming: true }, ["NET_ADMIN", "NET_RAW"]],
+    ["takes incoming traffic", { takesIncoming: true }, ["NET_ADMIN", "NET_RAW", "NET_BIND_SERVICE"]],
   ] as const
 ) {
   Deno.test(`agentJobManifest() asks for ${added.join(", ")} when the run ${what}`, () => {

@@ -269,12 +269,15 @@ while True:
   const request = `peer.sendall(b"GET /mine HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")\n`;
   const said = await python(sandbox, `${request}peer.shutdown(socket.SHUT_WR)\nprint(answer()[-2:], end="")`);
   assert.deepEqual([said, await server.line(), await server.line()], ["hi", "asked", "ended"]);
+  const asked = await Deno.makeTempFile();
   const leaving = python(
     sandbox,
-    `${request}sys.stdin.read()
+    `${request}import os
+while os.path.exists("${asked}"): time.sleep(0.01)
 peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\\1\\0\\0\\0\\0\\0\\0\\0")`,
   );
   assert.equal(await server.line(), "asked");
+  await Deno.remove(asked);
   await leaving;
   assert.equal(await server.line(), "reset");
 });

@@ -7,10 +7,7 @@ import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts"
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
 const PORT = 7003;
-/** It is asked for: decision 0037. */
-const env = { MIRRORD_AGENT_PACKET_QUEUE: "true" };
 const MINE: RunOptions = {
-  env,
   configuration: { feature: { network: { incoming: { mode: "steal", http_filter: { path_filter: "^/mine" } } } } },
 };
 
@@ -200,7 +197,7 @@ test("older and younger runs share a connection, each its requests", async (sand
   const configuration = {
     feature: { network: { incoming: { mode: "steal", http_filter: { path_filter: "^/(mine|yours)" } } } },
   };
-  await using _second = await startServer(sandbox, { configuration, env, port: PORT, label: "second" });
+  await using _second = await startServer(sandbox, { configuration, port: PORT, label: "second" });
   const said = await client(
     sandbox,
     `
