@@ -255,9 +255,18 @@ static enum taking take_its_place(struct queue *queue, struct talk *talk)
 	return TAKING_DONE;
 }
 
-static void reset_target(struct queue *queue, struct talk *talk, uint32_t sequence)
+/* At the byte that it expects, or it does not believe us (RFC 5961 3.2); it counts an end that it has heard. */
+static void inject_reset(struct queue *queue, const struct talk *talk, const struct target_socket *now)
 {
-	inject(queue, talk, sequence, FLAG_RST);
+	bool has_heard = now->state == SOCKET_LEFT || now->state == SOCKET_ENDING;
+	uint32_t expected = now->has_details ? talk->first + now->received : talk->given + has_heard;
+	bool is_exact = expected == talk->given || expected == talk->given + 1;
+	inject(queue, talk, is_exact ? expected : talk->given + has_heard, FLAG_RST);
+}
+
+static void reset_target(struct queue *queue, struct talk *talk, const struct target_socket *now)
+{
+	inject_reset(queue, talk, now);
 	talk->leaving = TOLD_RESET;
 	talk->since_ms = queue_now_ms();
 }
@@ -270,8 +279,11 @@ static enum taking wait_until_gone(struct queue *queue, struct talk *talk)
 	if (is_gone(talk, &now))
 		return take_its_place(queue, talk);
 	uint64_t past_ms = queue_now_ms() - talk->since_ms;
-	if (talk->leaving == TOLD_RESET)
+	if (talk->leaving == TOLD_RESET) {
+		/* Somebody may have dropped it. */
+		inject_reset(queue, talk, &now);
 		return past_ms > MOST_RESET_MS ? TAKING_FAILED : TAKING_WAITS;
+	}
 	if (now.has_details)
 		talk->target = now;
 	/* Not heard yet: its program is at it just now. */
@@ -280,7 +292,7 @@ static enum taking wait_until_gone(struct queue *queue, struct talk *talk)
 	bool may_speak = !talk->is_http && has_heard && now.has_details;
 	if (past_ms <= MOST_LEAVING_MS && now.state != SOCKET_ENDING && !may_speak)
 		return TAKING_WAITS;
-	reset_target(queue, talk, talk->given + has_heard);
+	reset_target(queue, talk, &now);
 	look_up_socket(queue_diagnosis(queue), talk, &now);
 	return is_gone(talk, &now) ? take_its_place(queue, talk) : TAKING_WAITS;
 }
@@ -303,7 +315,7 @@ enum taking take_over(struct queue *queue, struct talk *talk)
 	if (!is_resting)
 		return TAKING_WAITS;
 	if (talk->has_part || (!talk->is_http && now.has_details)) {
-		reset_target(queue, talk, talk->given);
+		reset_target(queue, talk, &now);
 	} else {
 		inject(queue, talk, talk->given, FLAG_FIN);
 		talk->leaving = TOLD_END;

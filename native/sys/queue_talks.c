@@ -426,10 +426,13 @@ static enum verdict take_fresh(struct talks *it, struct talk *talk, const struct
 	boundary = 0;
 	if (!is_wanted && !follow(it, talk, bytes, length, &boundary)) {
 		talk->expected += length;
-		/* What we have not got is a body's, or we cannot go on. */
-		if (packet->cut > 0 && !pass_body(talk, &packet->segment))
-			ignore(it, talk);
-		return PASS;
+		if (packet->cut == 0)
+			return PASS;
+		/* What we have not got is a body's, or it is to be said again. */
+		if (talk->body.framing == BODY_LENGTH && talk->body.left >= packet->cut && pass_body(talk, &packet->segment))
+			return PASS;
+		*part = known + length;
+		return PASS_PART;
 	}
 	if (boundary > 0 || is_wanted) {
 		talk->is_piped = true;
