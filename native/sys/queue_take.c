@@ -314,7 +314,7 @@ enum taking take_over(struct queue *queue, struct talk *talk)
 	talk->target = now;
 	if (!is_resting)
 		return TAKING_WAITS;
-	if (talk->has_part || (!talk->is_http && now.has_details)) {
+	if (talk->has_part || (!talk->is_http && now.unacked > 0)) {
 		reset_target(queue, talk, &now);
 	} else {
 		inject(queue, talk, talk->given, FLAG_FIN);

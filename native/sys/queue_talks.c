@@ -45,10 +45,13 @@
 #define PATIENCE 32
 #define MOST_KEPT (64u << 20)
 #define MOST_KEPT_EACH (HTTP1_MOST_HEAD + (256u << 10))
-#define BEGINNINGS 16384u
+/* Sets of them: connections that begin together may be of one set. */
+#define BEGINNINGS 4096u
+#define BEGINNINGS_EACH 4
 /* What the target said is on its way for so long at most. */
 #define LINGERING_MS 2000
-#define MOST_HELD_BACK_MS 1000
+/* Who speaks HTTP/2 does not wait for its server. */
+#define MOST_HELD_BACK_MS 10000
 /* What came before its turn, so long ago: has the target got what stands before it? */
 #define LATE_MS 300
 /* A window of TCP is at most 1 GiB (RFC 7323 2.2). */
@@ -67,7 +70,7 @@ struct talks {
 	uint64_t kept;
 	struct talk *oldest, *newest, *wanted;
 	struct talk *buckets[BUCKETS];
-	struct beginning beginnings[BEGINNINGS];
+	struct beginning beginnings[BEGINNINGS][BEGINNINGS_EACH]; /* the last one first */
 };
 
 /* ---- the table ---- */
@@ -161,9 +164,22 @@ static void ignore(struct talks *it, struct talk *talk)
 
 /* ---- its beginning ---- */
 
+/* NULL: it is not known, or was long ago. */
+static struct beginning *find_beginning(struct talks *it, uint64_t hash)
+{
+	struct beginning *set = it->beginnings[hash % BEGINNINGS];
+	for (int index = 0; index < BEGINNINGS_EACH; index++)
+		if (set[index].hash == hash)
+			return &set[index];
+	return NULL;
+}
+
 static void note_beginning(struct talks *it, const struct segment *segment, uint64_t hash)
 {
-	it->beginnings[hash % BEGINNINGS] = (struct beginning){ hash, segment->sequence + 1 };
+	struct beginning *known = find_beginning(it, hash), *set = it->beginnings[hash % BEGINNINGS];
+	struct beginning *last = known ? known : &set[BEGINNINGS_EACH - 1];
+	memmove(set + 1, set, (size_t)(last - set) * sizeof *set);
+	*set = (struct beginning){ hash, segment->sequence + 1 };
 }
 
 /* Who was silent longest goes, but for those that are being taken over: they are few. */
@@ -181,23 +197,27 @@ static uint32_t word_at(const uint8_t *bytes)
 	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-/* Nobody has said anything, or just what this packet says, which is where `talk` begins then. */
-static bool is_first(const struct talks *it, const struct packet *packet, const struct target_socket *socket, uint64_t hash,
-		     struct talk *talk)
+/* Nobody has heard anything. */
+static bool is_fresh(const struct talk *talk, const struct target_socket *socket)
 {
-	const struct segment *segment = &packet->segment;
-	const struct beginning *beginning = &it->beginnings[hash % BEGINNINGS];
-	uint32_t sequence = segment->sequence, ack = word_at(segment->head + 8);
-	if (packet->is_out) {
-		sequence = ack;
-		ack = segment->sequence;
-	}
-	talk->first = talk->expected = beginning->hash == hash ? beginning->sequence : sequence;
-	talk->first_ack = talk->ack = ack;
 	if (socket->state == SOCKET_YOUNG)
 		return true;
+	/* What it said and we have not seen yet will come to us. */
 	return socket->state == SOCKET_OPEN && socket->received == 0 && socket->acked == 0 &&
-	       (packet->is_out || socket->unacked == 0);
+	       (talk->is_watched || socket->unacked == 0);
+}
+
+static void note_first(struct talks *it, struct talk *talk, const struct packet *packet, uint64_t hash)
+{
+	const struct segment *segment = &packet->segment;
+	const struct beginning *beginning = find_beginning(it, hash);
+	uint32_t sequence = segment->sequence, ack = word_at(segment->head + 8);
+	talk->first = packet->is_out ? ack : sequence;
+	talk->first_ack = talk->ack = packet->is_out ? sequence : ack;
+	if (beginning)
+		talk->first = beginning->sequence;
+	talk->expected = talk->first;
+	talk->is_watched = beginning && !(queue_spoken(it->queue, segment->ends.own_port) & SPOKEN_HTTP1);
 }
 
 /* Bytes of a connection that is not known. NULL: there is none, or no room for it. */
@@ -218,8 +238,8 @@ static struct talk *begin(struct talks *it, const struct packet *packet, uint64_
 		free(talk);
 		return NULL;
 	}
-	talk->stage = is_first(it, packet, &socket, hash, talk) ? REQUESTS : IGNORED;
-	talk->is_watched = !(queue_spoken(it->queue, segment->ends.own_port) & SPOKEN_HTTP1);
+	note_first(it, talk, packet, hash);
+	talk->stage = is_fresh(talk, &socket) ? REQUESTS : IGNORED;
 	/* The next ones are to be seen from their beginning on. */
 	if (talk->stage == IGNORED && http1_looks(segment->bytes, segment->length - packet->cut) == LOOKS_HTTP2)
 		queue_note_spoken(it->queue, segment->ends.own_port, SPOKEN_HTTP2);
@@ -535,14 +555,14 @@ static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct
 	return take_fresh(it, talk, packet, known, was_body && talk->stage == REQUESTS && known > 0, part);
 }
 
-/* What ends a connection, from the target: its client does not hear of it when we are about to take its place, or have. What our own
+/* What the target still says: its client does not hear it when we are about to take its place, or have. What our own
  * socket says acknowledges what the target's has not seen. */
-static enum verdict judge_end(const struct talk *talk, const struct segment *segment)
+static bool is_last_word(const struct talk *talk, const struct segment *segment)
 {
 	if (!talk || (talk->stage == WANTED && talk->leaving == RESTING))
-		return PASS;
+		return false;
 	bool is_theirs = !(segment->flags & FLAG_ACK) || (int32_t)(word_at(segment->head + 8) - talk->given) <= 1;
-	return talk->stage == WANTED || (talk->stage == TAKEN && is_theirs && queue_now_ms() - talk->since_ms < LINGERING_MS) ? DROP : PASS;
+	return talk->stage == WANTED || (talk->stage == TAKEN && is_theirs && queue_now_ms() - talk->since_ms < LINGERING_MS);
 }
 
 /* RFC 9113 3.4: a server begins with SETTINGS; those are of six bytes each. */
@@ -557,9 +577,13 @@ static enum verdict judge_words(struct talks *it, struct talk *talk, const struc
 {
 	const struct segment *segment = &packet->segment;
 	uint32_t length = segment->length - packet->cut;
+	const struct beginning *beginning = talk ? NULL : find_beginning(it, hash);
 	bool is_http2 = begins_http2(segment->bytes, length);
-	if (!talk && is_http2)
+	if (beginning && beginning->sequence == word_at(segment->head + 8)) {
 		talk = begin(it, packet, hash);
+		if (talk && !is_http2)
+			ignore(it, talk);
+	}
 	if (!talk)
 		return PASS;
 	if (talk->stage == WANTED && !talk->is_http && talk->is_watched)
@@ -582,8 +606,8 @@ static enum verdict judge_words(struct talks *it, struct talk *talk, const struc
 /* It answers a SYN, which will be said again: by then connections are redirected. Once only: somebody may refuse them for another reason. */
 static bool is_refusal(struct talks *it, const struct segment *segment, uint64_t hash)
 {
-	struct beginning *beginning = &it->beginnings[hash % BEGINNINGS];
-	if (!(segment->flags & FLAG_RST) || segment->sequence != 0 || beginning->hash != hash ||
+	struct beginning *beginning = find_beginning(it, hash);
+	if (!(segment->flags & FLAG_RST) || segment->sequence != 0 || !beginning ||
 	    beginning->sequence != word_at(segment->head + 8))
 		return false;
 	*beginning = (struct beginning){ 0 };
@@ -598,12 +622,10 @@ static enum verdict judge_out(struct talks *it, const struct packet *packet)
 	struct talk *talk = find(it, &segment->ends, hash);
 	if (!talk && is_refusal(it, segment, hash))
 		return DROP;
-	enum verdict verdict = PASS;
-	if (segment->length > 0 && !(segment->flags & FLAG_RST))
-		verdict = judge_words(it, talk, packet, hash);
-	if (verdict == PASS && (segment->flags & (FLAG_FIN | FLAG_RST)))
-		verdict = judge_end(talk, segment);
-	return verdict;
+	if (is_last_word(talk, segment))
+		return DROP;
+	bool has_words = segment->length > 0 && !(segment->flags & FLAG_RST);
+	return has_words ? judge_words(it, talk, packet, hash) : PASS;
 }
 
 enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t *part)

@@ -17,7 +17,7 @@ import { type Asked, type ClientStream, Exchange } from "./exchange.ts";
 import { CODE, ConnectionFault, isBug, StreamFault } from "./faults.ts";
 import { STREAM_WINDOW } from "./flow.ts";
 import { FrameReader } from "./frame_reader.ts";
-import { FRAME_BYTES, MOST_WINDOW, PREFACE, SETTING } from "./frames.ts";
+import { MOST_WINDOW, PREFACE, SETTING } from "./frames.ts";
 import { blockOf, type HeaderBlock, type StreamRequest } from "./header_block.ts";
 import { Link, type LinkOwner } from "./link.ts";
 import type { BodyLimits, Route, StreamRoutes } from "./routes.ts";
@@ -38,13 +38,7 @@ const SETTINGS_MS = 50;
 /** How long the last word may take. */
 const GRACE_MS = 1000;
 
-/** All that matter are named: the client of a connection that was taken over (0037) may have heard the target's. */
-const SETTINGS = [
-  [SETTING.headerTableSize, 4096],
-  [SETTING.maxConcurrentStreams, MOST_STREAMS],
-  [SETTING.initialWindowSize, STREAM_WINDOW],
-  [SETTING.maxFrameSize, FRAME_BYTES],
-] as const;
+const SETTINGS = [[SETTING.maxConcurrentStreams, MOST_STREAMS], [SETTING.initialWindowSize, STREAM_WINDOW]] as const;
 const CONNECT_PROTOCOL = [SETTING.enableConnectProtocol, 1] as const;
 
 export class Http2Connection implements LinkOwner, UpstreamOwner {

@@ -10,8 +10,6 @@ import type { Link } from "./link.ts";
 /** How much of a stream may be under way to us. */
 export const STREAM_WINDOW: number = 256 << 10;
 const CREDIT_BYTES = STREAM_WINDOW / 4;
-/** A client that has heard the target's window before ours (0037) may say so much more. */
-export const STREAM_SLACK: number = 4 << 20;
 
 interface Sender {
   readonly link: Link;
@@ -78,7 +76,7 @@ export class Flow {
   data(bytes: Uint8Array, overhead: number, isEnd: boolean): void {
     const counted = bytes.length + overhead;
     this.#allowance -= counted;
-    if (this.#from && this.#allowance < -STREAM_SLACK) {
+    if (this.#from && this.#allowance < 0) {
       this.#from.link.credit(counted);
       throw new StreamFault(this.#from.stream, CODE.flowControlError, "A stream ignores its window");
     }

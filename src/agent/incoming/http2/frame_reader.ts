@@ -1,12 +1,10 @@
 /** Frames out of the bytes of one direction. Its memory holds what came at once, and grows to a few frames at most. */
 import type { StreamEnd } from "../../../base/socket_end.ts";
 import { CODE, ConnectionFault } from "./faults.ts";
-import { type Frame, FRAME_HEAD_BYTES, readUint24, readUint32 } from "./frames.ts";
+import { type Frame, FRAME_BYTES, FRAME_HEAD_BYTES, readUint24, readUint32 } from "./frames.ts";
 
 const LEAST_ROOM = 4 << 10;
 const MOST_ROOM = 64 << 10;
-/** More than we allow: the client of a connection that was taken over (0037) may go by what the target allows (1 MiB with Go). */
-export const MOST_FRAME_BYTES: number = 1 << 20;
 /** After so many short reads in a row the memory shrinks again. */
 const MOST_SHORT = 8;
 
@@ -15,8 +13,6 @@ export class FrameReader {
   #from = 0;
   #to = 0;
   #shortReads = 0;
-  /** Of the frame that is not here as a whole. */
-  #neededBytes = 0;
 
   /** `bytes` were read before. */
   constructor(bytes: Uint8Array = new Uint8Array(0)) {
@@ -44,9 +40,8 @@ export class FrameReader {
   #resize(held: number): void {
     const isFull = held + FRAME_HEAD_BYTES > this.#bytes.length / 2 || this.#to === this.#bytes.length;
     const isRoomy = this.#bytes.length > LEAST_ROOM && held === 0 && this.#shortReads >= MOST_SHORT;
-    const room = Math.max(MOST_ROOM, this.#neededBytes);
-    if (isFull && this.#bytes.length < room) {
-      const larger = new Uint8Array(room);
+    if (isFull && this.#bytes.length < MOST_ROOM) {
+      const larger = new Uint8Array(MOST_ROOM);
       larger.set(this.held);
       this.#bytes = larger;
     } else if (isRoomy) this.#bytes = new Uint8Array(LEAST_ROOM);
@@ -69,9 +64,8 @@ export class FrameReader {
     const at = this.#from;
     const length = readUint24(bytes, at);
     // RFC 9113 4.2: an endpoint MUST send an error code of FRAME_SIZE_ERROR if a frame exceeds SETTINGS_MAX_FRAME_SIZE.
-    if (length > MOST_FRAME_BYTES) throw new ConnectionFault(CODE.frameSizeError, `A frame has ${length} bytes`);
-    this.#neededBytes = FRAME_HEAD_BYTES + length;
-    if (held < this.#neededBytes) return undefined;
+    if (length > FRAME_BYTES) throw new ConnectionFault(CODE.frameSizeError, `A frame has ${length} bytes`);
+    if (held < FRAME_HEAD_BYTES + length) return undefined;
     this.#from += FRAME_HEAD_BYTES + length;
     return {
       type: bytes[at + 3]!,

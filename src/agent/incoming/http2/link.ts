@@ -43,8 +43,6 @@ export interface PeerSettings {
 /** How much of all streams together may be under way to us. */
 const CONNECTION_WINDOW = 8 << 20;
 const CREDIT_BYTES = CONNECTION_WINDOW / 8;
-/** What the target may have given as credit before it was our connection (0037). */
-const CONNECTION_SLACK = 16 << 20;
 /** A header block in as many frames as it may take when each is full, and some. */
 const MOST_BLOCK_BYTES = MOST_LIST_BYTES;
 const MOST_CONTINUATIONS = 64;
@@ -260,9 +258,7 @@ export class Link {
     ofStream(frame);
     const bytes = unpadded(frame);
     this.#receiveWindow -= frame.payload.length;
-    if (this.#receiveWindow < -CONNECTION_SLACK) {
-      throw new ConnectionFault(CODE.flowControlError, "The window is ignored");
-    }
+    if (this.#receiveWindow < 0) throw new ConnectionFault(CODE.flowControlError, "The window is ignored");
     const overhead = frame.payload.length - bytes.length;
     this.#owner.onData(frame.stream, bytes, overhead, (frame.flags & FLAG.endStream) !== 0);
   }
