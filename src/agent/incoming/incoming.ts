@@ -263,14 +263,13 @@ export class Incoming {
     const { table, listener } = redirect;
     const queue = this.#look(redirect, connections, redirected.filter((port) => planOf(port).isLookedAt));
     return table.commit(redirected.map((port) => {
-      const { isLookedAt, isRedirected, asksAnswers } = planOf(port);
+      const { isLookedAt, ...plan } = planOf(port);
       return {
         redirectClass: this.#classOf(port),
         port,
         toPort: this.#subscriptions.every((it) => it.port !== port || it.isAnnounced) ? 0 : listener.port,
         queue: isLookedAt ? queue : 0,
-        isRedirected,
-        asksAnswers,
+        ...plan,
         comment: `${port} ${describe(this.#first(port)!)}`,
       };
     }));
@@ -279,8 +278,8 @@ export class Incoming {
   /** The number of the queue; 0: there is none. */
   #look({ table }: Redirect, connections: Connections, ports: readonly number[]): number {
     if (!this.#looked.isWanted) return 0;
-    const wanted = ports.map((port) => [port, { filters: this.#wantedOf(port).filters() }] as const);
-    const queue = connections.look(this.#looked.known(wanted), table.passMark);
+    const wanted = this.#looked.wanted(ports, (port) => this.#wantedOf(port).filters());
+    const queue = connections.look(wanted, table.passMark);
     if (queue >= 0) return queue;
     this.#log(`Filtered connections are redirected: packets cannot be looked at, error ${-queue}`);
     this.#looked.giveUp();

@@ -10,6 +10,7 @@
  *
  * Refuses nothing: what cannot be read is listened on.
  */
+import type { PassageFilters } from "../../sys/passage.ts";
 import { type LookedPort, SPOKEN } from "../../sys/queue.ts";
 
 const LISTEN = "0A"; // TCP_LISTEN of net/tcp_states.h, as /proc/net/tcp prints it
@@ -54,9 +55,11 @@ export class LookedPorts {
     this.#onChange();
   }
 
-  /** What was spoken on these, for native code. */
-  known<T extends Omit<LookedPort, "spoken">>(ports: readonly (readonly [number, T])[]): Map<number, T & LookedPort> {
-    return new Map(ports.map(([port, it]) => [port, { ...it, spoken: this.#spoken.get(port)?.bits ?? 0 }]));
+  /** For native code. */
+  wanted(ports: readonly number[], filtersOf: (port: number) => PassageFilters): Map<number, LookedPort> {
+    return new Map(
+      ports.map((port) => [port, { filters: filtersOf(port), spoken: this.#spoken.get(port)?.bits ?? 0 }]),
+    );
   }
 
   /** `byHeads`: those whose filters heads decide; `shared`: those that another agent redirects. Others are redirected. */
