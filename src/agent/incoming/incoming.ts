@@ -260,14 +260,13 @@ export class Incoming {
     if (redirected.length === 0 && !this.#redirect) return 0;
     const redirect = this.#openRedirect(connections);
     if (typeof redirect === "number") return redirect;
-    const { table, listener } = redirect;
     const queue = this.#look(redirect, connections, redirected.filter((port) => planOf(port).isLookedAt));
-    return table.commit(redirected.map((port) => {
+    return redirect.table.commit(redirected.map((port) => {
       const { isLookedAt, ...plan } = planOf(port);
       return {
         redirectClass: this.#classOf(port),
         port,
-        toPort: this.#subscriptions.every((it) => it.port !== port || it.isAnnounced) ? 0 : listener.port,
+        toPort: this.#subscriptions.every((it) => it.port !== port || it.isAnnounced) ? 0 : redirect.listener.port,
         queue: isLookedAt ? queue : 0,
         ...plan,
         comment: `${port} ${describe(this.#first(port)!)}`,
