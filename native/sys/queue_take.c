@@ -137,7 +137,9 @@ static bool is_at_rest(struct talk *talk, const struct target_socket *now, uint6
 		return true;
 	if (now->acked != before->acked || now->unacked != before->unacked || now->received != before->received)
 		talk->quiet_ms = now_ms;
-	if (now->unacked > 0 || now->unread > 0)
+	/* What was acknowledged with bytes that are kept here is not known there. */
+	bool is_acked = now->unacked == 0 || (is_exact && end == talk->ack);
+	if (!is_acked || now->unread > 0)
 		return false;
 	if (!talk->is_piped)
 		return now_ms - talk->quiet_ms >= QUIET_MS;

@@ -665,8 +665,10 @@ enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t
 	enum verdict verdict = talk->stage == TAKEN ? PASS_OURS : PASS;
 	if (is_looked_at && segment->length > 0)
 		verdict = take_bytes(it, talk, packet, part);
+	if (talk->stage == WANTED && !(segment->flags & FLAG_RST) && segment->length == 0)
+		return is_end || talk->leaving != RESTING ? DROP : PASS;
 	if (talk->stage == WANTED && !(segment->flags & FLAG_RST))
-		return segment->length > 0 ? verdict : DROP;
+		return verdict;
 	if (is_end && (!is_looked_at || segment->sequence + segment->length == talk->expected))
 		forget(it, talk);
 	return verdict;
