@@ -209,3 +209,29 @@ for paths in (("/a", "/mine", "/yours", "/b"), ("/yours", "/mine", "/yours"), ("
   );
   assert.deepEqual(said, ["target first second target", "second first second", "first second first"]);
 });
+
+test("what was broken on its way is not what its sender said", async (sandbox) => {
+  await using _server = await serve(sandbox);
+  const said = await client(
+    sandbox,
+    `
+import struct
+peer = connect()
+print(ask(peer, request("/a")))
+TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, WITHOUT_PROBE = 19, 20, 21, -1
+def sequence(queue):
+    peer.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR_QUEUE, queue)
+    return peer.getsockopt(socket.IPPROTO_TCP, TCP_QUEUE_SEQ) & 0xffffffff
+peer.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+here, there = sequence(2), sequence(1)
+peer.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, WITHOUT_PROBE)
+home = socket.inet_aton("127.0.0.1")
+head = struct.pack("!HHIIBBHHH", peer.getsockname()[1], ${PORT}, here, there, 0x50, 0x18, 500, 0xbad, 0)
+packet = head + request("/mine").encode()
+packet = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(packet), 1, 0, 64, 6, 0, home, home) + packet
+socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW).sendto(packet, ("127.0.0.1", 0))
+print(ask(peer, request("/b")))
+print(peer.getsockname()[1])`,
+  );
+  assert.deepEqual(said.slice(0, 2), [`target /a ${said[2]} 0`, `target /b ${said[2]} 0`]);
+});
