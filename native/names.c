@@ -10,6 +10,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+/* Beside AI_…, as the agent's Resolve has it: aliases follow the canonical name, with spaces between. */
+enum { WITH_ALIASES = 0x40000000 };
 enum { RECORD_BYTES = 17, NAME_BYTES = 1024, HOST_ADDRESSES = 256 };
 
 static bool is_numeric(const char *name)
@@ -275,6 +277,28 @@ static char *carve_text(struct room *room, const void *text, size_t length)
 	return into;
 }
 
+/* The names of a host: `names` are the official one and its aliases, with spaces between. False: there is no room. */
+static bool make_names(struct wire_bytes names, struct room *room, struct hostent *host)
+{
+	const char *at = names.at, *end = at + names.length;
+	size_t count = 0;
+	for (const char *it = at; it < end; it++)
+		count += *it == ' ';
+	host->h_aliases = carve(room, (count + 1) * sizeof(char *), sizeof(char *));
+	host->h_name = NULL;
+	for (size_t used = 0; host->h_aliases && at <= end; used++) {
+		const char *space = memchr(at, ' ', (size_t)(end - at));
+		size_t length = (size_t)((space ? space : end) - at);
+		char *name = carve_text(room, at, length);
+		if (!name)
+			return false;
+		*(used == 0 ? &host->h_name : &host->h_aliases[used - 1]) = name;
+		host->h_aliases[used] = NULL;
+		at += length + 1;
+	}
+	return host->h_name != NULL;
+}
+
 /* `addresses` are `count` records of which those of `family` are used. 0 or ERANGE. */
 static int make_host(struct wire_bytes name, int family, const uint8_t *records, size_t count, struct room room,
 		     struct hostent *host)
@@ -282,12 +306,9 @@ static int make_host(struct wire_bytes name, int family, const uint8_t *records,
 	int length = family == AF_INET ? 4 : 16;
 	host->h_addrtype = family;
 	host->h_length = length;
-	host->h_aliases = carve(&room, sizeof(char *), sizeof(char *));
 	host->h_addr_list = carve(&room, (count + 1) * sizeof(char *), sizeof(char *));
-	host->h_name = carve_text(&room, name.at, name.length);
-	if (!host->h_aliases || !host->h_addr_list || !host->h_name)
+	if (!host->h_addr_list || !make_names(name, &room, host))
 		return ERANGE;
-	host->h_aliases[0] = NULL;
 	size_t used = 0;
 	for (size_t at = 0; at < count; at++) {
 		const uint8_t *record = records + at * RECORD_BYTES;
@@ -315,7 +336,7 @@ static int find_host(const char *name, int family, struct hostent *host, struct 
 	struct answer answer;
 	*result = NULL;
 	int saved = errno;
-	int code = resolve(name, family, AI_CANONNAME, &answer);
+	int code = resolve(name, family, AI_CANONNAME | WITH_ALIASES, &answer);
 	errno = saved;
 	if (code == NAME_IS_LOCAL)
 		return -1;
@@ -380,10 +401,10 @@ struct hostent *hook_gethostbyname(const char *name)
 /* ---- addresses to names ---- */
 
 /* 0 and the name in `into`, terminated; or EAI_*. */
-static int reverse(const void *address, size_t length, char into[NAME_BYTES])
+static int reverse(const void *address, size_t length, char into[NAME_BYTES], bool with_aliases)
 {
 	struct wire_call call;
-	struct wire_reverse_name message = { .address = { address, (uint32_t)length } };
+	struct wire_reverse_name message = { .address = { address, (uint32_t)length }, .with_aliases = with_aliases };
 	size_t bytes = wire_put_reverse_name(call.buffer, sizeof call.buffer, WIRE_ID, message);
 	if (wire_ask(&call, bytes, WIRE_NAME_REPLY))
 		return EAI_AGAIN;
@@ -413,7 +434,7 @@ static int find_address(const void *address, socklen_t length, int family, struc
 	memcpy(record + 1, address, length);
 	*result = NULL;
 	int saved = errno;
-	int code = reverse(address, length, name);
+	int code = reverse(address, length, name, true);
 	errno = saved;
 	h_errno = *h_error = h_error_of(code); /* both, as libc does */
 	if (code)
@@ -461,7 +482,7 @@ int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *hos
 				    (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr;
 	char name[NAME_BYTES];
 	int saved = errno;
-	int code = reverse(bytes, is_v4 ? 4 : 16, name);
+	int code = reverse(bytes, is_v4 ? 4 : 16, name, false);
 	errno = saved;
 	if (code && (flags & NI_NAMEREQD))
 		return EAI_NONAME;

@@ -997,7 +997,7 @@ static inline bool wire_get_path_of(struct wire_in *in, struct wire_path_of *mes
 	       wire_is_done(in);
 }
 
-/* the name part of getaddrinfo(3); family 0, 4 or 6; AI_* flags */
+/* the name part of getaddrinfo(3); family 0, 4 or 6; flags as the agent's */
 struct wire_resolve {
 	struct wire_bytes name;
 	uint8_t family;
@@ -1048,21 +1048,24 @@ static inline bool wire_get_resolve_reply(struct wire_in *in, struct wire_resolv
 	       wire_is_done(in);
 }
 
-/* address (4 or 16 bytes) to name */
+/* address (4 or 16 bytes) to name; withAliases: and to its other names, with spaces between */
 struct wire_reverse_name {
 	struct wire_bytes address;
+	bool with_aliases;
 };
 
 static inline size_t wire_put_reverse_name(uint8_t *frame, size_t room, uint32_t id, struct wire_reverse_name message)
 {
 	struct wire_out out = wire_begin(frame, room, 32, id);
 	wire_put_bytes(&out, message.address);
+	wire_put_bool(&out, message.with_aliases);
 	return wire_end(&out);
 }
 
 static inline bool wire_get_reverse_name(struct wire_in *in, struct wire_reverse_name *message)
 {
-	return wire_tail(in, &message->address) &&
+	return wire_get_bytes(in, &message->address) &&
+	       wire_get_bool(in, &message->with_aliases) &&
 	       wire_is_done(in);
 }
 

@@ -6,6 +6,8 @@ export interface HostsMatch {
   addresses: Uint8Array[];
   /** The first name on the first line that matched. */
   canonicalName: string;
+  /** All other names on lines that matched. */
+  aliases: string[];
 }
 
 interface Line {
@@ -27,13 +29,15 @@ function* lines(text: string): Generator<Line> {
  */
 export function findInHosts(text: string, name: string, family: number): HostsMatch | undefined {
   const wanted = name.toLowerCase();
-  const match: HostsMatch = { addresses: [], canonicalName: "" };
+  const match: HostsMatch = { addresses: [], canonicalName: "", aliases: [] };
   for (const line of lines(text)) {
     if (!line.names.some((other) => other.toLowerCase() === wanted)) continue;
     const address = inFamily(line.address, family);
-    if (!address || match.addresses.some((other) => equalBytes(other, address))) continue;
+    if (!address) continue;
     match.canonicalName ||= line.names[0]!;
-    match.addresses.push(address);
+    const isNew = (other: string) => other !== match.canonicalName && !match.aliases.includes(other);
+    match.aliases.push(...line.names.filter(isNew));
+    if (!match.addresses.some((other) => equalBytes(other, address))) match.addresses.push(address);
   }
   return match.addresses.length > 0 ? match : undefined;
 }
@@ -45,8 +49,8 @@ function inFamily(address: Uint8Array, family: number): Uint8Array | undefined {
   return isLoopback6(address) ? Uint8Array.of(127, 0, 0, 1) : unmapped4(address);
 }
 
-/** The first name the file has for an address. */
-export function nameInHosts(text: string, address: Uint8Array): string | undefined {
-  for (const line of lines(text)) if (equalBytes(line.address, address)) return line.names[0];
+/** The names on the first line that the file has for an address. */
+export function namesInHosts(text: string, address: Uint8Array): string[] | undefined {
+  for (const line of lines(text)) if (equalBytes(line.address, address)) return line.names;
   return undefined;
 }

@@ -16,7 +16,7 @@ import type { QuestionType } from "./dns_message.ts";
 import { askDns, packResolver } from "./dns_raw.ts";
 import { searchDns } from "./dns_search.ts";
 import { AI, EAI } from "./eai.ts";
-import { findInHosts, nameInHosts } from "./hosts_file.ts";
+import { findInHosts, namesInHosts } from "./hosts_file.ts";
 import { parseResolvConf, type ResolvConf } from "./resolv_conf.ts";
 
 type Resolve = MessageNamed<typeof AGENT, "Resolve">;
@@ -24,9 +24,13 @@ type Resolve = MessageNamed<typeof AGENT, "Resolve">;
 interface Resolved {
   addresses: Uint8Array[];
   canonicalName: string;
+  /** Other names of it, as far as they are known. */
+  aliases?: string[];
 }
 
 const DNS_PORT = 53;
+/** Beside AI_…: the canonical name is followed by what else is known of names, with spaces between. */
+const WITH_ALIASES = 0x40000000;
 /** hosts files of ad blockers have some megabytes. */
 const FILE_BYTES = 16 << 20;
 const FIRST_READ_BYTES = 32 << 10;
@@ -50,7 +54,8 @@ export class Names {
     if (typeof resolved === "number") {
       return { type: "ResolveReply", eai: resolved, canonicalName: "", addresses: new Uint8Array(0) };
     }
-    const canonicalName = flags & AI.CANONNAME ? resolved.canonicalName : "";
+    const aliases = flags & WITH_ALIASES ? resolved.aliases ?? [] : [];
+    const canonicalName = flags & AI.CANONNAME ? [resolved.canonicalName, ...aliases].join(" ") : "";
     return { type: "ResolveReply", eai: 0, canonicalName, addresses: packRecords(resolved.addresses) };
   }
 
@@ -102,13 +107,13 @@ export class Names {
     return packResolver(await this.#conf(), this.#port);
   }
 
-  /** The name of an address (4 or 16 bytes). */
-  async nameOf(address: Uint8Array, signal: AbortSignal): Promise<AgentMessage> {
+  /** The name of an address (4 or 16 bytes); `withAliases`: all of them, with spaces between. */
+  async nameOf(address: Uint8Array, signal: AbortSignal, withAliases = false): Promise<AgentMessage> {
     const reply = (eai: number, name = ""): AgentMessage => ({ type: "NameReply", eai, name });
     if (address.length !== 4 && address.length !== 16) return reply(EAI.FAMILY);
     const plain = unmapped4(address) ?? address;
-    const known = nameInHosts(await this.#readText("/etc/hosts") ?? "", plain);
-    if (known !== undefined) return reply(0, known);
+    const known = namesInHosts(await this.#readText("/etc/hosts") ?? "", plain);
+    if (known) return reply(0, withAliases ? known.join(" ") : known[0]!);
     const found = await searchDns(`${reverseName(plain)}.`, ["PTR"], await this.#conf(), this.#port, signal);
     if (typeof found !== "number") return reply(0, found.answers[0]!.names[0]!.replace(/\.$/, ""));
     // getnameinfo(3) has no "nodata".
@@ -175,14 +180,14 @@ function configuredFamilies(): { has4: boolean; has6: boolean } {
 }
 
 /** What of the addresses found the caller gets, in the order to try them. */
-function chosen({ addresses, canonicalName }: Resolved, family: number, flags: number): Resolved | number {
+function chosen({ addresses, ...names }: Resolved, family: number, flags: number): Resolved | number {
   const v4 = addresses.filter((address) => address.length === 4);
   const v6 = addresses.filter((address) => address.length === 16);
-  if (family === 0) return { addresses: inOrder([...v6, ...v4]), canonicalName };
-  if (family === 4) return v4.length > 0 ? { addresses: inOrder(v4), canonicalName } : EAI.NODATA;
+  if (family === 0) return { addresses: inOrder([...v6, ...v4]), ...names };
+  if (family === 4) return v4.length > 0 ? { addresses: inOrder(v4), ...names } : EAI.NODATA;
   const takesMapped = (flags & AI.V4MAPPED) !== 0 && (v6.length === 0 || (flags & AI.ALL) !== 0);
   const all = takesMapped ? [...v6, ...v4.map(mapped6)] : v6;
-  return all.length > 0 ? { addresses: inOrder(all), canonicalName } : EAI.NODATA;
+  return all.length > 0 ? { addresses: inOrder(all), ...names } : EAI.NODATA;
 }
 
 /** Records of 17 bytes: 4 or 6, then the address, IPv4 in the first four. */

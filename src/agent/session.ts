@@ -171,6 +171,8 @@ export class Session {
         return this.#answer(id, this.#context.names.resolve(frame, this.#ending.signal));
       case "ReverseName":
         return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal));
+      case "ReverseNames":
+        return this.#answer(id, this.#context.names.nameOf(frame.address.slice(), this.#ending.signal, true));
       case "AskDns":
         return this.#answer(id, this.#context.names.askDns(frame, this.#ending.signal));
       case "GetResolver":

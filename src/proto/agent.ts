@@ -209,7 +209,8 @@ export const AGENT = {
 
   Resolve: {
     id: 40,
-    doc: "the name part of getaddrinfo(3); `family` 0, 4 or 6; `flags` are AI_* of <netdb.h>",
+    doc:
+      "the name part of getaddrinfo(3); `family` 0, 4 or 6; `flags` are AI_* of <netdb.h>, and 0x40000000: aliases follow the canonical name, with spaces between",
     fields: { name: "str", family: "u8", flags: "u32" },
   },
   ResolveReply: {

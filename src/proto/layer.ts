@@ -134,7 +134,7 @@ export const LAYER = {
 
   Resolve: {
     id: 30,
-    doc: "the name part of getaddrinfo(3); family 0, 4 or 6; AI_* flags",
+    doc: "the name part of getaddrinfo(3); family 0, 4 or 6; flags as the agent's",
     fields: { name: "str", family: "u8", flags: "u32" },
   },
   ResolveReply: {
@@ -143,7 +143,11 @@ export const LAYER = {
       "isLocal: this name is to be resolved on this machine",
     fields: { eai: "i32", isLocal: "bool", canonicalName: "str", addresses: "bytes" },
   },
-  ReverseName: { id: 32, doc: "address (4 or 16 bytes) to name", fields: { address: "bytes" } },
+  ReverseName: {
+    id: 32,
+    doc: "address (4 or 16 bytes) to name; withAliases: and to its other names, with spaces between",
+    fields: { address: "bytes", withAliases: "bool" },
+  },
   NameReply: { id: 33, doc: "", fields: { eai: "i32", name: "str" } },
 
   ReadFile: {

@@ -19,6 +19,12 @@ export const NETWORK_OF_AGENT = {
   },
   NetworkAnswer: { id: 221, doc: "", fields: { errno: "i32", data: "bytes" } },
 
+  ReverseNames: {
+    id: 223,
+    doc: "as ReverseName; the name in NameReply is followed by its aliases, with spaces between",
+    fields: { address: "bytes" },
+  },
+
   ConnectUnixDatagrams: {
     id: 222,
     doc:

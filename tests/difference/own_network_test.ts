@@ -140,3 +140,11 @@ for (const incoming of ["mirror", "off"]) {
     assert.deepEqual(outside.stdout, inside.stdout);
   });
 }
+
+sandboxTest("hosts of the target have all their names", { needs: [PYTHON] }, async (it) => {
+  const hosts = `${it.sandbox.root}/etc/hosts`;
+  const more =
+    "10.88.0.1 first.example\talias-one alias-two # 10.88.0.9 none\nfe80::1 six\n\n10.88.0.2 first.example third\n";
+  await Deno.writeTextFile(hosts, more, { append: true });
+  await compare(it, [PYTHON, "-c", await program("hosts.py")], 12);
+});

@@ -54,6 +54,7 @@ const ANSWERS = {
   EntryAttributes: "AttributeReply",
   Resolve: "ResolveReply",
   ReverseName: "NameReply",
+  ReverseNames: "NameReply",
   Connect: "ConnectReply",
   ConnectFrom: "ConnectReply",
   ConnectUnix: "ConnectUnixReply",

@@ -22,10 +22,13 @@ export function onNameRequest(
   shim: ShimConnection,
 ): void {
   if (message.type === "ReverseName") {
-    return agent.request(
-      message,
-      (answer) => shim.send(answer ?? { type: "NameReply", eai: EAI_AGAIN, name: "" }, id),
-    );
+    const address = message.address.slice();
+    const tell = (answer: MessageNamed<typeof AGENT, "NameReply"> | undefined) =>
+      shim.send(answer ?? { type: "NameReply", eai: EAI_AGAIN, name: "" }, id);
+    const askForOne = () => agent.request({ type: "ReverseName", address }, tell);
+    if (!message.withAliases) return askForOne();
+    // An older agent knows nothing of aliases.
+    return agent.request({ type: "ReverseNames", address }, (answer) => answer ? tell(answer) : askForOne());
   }
   if (message.type === "AskDns" || message.type === "GetResolver") {
     return onDnsRequest(agent, destinations, message, id, shim);
@@ -35,7 +38,7 @@ export function onNameRequest(
   if (destinations.isNameLocal(name)) return shim.send({ ...reply, isLocal: true }, id);
   agent.request(message, (answer) => {
     if (!answer) return shim.send({ ...reply, eai: EAI_AGAIN }, id);
-    destinations.learn([name, answer.canonicalName], answer.addresses);
+    destinations.learn([name, ...answer.canonicalName.split(" ")], answer.addresses);
     shim.send({ ...answer, isLocal: false }, id);
   });
 }
