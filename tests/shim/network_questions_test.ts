@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { ERRNO } from "../../src/base/errors.ts";
 import type { LayerFrame, LayerMessage } from "../../src/proto/layer.ts";
+import { answerFrom, file } from "../support/remote_tree.ts";
 import { startUnderShim } from "../support/under_shim.ts";
 
 const SIOCGIFINDEX = 0x8933;
@@ -133,5 +134,17 @@ Deno.test("a netlink socket of another protocol is this machine's", async () => 
   const NETFILTER = "12";
   const { lines, asked } = await call(["netlink", GETLINK, "0", NETFILTER]);
   assert.equal(lines[1], "protocol 12");
+  assert.deepEqual(asked, []);
+});
+
+Deno.test("sethostent(), gethostent() and endhostent() go through the target's hosts file", async () => {
+  const hosts = "127.0.0.1 localhost\n::1\tlocalhost six # seven\nfe80::1 other\n# none\n\n10.0.0.1 web web.shop";
+  const { lines } = await call(["gethostent"], answerFrom({ "/etc/hosts": file(hosts) }));
+  assert.deepEqual(lines, ["localhost 7f000001", "localhost six 7f000001", "web web.shop 0a000001", "again localhost"]);
+});
+
+Deno.test("sethostent(), gethostent() and endhostent() stay local without a message where names are", async () => {
+  const { lines, asked } = await call(["gethostent"], answering(0), { isDnsRemote: false });
+  assert.match(lines.at(-1) ?? "", /^again /);
   assert.deepEqual(asked, []);
 });

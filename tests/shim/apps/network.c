@@ -1,10 +1,12 @@
-/* network.c - what a program asks the kernel about its network: by netlink, and by ioctl of a socket. */
+/* network.c - what a program asks about its network: the kernel by netlink and by ioctl of a socket, and for all hosts that are known. */
 #include "calls.h"
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
+#include <arpa/inet.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -71,7 +73,30 @@ static int run_netlink(const char *symbol, char **a)
 	return 0;
 }
 
-static const struct command commands[] = { { "ioctl", run_ioctl }, { "netlink", run_netlink }, { NULL, NULL } };
+/* Every host, and the first again. */
+static int run_hosts(const char *symbol, char **a)
+{
+	(void)a;
+	struct hostent *(*call)(void) = function(symbol), *host;
+	void (*begin)(int) = function("sethostent");
+	void (*end)(void) = function("endhostent");
+	begin(1);
+	while ((host = call())) {
+		printf("%s", host->h_name);
+		for (char **alias = host->h_aliases; *alias; alias++)
+			printf(" %s", *alias);
+		printf(" %08x\n", ntohl(*(unsigned *)(void *)host->h_addr_list[0]));
+	}
+	end();
+	host = call();
+	printf("again %s\n", host ? host->h_name : "none");
+	end();
+	return 0;
+}
+
+static const struct command commands[] = {
+	{ "ioctl", run_ioctl }, { "netlink", run_netlink }, { "gethostent", run_hosts }, { NULL, NULL },
+};
 
 int main(int argc, char **argv)
 {
