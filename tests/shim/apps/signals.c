@@ -102,9 +102,15 @@ static int run_cancel(const char *symbol, char **a)
 {
 	pthread_t thread;
 	void *result;
+	sigset_t ours;
 	(void)symbol;
 	handle(SIGUSR1, on_tick, 0);
+	/* The thread that waits must not be the one that hears it. */
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &ours, NULL);
 	pthread_create(&thread, NULL, open_in_thread, a[0]);
+	pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
 	while (!handled)
 		usleep(1000);
 	pthread_cancel(thread);
