@@ -260,6 +260,7 @@ while True:
     try:
         while not got.endswith(b"\\r\\n\\r\\n"): got += connection.recv(65536)
         print("asked", flush=True)
+        connection.settimeout(60)
         print("ended" if connection.recv(1) == b"" else "more", flush=True)
         connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nhi")
     except ConnectionResetError: print("reset", flush=True)

@@ -68,6 +68,19 @@ export function exec(args: readonly string[], options: RunOptions = {}): Promise
   return mirrord(["exec", ...args], { ...options, env: { MIRRORD_PROGRESS_MODE: "off", ...options.env } });
 }
 
+/** A test that waits for ever fails, so that the others go on. */
+const MOST_MS = 5 * 60_000;
+
+async function withinReason(running: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`It is not over after ${MOST_MS / 60_000} minutes`)), MOST_MS);
+  try {
+    await Promise.race([running, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Registers a test that is skipped, with the reason in its name, where something it needs is missing. */
 export function testUnless(
   reason: string | undefined,
@@ -77,6 +90,6 @@ export function testUnless(
   Deno.test({
     name: reason === undefined ? name : `${name} (skipped: ${reason})`,
     ignore: reason !== undefined,
-    fn: run,
+    fn: (context) => withinReason(run(context)),
   });
 }
