@@ -388,16 +388,21 @@ static int64_t now_ms(void)
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A signal has come. Programs that never met EINTR on a disk shall not meet it because an answer takes its usual time. */
+/* A signal has come. Programs that never met EINTR on a disk shall not meet it because an answer takes its usual time.
+ * Who is cancelled meanwhile leaves its connection, as in receive_once. */
 static bool comes_soon(const struct wire_call *call)
 {
+	struct pollfd wait = { .fd = fd_of(call), .events = POLLIN };
 	int64_t deadline = now_ms() + PATIENCE_MS;
-	for (int64_t left = PATIENCE_MS; left > 0; left = deadline - now_ms()) {
-		struct pollfd wait = { .fd = fd_of(call), .events = POLLIN };
-		if (kernel(SYS_poll, &wait, 1, left) != -EINTR)
-			return wait.revents != 0;
+	long count = -EINTR;
+	for (int64_t left = PATIENCE_MS; left > 0 && count == -EINTR; left = deadline - now_ms()) {
+		int before;
+		bool is_deaf = pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &before) != 0;
+		count = kernel(SYS_poll, &wait, 1, left);
+		if (!is_deaf)
+			pthread_setcanceltype(before, &before);
 	}
-	return false;
+	return count > 0;
 }
 
 /* recvfrom(2), and a cancellation point when one may be: a thread that is cancelled there leaves its connection. */

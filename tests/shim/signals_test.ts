@@ -8,7 +8,10 @@ const RECVFROM = 45;
 
 /** A signal that comes before the program waits ends no waiting, as everywhere. */
 async function untilWaiting(app: AppUnderShim): Promise<void> {
-  await eventually(() => Deno.readTextFileSync(`/proc/${app.pid}/syscall`).startsWith(`${RECVFROM} `));
+  const threads = () => [...Deno.readDirSync(`/proc/${app.pid}/task`)].map(({ name }) => name);
+  const isWaiting = (thread: string) =>
+    Deno.readTextFileSync(`/proc/${app.pid}/task/${thread}/syscall`).startsWith(`${RECVFROM} `);
+  await eventually(() => threads().some(isWaiting));
 }
 
 const TREE: Tree = {
@@ -97,11 +100,14 @@ Deno.test("timers that fire all the time disturb no call", async () => {
   assert.equal(app.count("Open"), 300);
 });
 
-Deno.test("a thread that is cancelled while open() waits ends there", async () => {
-  await using app = await startUnderShim("signals", ["cancel", "/data/file", "/data/after"]);
-  await app.expect("Open");
-  app.kill("SIGUSR1");
-  const next = await app.expect("Open");
-  await app.reply(next, answer(next));
-  assert.equal(await app.output(), "cancelled\nbytes of after\n");
-});
+for (const [command, who] of [["cancel", "another"], ["cancel_signalled", "it"]] as const) {
+  Deno.test(`a thread that is cancelled while open() waits ends there, after a signal that ${who} has handled too`, async () => {
+    await using app = await startUnderShim("signals", [command, "/data/file", "/data/after"]);
+    await app.expect("Open");
+    await untilWaiting(app);
+    app.kill("SIGUSR1");
+    const next = await app.expect("Open");
+    await app.reply(next, answer(next));
+    assert.equal(await app.output(), "cancelled\nbytes of after\n");
+  });
+}

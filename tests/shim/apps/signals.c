@@ -98,19 +98,28 @@ static void *open_in_thread(void *path)
 	return NULL;
 }
 
+static void *hear_and_open(void *path)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	pthread_sigmask(SIG_SETMASK, &none, NULL);
+	return open_in_thread(path);
+}
+
 static int run_cancel(const char *symbol, char **a)
 {
 	pthread_t thread;
 	void *result;
-	sigset_t ours;
-	(void)symbol;
 	handle(SIGUSR1, on_tick, 0);
-	/* The thread that waits must not be the one that hears it. */
+	/* Which of the two hears it is not left to the kernel. */
+	sigset_t ours;
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &ours, NULL);
-	pthread_create(&thread, NULL, open_in_thread, a[0]);
-	pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+	bool is_heard_by_it = strcmp(symbol, "cancel_signalled") == 0;
+	pthread_create(&thread, NULL, is_heard_by_it ? hear_and_open : open_in_thread, a[0]);
+	if (!is_heard_by_it)
+		pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
 	while (!handled)
 		usleep(1000);
 	pthread_cancel(thread);
@@ -122,7 +131,8 @@ static int run_cancel(const char *symbol, char **a)
 int main(int argc, char **argv)
 {
 	static const struct command commands[] = {
-		{ "handled", run_handled }, { "storm", run_storm }, { "plain", run_plain }, { "cancel", run_cancel }, { NULL, NULL },
+		{ "handled", run_handled }, { "storm", run_storm }, { "plain", run_plain }, { "cancel", run_cancel },
+		{ "cancel_signalled", run_cancel }, { NULL, NULL },
 	};
 	return run(commands, argc, argv);
 }
