@@ -23,6 +23,8 @@ static const char SESSION[] = "MIRRORD_SESSION_DIR=";
 struct launch {
 	enum { EXECVE, EXECVPE, FEXECVE, EXECVEAT, SPAWN, SPAWNP } how;
 	int fd, flags;
+	/* The path is that of `fd`: a copy of what only the target has. */
+	bool is_fetched;
 	const char *path;
 	/* So many scripts' interpreters have led here. */
 	int depth;
@@ -305,6 +307,9 @@ __attribute__((noinline)) static long launch_supervised(const struct launch *it,
 	instead.path = supervisor;
 	instead.argv = argv;
 	instead.how = it->how == EXECVPE ? EXECVE : it->how == SPAWNP ? SPAWN : it->how;
+	/* It executes the copy; the program itself has no descriptor of it. */
+	if (it->is_fetched)
+		kernel(SYS_fcntl, it->fd, F_SETFD, 0);
 	return launch_as_it_is(&instead, envp, is_without_shim);
 }
 
@@ -390,6 +395,8 @@ __attribute__((noinline)) static long launch_only_there(const struct launch *it,
 	if (found.what == REFUSED || found.what == UNKNOWN_FORM)
 		return refuse(it, found.error);
 	instead.path = found.path;
+	instead.fd = found.fd;
+	instead.is_fetched = found.what == FETCHED;
 	instead.how = it->how == EXECVPE ? EXECVE : it->how == SPAWNP ? SPAWN : it->how;
 	int result = launch_here(&instead, envp);
 	saved = errno;

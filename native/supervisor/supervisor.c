@@ -31,6 +31,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -322,6 +323,14 @@ static bool come_under_supervision(void)
 	return is_ready;
 }
 
+/* A copy of what only the target has is a descriptor of ours, and not to be one of the program's. */
+static void end_with_execution(const char *path)
+{
+	static const char MINE[] = "/proc/self/fd/";
+	if (strncmp(path, MINE, sizeof MINE - 1) == 0)
+		kernel(SYS_fcntl, atoi(path + sizeof MINE - 1), F_SETFD, FD_CLOEXEC);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 3) {
@@ -333,6 +342,7 @@ int main(int argc, char **argv)
 	if (shim.has_session && !come_under_supervision())
 		fprintf(stderr, "mirrord: cannot enter %s: this machine does not allow seccomp user notification; "
 				"only its environment is the target's\n", argv[1]);
+	end_with_execution(argv[1]);
 	execve(argv[1], argv + 2, environ);
 	int error = errno;
 	fprintf(stderr, "mirrord: cannot run %s: %s\n", argv[1], strerror(error));

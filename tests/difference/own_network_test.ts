@@ -77,7 +77,10 @@ for (const flags of [[], ["-static"]]) {
     await Deno.copyFile(program, `${it.sandbox.root}/tmp/program`);
     const inside = await it.inside([...AS_IN_A_POD, "/tmp/program"]);
     const outside = await it.run([program]);
-    assert.match(inside.stdout, /sendmsg 24\n {2}from 0: .*\n {2}pod0:1 mtu 0 1400\nchange -1\n$/s);
+    assert.match(
+      inside.stdout,
+      /sendmsg 24\n {2}from 0: .*\n {2}pod0:1 mtu 0 1400\n {2}pod0:1 mask 0 \w{8}\nchange -1\n$/s,
+    );
     assert.deepEqual(outside.stdout, inside.stdout);
   });
 }

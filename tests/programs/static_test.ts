@@ -53,6 +53,24 @@ sandboxTest("dynamic programs start static ones, and these dynamic ones, all in 
   assert.equal(stderr, "");
 });
 
+sandboxTest("a static program that only the target has is executed, with descriptors of its own only", {
+  needs: [BUSYBOX, "/usr/bin/python3"],
+}, async (it) => {
+  await Deno.mkdir(`${it.sandbox.root}/app/own`);
+  await Deno.copyFile(BUSYBOX, `${it.sandbox.root}/app/own/busybox`);
+  await Deno.chmod(`${it.sandbox.root}/app/own/busybox`, 0o755);
+  const spawn = `import os
+given = ["busybox", "cat", "/app/config.json"]
+os.waitpid(os.posix_spawn("/app/own/busybox", given, os.environ), 0)
+print(sum("mirrord-x-" in os.readlink(f"/proc/self/fd/{fd}") for fd in range(3, 32) if os.path.islink(f"/proc/self/fd/{fd}")), flush=True)
+os.execv("/app/own/busybox", ["busybox", "sh", "-c", "ls -l /proc/$$/fd | grep -c mirrord-x-; exit 3"])`;
+  const first = await it.run(["sh", "-c", "/app/own/busybox cat /app/config.json"]);
+  const others = await it.run(["/usr/bin/python3", "-c", spawn]);
+  const blue = '{ "color": "blue" }\n';
+  assert.deepEqual([first.stdout, first.stderr, first.code], [blue, "", 0]);
+  assert.deepEqual([others.stdout, others.stderr, others.code], [`${blue}0\n0\n`, "", 3]);
+});
+
 sandboxTest(
   "a static program ends as it would alone: its code, its signal, and nothing of ours stays",
   NEEDS,

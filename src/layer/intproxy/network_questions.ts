@@ -20,6 +20,8 @@ interface Answer {
 /** A program that asks for all of its interfaces is done by then. */
 const KNOWN_MS = 500;
 const MOST_KNOWN = 256;
+/** After the name: an index, or the IPv4 address (sockaddr_in) by which one of several of the same name is meant. */
+const CHOICE_BYTES = 8;
 const NAME_BYTES = 16;
 const SIOCGIFNAME = 0x8910;
 const SIOCGIFCONF = 0x8912;
@@ -62,7 +64,8 @@ export class NetworkQuestions {
     const { family, request, command } = message;
     const ifreq = message.ifreq.slice();
     const subject = isOfAll(request) ? "all" : `${request} ${command}`;
-    const key = `${family} ${subject} ${request === SIOCGIFCONF ? "" : keyOf(ifreq.subarray(0, NAME_BYTES + 4))}`;
+    const meant = request === SIOCGIFCONF ? "" : keyOf(ifreq.subarray(0, NAME_BYTES + CHOICE_BYTES));
+    const key = `${family} ${subject} ${meant}`;
     const now = performance.now();
     const known = this.#known.get(key);
     if (known && known.until > now) return known.answer;

@@ -1,4 +1,5 @@
 /* interface_calls.c - asks the kernel for the addresses of this network in all ways there are to send a question by netlink, and by ioctl. */
+#include <arpa/inet.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -78,6 +79,11 @@ int main(void)
 		struct ifreq other = *it;
 		int result = ioctl(fd, SIOCGIFMTU, &other);
 		printf("  %s mtu %d %d\n", it->ifr_name, result, other.ifr_mtu);
+		/* One of several addresses of an interface is meant by saying it, as Java does. */
+		other = *it;
+		result = ioctl(fd, SIOCGIFNETMASK, &other);
+		struct sockaddr_in *mask = (void *)&other.ifr_netmask;
+		printf("  %s mask %d %08x\n", it->ifr_name, result, ntohl(mask->sin_addr.s_addr));
 	}
 	struct ifreq change = { .ifr_name = "pod0" };
 	printf("change %d\n", ioctl(fd, SIOCSIFFLAGS, &change));
