@@ -59,7 +59,18 @@ const PRODUCTS: Product[] = [
     ],
   },
   // Its functions are declared where they are called: in TypeScript.
-  { name: "sys.so", sources: "sys", flags: ["-shared", "-fPIC", "-Wl,-z,defs", "-pthread", "-Wno-missing-prototypes"] },
+  {
+    name: "sys.so",
+    sources: "sys",
+    flags: [
+      "-shared",
+      "-fPIC",
+      "-Wl,-z,defs",
+      "-Wl,-z,nodelete", // Deno unloads it at the end of a worker or a test's module, whoever of its threads waits in it
+      "-pthread",
+      "-Wno-missing-prototypes",
+    ],
+  },
   { name: "launcher", sources: "launcher", flags: ["-pie", "-fPIE", "-Wl,-z,now", "-Wl,-z,relro"] },
 ];
 
