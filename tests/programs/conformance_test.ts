@@ -65,9 +65,9 @@ sandboxTest(
     fs.promises.copyFile("/app/config.json", "config").then(() =>
       console.log(fs.readFileSync("config", "utf8"), fs.readFileSync("token", "utf8"),
         (fs.statSync("token").mode & 0o777).toString(8), fs.readdirSync("app").join(),
-        ["", "/"].map((it) => Math.round(fs.statSync(it + "app/config.json").mtimeMs / 10)).join()));`;
+        Math.abs(fs.statSync("app/config.json").mtimeMs - fs.statSync("/app/config.json").mtimeMs) < 10));`;
     const copied = await said(it, [NODE, "-e", script]);
-    assert.match(copied, /^\{ "color": "blue" \}\n s3cr3t\n 640 config\.json,secret (\d+),\1\n$/);
+    assert.match(copied, /^\{ "color": "blue" \}\n s3cr3t\n 640 config\.json,secret true\n$/);
   },
 );
 

@@ -67,8 +67,11 @@ export class LocalServer implements AsyncDisposable {
         if (match) found.push(match);
       }
     })();
+    let rest = "";
     this.#onError = (text) => {
-      for (const line of text.split("\n")) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) {
         const match = pattern.exec(line);
         if (match) found.push(match);
       }

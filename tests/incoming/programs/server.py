@@ -26,7 +26,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(told)))
         self.end_headers()
         self.wfile.write(told)
-        print("served", self.command, self.path, flush=True)
+        print(f"served {self.command} {self.path}\n", end="", flush=True)
 
     do_GET = do_POST = do_PUT = do_DELETE = answer
 

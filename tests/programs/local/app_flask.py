@@ -9,7 +9,7 @@ LABEL = "local"
 @app.route("/<path:path>", methods=["GET", "POST", "PUT", "DELETE"])
 def answer(path):
     body = request.get_data(as_text=True)
-    print("served", request.method, "/" + path, flush=True)
+    print(f"served {request.method} /{path}\n", end="", flush=True)
     return {"by": LABEL, "method": request.method, "path": "/" + path, "body": body, "peer": request.remote_addr}
 
 
