@@ -358,3 +358,13 @@ ssize_t http1_chunks(struct http1_chunks *it, const uint8_t *bytes, size_t lengt
 	}
 	return (ssize_t)length;
 }
+
+bool http1_pass_over(struct http1_chunks *it, size_t length)
+{
+	if (it->state != CHUNK_BYTES || it->left < length)
+		return false;
+	it->left -= length;
+	if (it->left == 0)
+		it->state = CHUNK_RETURN;
+	return true;
+}

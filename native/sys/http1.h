@@ -63,5 +63,7 @@ struct http1_chunks {
 
 /* How many of these bytes belong to the body; `*is_over` when it ends with them. -1: it is none. */
 ssize_t http1_chunks(struct http1_chunks *chunks, const uint8_t *bytes, size_t length, bool *is_over);
+/* The next bytes are not to be seen. True: they are a chunk's own, and were passed over. */
+bool http1_pass_over(struct http1_chunks *chunks, size_t length);
 
 #endif

@@ -451,6 +451,10 @@ static enum verdict take_fresh(struct talks *it, struct talk *talk, const struct
 		/* What we have not got is a body's, or it is to be said again. */
 		if (talk->body.framing == BODY_LENGTH && talk->body.left >= packet->cut && pass_body(talk, &packet->segment))
 			return PASS;
+		if (talk->stage == BODY && talk->body.framing == BODY_CHUNKED && http1_pass_over(&talk->body.chunks, packet->cut)) {
+			talk->expected += packet->cut;
+			return PASS;
+		}
 		*part = known + length;
 		return PASS_PART;
 	}

@@ -22,6 +22,8 @@ class Handler(socketserver.StreamRequestHandler):
                 name, value = header.lower().split(b":", 1)
                 headers[name] = value.strip()
             body = self.rfile.read(int(headers.get(b"content-length", 0)))
+            while b"transfer-encoding" in headers and (size := int(self.rfile.readline(), 16)): body += self.rfile.read(size + 2)[:-2]
+            if b"transfer-encoding" in headers: self.rfile.readline()
             text = b"target %s %d %d" % (line.split()[1], self.client_address[1], len(body))
             self.wfile.write(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(text) + text)
 class Server(socketserver.ThreadingTCPServer):
@@ -164,6 +166,19 @@ print(ask(peer, request("/mine", "Cookie: %s\\r\\n" % ("z" * 30000))), ask(peer,
   assert.deepEqual(said, ["/a 500000", "/a 500000", "/a 500000", "local local /b"]);
   // Our own packet that says the end may be lost, too.
 }, /^\s*(broken .* reset by peer\s*)?$/);
+
+test("a body in big chunks goes by though the kernel copies no packet of 64 KiB whole", async (sandbox) => {
+  await using _server = await serve(sandbox);
+  const said = await client(
+    sandbox,
+    `
+peer = connect()
+chunk = b"fff4\\r\\n" + b"x" * 0xfff4 + b"\\r\\n"
+print(ask(peer, request("/theirs", "Transfer-Encoding: chunked\\r\\n"), chunk * 256, "0\\r\\n\\r\\n").split()[3])
+print(ask(peer, request("/theirs")).split()[1], ask(peer, request("/mine")))`,
+  );
+  assert.deepEqual(said, [String(0xfff4 * 256), "/theirs local"]);
+});
 
 test("when the agent is killed, connections that nobody wanted go on, and new ones are the target's", async (sandbox) => {
   await using server = await serve(sandbox);
