@@ -137,6 +137,27 @@ struct http_filters *queue_filters(struct queue *queue, uint16_t port)
 	return port == 81 ? NULL : wanted;
 }
 
+static uint8_t spoken_there;
+
+uint8_t queue_spoken(const struct queue *queue, uint16_t port)
+{
+	(void)queue;
+	return port % 2 ? spoken_there : 0;
+}
+
+void queue_note_spoken(struct queue *queue, uint16_t port, enum spoken spoken)
+{
+	(void)queue;
+	(void)port;
+	spoken_there |= (uint8_t)spoken;
+}
+
+void queue_note_refused(struct queue *queue, uint16_t port)
+{
+	(void)queue;
+	fed += port;
+}
+
 int queue_diagnosis(struct queue *queue)
 {
 	(void)queue;
@@ -175,6 +196,7 @@ static void judge_packets(const uint8_t *bytes, size_t length)
 {
 	static struct queue *const queue = NULL;
 	struct talks *talks = talks_open(queue);
+	spoken_there = 0;
 	wanted = length > 0 && bytes[0] & 1 ? later() : http_filters_make(bytes, 0);
 	for (size_t at = 0; at + 3 <= length && wanted;) {
 		size_t count = (size_t)(bytes[at] | bytes[at + 1] << 8);
