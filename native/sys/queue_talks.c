@@ -545,7 +545,7 @@ static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct
 	if (pass_body(talk, segment))
 		return PASS;
 	ahead = (int32_t)(segment->sequence - talk->expected);
-	uint32_t known = (uint32_t)-ahead;
+	uint32_t known = talk->expected - segment->sequence;
 	if (ahead > 0)
 		return put_off(it, talk);
 	if (known >= segment->length)
