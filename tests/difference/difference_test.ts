@@ -4,10 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { exec, testUnless, whyNotBuilt } from "../support/mirrord.ts";
-import { type Sandbox, SANDBOX_ENVIRONMENT, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
+import { differences, endInside, type Intended, run, runInside, spawnInside } from "../support/inside.ts";
+import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
 /** Lines that may differ: the topic, how the line begins, and why. */
-const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [
+const INTENDED: readonly Intended[] = [
   {
     topic: "paths",
     line: /^(f?open|openat)[ \w]* b'null'/,
@@ -59,8 +60,8 @@ async function startJudge(): Promise<Judge> {
   const scratch = await Deno.makeTempDir({ prefix: "mirrord-difference-" });
   undo.defer(() => Deno.remove(scratch, { recursive: true }));
   await furnish(sandbox, scratch);
-  undo.adopt(await startResetting(sandbox), end);
-  const nobody = undo.adopt(spawnInside(sandbox, "/", [...NOBODY, "cat"]), end);
+  undo.adopt(await startResetting(sandbox), endInside);
+  const nobody = undo.adopt(spawnInside(sandbox, "/", [...NOBODY, "cat"]), endInside);
   const kept = undo.move();
   return {
     differences: async (topic, command, isNobody = false) => {
@@ -70,7 +71,8 @@ async function startJudge(): Promise<Judge> {
       const env = { PYTHONDONTWRITEBYTECODE: "1", MIRRORD_FILE_MODE: mode };
       const outside = await exec(["-t", target, "--", ...command], { cwd: scratch, env });
       if (inside.split("\n").length < 10) throw new Error(`Inside it said only ${inside}`);
-      return await compare(topic, inside, outside.stdout + outside.stderr);
+      const said = { inside, outside: outside.stdout + outside.stderr };
+      return await differences(said, INTENDED.filter((it) => it.topic === topic));
     },
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
@@ -112,54 +114,6 @@ while True:
   await reader.read();
   reader.releaseLock();
   return child;
-}
-
-function spawnInside(sandbox: Sandbox, directory: string, command: readonly string[]): Deno.ChildProcess {
-  const there = ["--target", String(sandbox.pid), "--net", "--uts", "--mount", "--root", `--wdns=${directory}`, "--"];
-  return new Deno.Command("nsenter", {
-    args: [...there, ...command],
-    clearEnv: true,
-    env: { ...SANDBOX_ENVIRONMENT, LC_ALL: "C.UTF-8", PYTHONDONTWRITEBYTECODE: "1" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-}
-
-async function runInside(sandbox: Sandbox, directory: string, command: readonly string[]): Promise<string> {
-  const child = spawnInside(sandbox, directory, command);
-  await child.stdin.close();
-  const { stdout, stderr } = await child.output();
-  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-}
-
-async function end(child: Deno.ChildProcess): Promise<void> {
-  child.kill("SIGKILL");
-  await child.stdin.close().catch(() => {});
-  await child.output();
-}
-
-async function run(program: string, args: readonly string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, { args: [...args] }).output();
-  if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
-}
-
-/** The lines that only one of them says and that are not meant to differ. */
-async function compare(topic: string, inside: string, outside: string): Promise<string[]> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${directory}/inside`, inside);
-    await Deno.writeTextFile(`${directory}/mirrord`, outside);
-    const formats = ["old=inside:  %L", "new=mirrord: %L", "unchanged="].map((it) =>
-      `--${it.replace("=", "-line-format=")}`
-    );
-    const command = new Deno.Command("diff", { args: [...formats, `${directory}/inside`, `${directory}/mirrord`] });
-    const lines = new TextDecoder().decode((await command.output()).stdout).split("\n");
-    const intended = INTENDED.filter((it) => it.topic === topic);
-    return lines.filter((it) => it !== "" && !intended.some(({ line }) => line.test(it.slice(9))));
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
 }
 
 const PYTHON = "/usr/bin/python3";

@@ -4,10 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { exec, testUnless, whyNotBuilt } from "../support/mirrord.ts";
-import { type Sandbox, SANDBOX_ENVIRONMENT, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
-
-/** Lines that may differ, and why. */
-const INTENDED: readonly { topic: string; line: RegExp; why: string }[] = [];
+import { differences, endInside, run, runInside, spawnInside } from "../support/inside.ts";
+import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
 const USER = 4241;
 /** Somebody without rights of its own. */
@@ -37,15 +35,15 @@ for (const isNobody of [false, true]) {
     const mount = `mount --rbind /dev ${sandbox.root}/dev; chmod 1777 ${sandbox.root}/tmp`;
     await run("nsenter", ["--target", `${sandbox.pid}`, "--mount", "--", "sh", "-c", mount]);
     const rights = isNobody ? NOBODY : [];
-    const target = undo.adopt(spawnInside(sandbox, "/", [...rights, "cat"]), end);
+    const target = undo.adopt(spawnInside(sandbox, "/", [...rights, "cat"]), endInside);
     for (const [topic, command] of TOPICS) {
       await renew(sandbox, isNobody);
-      const inside = await outputOf(spawnInside(sandbox, scratch, [...rights, ...command]));
+      const inside = await runInside(sandbox, scratch, [...rights, ...command]);
       await renew(sandbox, isNobody);
       const args = ["-t", `process/${target.pid}`, "--fs-mode", "write", "--", ...rights, ...command];
       const outside = await exec(args, { cwd: scratch, env: { PYTHONDONTWRITEBYTECODE: "1" } });
       if (inside.split("\n").length < 10) throw new Error(`Inside it said only ${inside}`);
-      assert.deepEqual(await differences(topic, inside, outside.stdout + outside.stderr), [], topic);
+      assert.deepEqual(await differences({ inside, outside: outside.stdout + outside.stderr }, []), [], topic);
     }
   });
 }
@@ -54,49 +52,4 @@ for (const isNobody of [false, true]) {
 async function renew({ root }: Sandbox, isNobody: boolean): Promise<void> {
   const work = `${root}/data/work`;
   await run("sh", ["-c", `rm -rf ${work}; mkdir -p ${work}; ${isNobody ? `chown ${USER}:${USER} ${work}` : ":"}`]);
-}
-
-function spawnInside(sandbox: Sandbox, directory: string, command: readonly string[]): Deno.ChildProcess {
-  const there = ["--target", String(sandbox.pid), "--net", "--uts", "--mount", "--root", `--wdns=${directory}`, "--"];
-  return new Deno.Command("nsenter", {
-    args: [...there, ...command],
-    clearEnv: true,
-    env: { ...SANDBOX_ENVIRONMENT, LC_ALL: "C.UTF-8", PYTHONDONTWRITEBYTECODE: "1" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-}
-
-async function outputOf(child: Deno.ChildProcess): Promise<string> {
-  await child.stdin.close();
-  const { stdout, stderr } = await child.output();
-  return new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-}
-
-async function end(child: Deno.ChildProcess): Promise<void> {
-  child.kill("SIGKILL");
-  await child.stdin.close().catch(() => {});
-  await child.output();
-}
-
-async function run(program: string, args: readonly string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(program, { args: [...args] }).output();
-  if (!success) throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)}`);
-}
-
-/** The lines that only one of them says and that are not meant to differ. */
-async function differences(topic: string, inside: string, outside: string): Promise<string[]> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await Deno.writeTextFile(`${directory}/inside`, inside);
-    await Deno.writeTextFile(`${directory}/mirrord`, outside);
-    const formats = ["--old-line-format=inside:  %L", "--new-line-format=mirrord: %L", "--unchanged-line-format="];
-    const command = new Deno.Command("diff", { args: [...formats, `${directory}/inside`, `${directory}/mirrord`] });
-    const lines = new TextDecoder().decode((await command.output()).stdout).split("\n");
-    const intended = INTENDED.filter((it) => it.topic === topic);
-    return lines.filter((it) => it !== "" && !intended.some(({ line }) => line.test(it.slice(9))));
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
 }
