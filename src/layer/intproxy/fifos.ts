@@ -115,15 +115,18 @@ export class Fifos implements AsyncDisposable {
     const fifo = this.#known(stat, path);
     if (typeof fifo === "number") return refuse(fifo);
     const token = crypto.getRandomValues(new BigUint64Array(1))[0]!;
-    const meets = this.#endsOf(fifo);
+    const asksAtOnce = !end.isPatient && !(end.isReading && end.isWriting);
+    const meets = asksAtOnce ? this.#endsOf(fifo) : NOBODY;
     fifo.restUntil = 0;
     fifo.opening.set(token, { ...end, forget: shim.onClosed(() => this.#opened(fifo, token)) });
-    this.#welcome(fifo, end, meets, (errno) => {
+    const answered = (errno: number) => {
       if (errno !== 0 || shim.isClosed) this.#opened(fifo, token);
       if (errno !== 0) refuse(errno);
       else shim.send({ type: "FifoPlace", errno, token, path: utf8(this.#placeOf(fifo)) }, id);
       this.#look();
-    });
+    };
+    if (asksAtOnce) this.#meet(fifo, end, meets, answered);
+    else answered(0);
   }
 
   /** What it is, if the target's user may; or an errno. */
@@ -144,8 +147,7 @@ export class Fifos implements AsyncDisposable {
   }
 
   /** Who does not wait wants to know at once who is at the other end. */
-  #welcome(fifo: Fifo, end: End, { readers, writers }: Ends, answered: (errno: number) => void): void {
-    if (end.isPatient || (end.isReading && end.isWriting)) return answered(0);
+  #meet(fifo: Fifo, end: End, { readers, writers }: Ends, answered: (errno: number) => void): void {
     const isMet = end.isReading ? writers > 0 : readers > 0 || fifo.bridge?.isWriting && fifo.bridge.end;
     if (isMet || fifo.bridge) return answered(isMet || end.isReading ? 0 : ERRNO.ENXIO);
     this.#ask(fifo, end.isWriting, false, (errno) => answered(end.isWriting ? errno : 0));
