@@ -160,13 +160,15 @@ int hook_getifaddrs(struct ifaddrs **into)
 	return 0;
 }
 
-/* The first record that is this interface. */
-static bool find(const char *name, unsigned index, struct interface *into)
+/* The first record that is this interface: 1, 0 where there is none, or -1 where they are this machine's. */
+static int find(const char *name, unsigned index, struct interface *into)
 {
 	size_t count;
-	bool is_found = false;
-	struct interface *records = ask_for_records(&count);
-	for (size_t at = 0; records && at < count && !is_found; at++) {
+	int is_found = 0;
+	struct interface *records = shim.is_tcp_remote ? ask_for_records(&count) : NULL;
+	if (!records)
+		return -1;
+	for (size_t at = 0; at < count && !is_found; at++) {
 		is_found = name ? strncmp(name, records[at].name, sizeof records[at].name) == 0 : records[at].index == index;
 		if (is_found)
 			*into = records[at];
@@ -178,16 +180,25 @@ static bool find(const char *name, unsigned index, struct interface *into)
 unsigned hook_if_nametoindex(const char *name)
 {
 	struct interface found;
-	return shim.is_tcp_remote && name && find(name, 0, &found) ? found.index : real.if_nametoindex(name);
+	int is_found = name ? find(name, 0, &found) : -1;
+	if (is_found < 0)
+		return real.if_nametoindex(name);
+	if (is_found)
+		return found.index;
+	errno = ENODEV;
+	return 0;
 }
 
 char *hook_if_indextoname(unsigned index, char *into)
 {
 	struct interface found;
-	if (!shim.is_tcp_remote || !find(NULL, index, &found))
+	int is_found = find(NULL, index, &found);
+	if (is_found < 0)
 		return real.if_indextoname(index, into);
-	memcpy(into, found.name, sizeof found.name);
-	return into;
+	if (is_found)
+		return memcpy(into, found.name, sizeof found.name);
+	errno = ENXIO;
+	return NULL;
 }
 
 /* A link has one entry; where links are not listed, its first address stands for it. */

@@ -3,6 +3,7 @@
  * What needs no resolver stays real: no node, AI_NUMERICHOST, numeric hosts, services (this machine's /etc/services).
  * Results are laid out as glibc does it, so its own freeaddrinfo() takes them.
  */
+#include "numeric.h"
 #include "real.h"
 #include "wire.h"
 
@@ -213,7 +214,9 @@ int hook_getaddrinfo(const char *name, const char *service, const struct addrinf
 {
 	static const struct addrinfo usual = { .ai_flags = AI_V4MAPPED | AI_ADDRCONFIG };
 	bool is_number_wanted = hints && (hints->ai_flags & AI_NUMERICHOST);
-	if (!shim.is_dns_remote || !name || is_number_wanted || is_numeric(name))
+	if (!name || is_number_wanted || is_numeric(name))
+		return numeric_addresses(name, service, hints, result);
+	if (!shim.is_dns_remote)
 		return real.getaddrinfo(name, service, hints, result);
 	int saved = errno;
 	if (!hints)
@@ -248,6 +251,15 @@ static int h_error_of(int code)
 	default:
 		return NO_RECOVERY;
 	}
+}
+
+/* Was it refused? As libc has it, h_errno too says so, and is left alone by what succeeds. */
+static bool told(int code, int *h_error)
+{
+	*h_error = h_error_of(code);
+	if (code)
+		h_errno = *h_error;
+	return code != 0;
 }
 
 /* A buffer of the caller's that is used up from the front. */
@@ -336,12 +348,11 @@ static int find_host(const char *name, int family, struct hostent *host, struct 
 	struct answer answer;
 	*result = NULL;
 	int saved = errno;
-	int code = resolve(name, family, AI_CANONNAME | WITH_ALIASES, &answer);
+	int code = name[0] ? resolve(name, family, AI_CANONNAME | WITH_ALIASES, &answer) : EAI_FAIL;
 	errno = saved;
 	if (code == NAME_IS_LOCAL)
 		return -1;
-	h_errno = *h_error = h_error_of(code); /* both, as libc does */
-	if (code)
+	if (told(code, h_error))
 		return code == EAI_AGAIN ? EAGAIN : 0;
 	struct wire_bytes canonical = answer.reply.canonical_name;
 	struct wire_bytes official = canonical.length ? canonical : wire_text(name);
@@ -383,18 +394,24 @@ int hook_gethostbyname_r(const char *name, struct hostent *host, char *buffer, s
 struct hostent *hook_gethostbyname2(const char *name, int family)
 {
 	struct hostent *result;
+	int h_error;
 	struct room room = { static_room, sizeof static_room };
-	if (!is_host_remote(name, family) || find_host(name, family, &static_host, room, &result, &h_errno) < 0)
+	if (!is_host_remote(name, family) || find_host(name, family, &static_host, room, &result, &h_error) < 0)
 		return real.gethostbyname2(name, family);
+	if (h_error)
+		h_errno = h_error;
 	return result;
 }
 
 struct hostent *hook_gethostbyname(const char *name)
 {
 	struct hostent *result;
+	int h_error;
 	struct room room = { static_room, sizeof static_room };
-	if (!is_host_remote(name, AF_INET) || find_host(name, AF_INET, &static_host, room, &result, &h_errno) < 0)
+	if (!is_host_remote(name, AF_INET) || find_host(name, AF_INET, &static_host, room, &result, &h_error) < 0)
 		return real.gethostbyname(name);
+	if (h_error)
+		h_errno = h_error;
 	return result;
 }
 
@@ -436,8 +453,7 @@ static int find_address(const void *address, socklen_t length, int family, struc
 	int saved = errno;
 	int code = reverse(address, length, name, true);
 	errno = saved;
-	h_errno = *h_error = h_error_of(code); /* both, as libc does */
-	if (code)
+	if (told(code, h_error))
 		return code == EAI_AGAIN ? EAGAIN : 0;
 	int error = make_host(wire_text(name), family, record, 1, room, host);
 	if (error)
@@ -460,9 +476,35 @@ struct hostent *hook_gethostbyaddr(const void *address, socklen_t length, int fa
 	if (!is_address_remote(address, length, family))
 		return real.gethostbyaddr(address, length, family);
 	struct hostent *result;
+	int h_error;
 	struct room room = { static_room, sizeof static_room };
-	find_address(address, length, family, &static_host, room, &result, &h_errno);
+	find_address(address, length, family, &static_host, room, &result, &h_error);
+	if (h_error)
+		h_errno = h_error;
 	return result;
+}
+
+/* With the deprecated NI_IDN_…; others are refused by libc. */
+static const int KNOWN_NI_FLAGS = NI_NUMERICHOST | NI_NUMERICSERV | NI_NOFQDN | NI_NAMEREQD | NI_DGRAM | NI_IDN | 0x40 | 0x80;
+
+static bool is_hostname_remote(void)
+{
+	return shim.is_hostname_remote && shim.settings.hostname.length > 0;
+}
+
+/* A Unix address has the host's own name. */
+static int name_of_this_host(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_room,
+			     char *service, socklen_t service_room, int flags)
+{
+	struct utsname self;
+	int code = real.getnameinfo(address, length, host, host_room, service, service_room, flags);
+	if ((code && code != EAI_OVERFLOW) || hook_uname(&self) != 0)
+		return code;
+	if (strlen(self.nodename) >= host_room)
+		return EAI_OVERFLOW;
+	strcpy(host, self.nodename);
+	bool wants_service = service && service_room > 0;
+	return wants_service ? real.getnameinfo(address, length, NULL, 0, service, service_room, flags & ~NI_NAMEREQD) : 0;
 }
 
 int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *host, socklen_t host_room, char *service,
@@ -470,36 +512,34 @@ int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *hos
 {
 	bool is_v4 = address && address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in);
 	bool is_v6 = address && address->sa_family == AF_INET6 && length >= sizeof(struct sockaddr_in6);
-	bool wants_name = host && host_room > 0 && !(flags & NI_NUMERICHOST);
-	if (!shim.is_dns_remote || !wants_name || (!is_v4 && !is_v6))
+	bool wants_number = flags & NI_NUMERICHOST;
+	if (address && address->sa_family == AF_UNIX && host && host_room > 0 && !wants_number && is_hostname_remote())
+		return name_of_this_host(address, length, host, host_room, service, service_room, flags);
+	if (!host || host_room == 0 || (!is_v4 && !is_v6) || (flags & ~KNOWN_NI_FLAGS))
 		return real.getnameinfo(address, length, host, host_room, service, service_room, flags);
-	if (service && service_room > 0) {
-		int code = real.getnameinfo(address, length, NULL, 0, service, service_room, flags);
-		if (code)
-			return code;
-	}
+	if (!shim.is_dns_remote && !wants_number)
+		return real.getnameinfo(address, length, host, host_room, service, service_room, flags);
+	/* The host first, then the service, as libc has it. */
 	const void *bytes = is_v4 ? (const void *)&((const struct sockaddr_in *)address)->sin_addr :
 				    (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr;
 	char name[NAME_BYTES];
 	int saved = errno;
-	int code = reverse(bytes, is_v4 ? 4 : 16, name, false);
+	int code = wants_number ? EAI_NONAME : reverse(bytes, is_v4 ? 4 : 16, name, false);
 	errno = saved;
 	if (code && (flags & NI_NAMEREQD))
 		return EAI_NONAME;
 	if (code) /* "if the name cannot be determined, the numeric form is returned" */
-		return real.getnameinfo(address, length, host, host_room, NULL, 0, flags | NI_NUMERICHOST);
-	if (strlen(name) >= host_room)
-		return EAI_OVERFLOW;
-	strcpy(host, name);
-	return 0;
+		code = numeric_name(address, length, host, host_room, flags);
+	else if (strlen(name) >= host_room)
+		code = EAI_OVERFLOW;
+	else
+		strcpy(host, name);
+	if (code || !service || service_room == 0)
+		return code;
+	return real.getnameinfo(address, length, NULL, 0, service, service_room, flags & ~NI_NAMEREQD);
 }
 
 /* ---- the host's own name ---- */
-
-static bool is_hostname_remote(void)
-{
-	return shim.is_hostname_remote && shim.settings.hostname.length > 0;
-}
 
 int hook_gethostname(char *into, size_t room)
 {

@@ -1,15 +1,19 @@
 /**
  * In which order a program should try the addresses of a name: RFC 3484 as glibc has it, with its tables (gai.conf is
- * not read). Which source an address would be reached from is the kernel's answer in the target's network.
+ * not read). Which source an address would be reached from is the kernel's answer in the target's network, and how far that
+ * source's own subnet goes.
  */
+import { equalBytes } from "../base/bytes.ts";
 import { sourceTowards } from "../sys/datagrams.ts";
-import { mapped6 } from "../base/addresses.ts";
+import { mapped6, parseAddress } from "../base/addresses.ts";
 
 interface Candidate {
   /** As 16 bytes, v4-mapped where it is IPv4. */
   address: Uint8Array;
   source: Uint8Array | undefined;
   original: Uint8Array;
+  /** Of the source's subnet, of IPv4 as of a v4-mapped address; 128 where it is not known. */
+  subnetBits: number;
 }
 
 type Prefix = [bytes: number[], bits: number, value: number];
@@ -38,15 +42,34 @@ const PRECEDENCES: Prefix[] = [
 
 const SCOPE = { linkLocal: 2, siteLocal: 5, global: 14 } as const;
 
-/** A new list; addresses of 4 or 16 bytes. `sourceOf` is the kernel's answer except in tests. */
-export function inOrder(addresses: Uint8Array[], sourceOf = sourceTowards): Uint8Array[] {
+export interface Network {
+  /** The source that an address would be reached from; undefined: none. */
+  sourceOf: (address: Uint8Array) => Uint8Array | undefined;
+  /** The addresses of this network's interfaces, and how many bits name the subnet. */
+  subnets: () => { address: Uint8Array; bits: number }[];
+}
+
+/** A new list; addresses of 4 or 16 bytes. `network` is the kernel's, in the main thread's namespace, except in tests. */
+export function inOrder(addresses: Uint8Array[], network: Network = KERNEL): Uint8Array[] {
   if (addresses.length < 2) return addresses;
+  const subnets = network.subnets();
   const candidates = addresses.map((original): Candidate => {
-    const source = sourceOf(original);
-    return { original, address: as16(original), source: source && as16(source) };
+    const found = network.sourceOf(original);
+    const own = found && subnets.find(({ address }) => equalBytes(address, found));
+    const subnetBits = own ? own.bits + 128 - 8 * own.address.length : 128;
+    return { original, address: as16(original), source: found && as16(found), subnetBits };
   });
   return candidates.sort(compare).map(({ original }) => original); // sort is stable: rule 10
 }
+
+const KERNEL: Network = {
+  sourceOf: sourceTowards,
+  subnets: () =>
+    Deno.networkInterfaces().flatMap(({ address, cidr }) => {
+      const bytes = parseAddress(address);
+      return bytes ? [{ address: bytes, bits: Number(cidr.replace(/^.*\//, "")) }] : [];
+    }),
+};
 
 function compare(a: Candidate, b: Candidate): number {
   // Rule 1: avoid unusable destinations.
@@ -62,8 +85,8 @@ function compare(a: Candidate, b: Candidate): number {
     look(PRECEDENCES, b.address) - look(PRECEDENCES, a.address) ||
     // Rule 8: prefer smaller scope.
     scope(a.address) - scope(b.address) ||
-    // Rule 9: use longest matching prefix; of IPv4 glibc does so in one's own subnet only, here never.
-    (isMapped(a.address) || isMapped(b.address) ? 0 : commonBits(b) - commonBits(a))
+    // Rule 9: use longest matching prefix, among addresses of one family.
+    (a.original.length === b.original.length ? commonBits(b) - commonBits(a) : 0)
   );
 }
 
@@ -101,7 +124,9 @@ function scope(address: Uint8Array): number {
   return hasPrefix(address, [0xfe, 0xc0], 10) ? SCOPE.siteLocal : SCOPE.global;
 }
 
-function commonBits({ address, source }: Candidate): number {
+/** Of IPv4 only within the source's own subnet: "outside of subnets common address prefixes make no sense". */
+function commonBits({ original, address, source, subnetBits }: Candidate): number {
+  if (original.length === 4 && !hasPrefix(address, [...source!], subnetBits)) return 0;
   for (let at = 0; at < 16; at++) {
     const difference = address[at]! ^ source![at]!;
     if (difference !== 0) return at * 8 + Math.clz32(difference) - 24;

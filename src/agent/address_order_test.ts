@@ -3,14 +3,15 @@ import { inOrder } from "./address_order.ts";
 import { formatAddress, parseAddress } from "../base/addresses.ts";
 
 /** What the addresses come to when this host's own are `own`, by family; undefined: no way there. */
-function order(addresses: string[], own: { v4?: string; v6?: string }): string[] {
+function order(addresses: string[], own: { v4?: string; v6?: string; v4Bits?: number }): string[] {
   const sourceOf = (address: Uint8Array) => {
     const text = formatAddress(address);
     if (text.startsWith("127.") || text === "0:0:0:0:0:0:0:1") return address;
     const source = address.length === 4 ? own.v4 : own.v6;
     return source === undefined ? undefined : parseAddress(source);
   };
-  return inOrder(addresses.map((text) => parseAddress(text)!), sourceOf).map(formatAddress);
+  const subnets = () => own.v4 === undefined ? [] : [{ address: parseAddress(own.v4)!, bits: own.v4Bits ?? 32 }];
+  return inOrder(addresses.map((text) => parseAddress(text)!), { sourceOf, subnets }).map(formatAddress);
 }
 
 Deno.test("IPv6 comes after IPv4 when there is no way to it, else before", () => {
@@ -31,9 +32,21 @@ Deno.test("a private IPv6 address is not preferred from a public one", () => {
   ]);
 });
 
-Deno.test("addresses of one kind stay as the name server gave them: it spreads the load", () => {
+Deno.test("addresses of other subnets stay as the name server gave them: it spreads the load", () => {
   const servers = ["10.0.0.3", "10.0.0.1", "10.0.0.2"];
   assert.deepEqual(order(servers, { v4: "10.0.0.9" }), servers);
+  assert.deepEqual(order(servers, { v4: "10.0.1.9", v4Bits: 24 }), servers);
+});
+
+Deno.test("of addresses in one's own subnet those nearest to one's own come first, before all others", () => {
+  const servers = ["10.1.0.3", "10.0.0.200", "10.0.0.4", "10.0.0.9", "10.0.0.8"];
+  assert.deepEqual(order(servers, { v4: "10.0.0.9", v4Bits: 24 }), [
+    "10.0.0.9",
+    "10.0.0.8",
+    "10.0.0.4",
+    "10.0.0.200",
+    "10.1.0.3",
+  ]);
 });
 
 Deno.test("of two IPv6 addresses the one that has more in common with ours comes first", () => {

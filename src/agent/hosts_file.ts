@@ -24,24 +24,27 @@ function* lines(text: string): Generator<Line> {
 }
 
 /**
- * All addresses of `family` (0: both) that the file has for `name`; undefined when there are none. As glibc has it, a
- * question for IPv4 alone takes "::1" for 127.0.0.1 and a v4-mapped address for the IPv4 one.
+ * The addresses of `family` (0: both) that the file has for `name`; undefined when there are none. Line by line as glibc has it: without
+ * `isMulti` (host.conf(5)) the first line that bears the name is all, with it what stands twice is told twice.
  */
-export function findInHosts(text: string, name: string, family: number): HostsMatch | undefined {
+export function findInHosts(text: string, name: string, family: number, isMulti: boolean): HostsMatch | undefined {
   const wanted = name.toLowerCase();
   const match: HostsMatch = { addresses: [], canonicalName: "", aliases: [] };
   for (const line of lines(text)) {
+    const [official, ...others] = line.names;
     if (!line.names.some((other) => other.toLowerCase() === wanted)) continue;
     const address = inFamily(line.address, family);
     if (!address) continue;
-    match.canonicalName ||= line.names[0]!;
-    const isNew = (other: string) => other !== match.canonicalName && !match.aliases.includes(other);
-    match.aliases.push(...line.names.filter(isNew));
-    if (!match.addresses.some((other) => equalBytes(other, address))) match.addresses.push(address);
+    match.addresses.push(address);
+    match.aliases.push(...others);
+    match.canonicalName ||= official!;
+    if (official !== match.canonicalName) match.aliases.push(official!);
+    if (!isMulti) break;
   }
   return match.addresses.length > 0 ? match : undefined;
 }
 
+/** A question for IPv4 alone takes "::1" for 127.0.0.1, and a v4-mapped address for the IPv4 one. */
 function inFamily(address: Uint8Array, family: number): Uint8Array | undefined {
   if (family === 0) return address;
   if (family === 6) return address.length === 16 ? address : undefined;
@@ -51,6 +54,10 @@ function inFamily(address: Uint8Array, family: number): Uint8Array | undefined {
 
 /** The names on the first line that the file has for an address. */
 export function namesInHosts(text: string, address: Uint8Array): string[] | undefined {
-  for (const line of lines(text)) if (equalBytes(line.address, address)) return line.names;
+  const family = address.length === 4 ? 4 : 6;
+  for (const line of lines(text)) {
+    const its = inFamily(line.address, family);
+    if (its && equalBytes(its, address)) return line.names;
+  }
   return undefined;
 }

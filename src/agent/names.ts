@@ -65,25 +65,23 @@ export class Names {
     const numeric = parseOldAddress4(name) ?? parseAddress(name);
     if (numeric) return resolveNumeric(numeric, name, family, flags);
     if (flags & AI.NUMERICHOST) return EAI.NONAME;
-    const families = familiesOf(family, flags);
-    if (typeof families === "number") return families;
-    const found = await this.#fromHosts(name, family, flags) ?? await this.#fromDns(name, families, signal);
-    return typeof found === "number" ? found : chosen(found, family, flags);
+    const wanted = configured(family, flags);
+    if (wanted === undefined) return EAI.NONAME;
+    const types = typesOf(wanted, flags);
+    const found = await this.#fromHosts(name, wanted, flags) ?? await this.#fromDns(name, types, signal);
+    return typeof found === "number" ? found : chosen(found, wanted, flags);
   }
 
   async #fromHosts(name: string, family: number, flags: number): Promise<Resolved | undefined> {
-    const hosts = await this.#readText("/etc/hosts") ?? "";
-    const isMapping = family === 6 && (flags & AI.V4MAPPED) !== 0;
-    const found = findInHosts(hosts, name, isMapping ? 0 : family);
-    if (found) return found;
-    // RFC 6761 6.3: not a question for the name servers.
-    if (!/^(.+\.)?localhost\.?$/i.test(name)) return undefined;
-    const addresses = [Uint8Array.of(127, 0, 0, 1), new Uint8Array(16).with(15, 1)];
-    const bytes = family === 4 ? 4 : 16;
-    return {
-      addresses: family === 0 || isMapping ? addresses : addresses.filter((it) => it.length === bytes),
-      canonicalName: name,
-    };
+    const hosts = await this.#readText("/etc/hosts");
+    if (hosts === undefined) return /^localhost\.?$/i.test(name) ? loopback(name) : undefined;
+    const isMulti = saysMulti(await this.#readText("/etc/host.conf") ?? "");
+    const found = findInHosts(hosts, name, family, isMulti);
+    // What is mapped is looked up as for IPv4, where it is needed.
+    const isMapping = family === 6 && (flags & AI.V4MAPPED) !== 0 && (!found || (flags & AI.ALL) !== 0);
+    const mapped = isMapping ? findInHosts(hosts, name, 4, isMulti) : undefined;
+    if (!found || !mapped) return found ?? mapped;
+    return { ...found, addresses: [...found.addresses, ...mapped.addresses] };
   }
 
   async #fromDns(name: string, types: QuestionType[], signal: AbortSignal): Promise<Resolved | number> {
@@ -111,9 +109,9 @@ export class Names {
   async nameOf(address: Uint8Array, signal: AbortSignal, withAliases = false): Promise<AgentMessage> {
     const reply = (eai: number, name = ""): AgentMessage => ({ type: "NameReply", eai, name });
     if (address.length !== 4 && address.length !== 16) return reply(EAI.FAMILY);
-    const plain = unmapped4(address) ?? address;
-    const known = namesInHosts(await this.#readText("/etc/hosts") ?? "", plain);
+    const known = namesInHosts(await this.#readText("/etc/hosts") ?? "", address);
     if (known) return reply(0, withAliases ? known.join(" ") : known[0]!);
+    const plain = unmapped4(address) ?? address;
     const found = await searchDns(`${reverseName(plain)}.`, ["PTR"], await this.#conf(), this.#port, signal);
     if (typeof found !== "number") return reply(0, found.answers[0]!.names[0]!.replace(/\.$/, ""));
     // getnameinfo(3) has no "nodata".
@@ -150,22 +148,31 @@ function resolveNumeric(address: Uint8Array, name: string, family: number, flags
   return inside ? { addresses: [inside], canonicalName: name } : EAI.ADDRFAMILY;
 }
 
-/** Which questions to ask for a family and flags; a number when AI_ADDRCONFIG leaves none. */
-function familiesOf(family: number, flags: number): QuestionType[] | number {
-  let wants4 = family !== 6 || (flags & AI.V4MAPPED) !== 0;
-  let wants6 = family !== 4;
-  if (flags & AI.ADDRCONFIG) {
-    const { has4, has6 } = configuredFamilies();
-    // A host with loopback alone is not restricted, as glibc has it.
-    if (has4 || has6) {
-      wants4 &&= has4;
-      wants6 &&= has6;
-    }
-  }
+/** The family that AI_ADDRCONFIG leaves of `family`; undefined: none. */
+function configured(family: number, flags: number): number | undefined {
+  if (!(flags & AI.ADDRCONFIG)) return family;
+  const { has4, has6 } = configuredFamilies();
+  // A host with loopback alone is restricted only where it is asked for one of the two, as glibc has it.
+  if (family === 0) return has4 === has6 ? 0 : has4 ? 4 : 6;
+  return (family === 4 ? has4 : has6) ? family : undefined;
+}
+
+/** Which questions to ask. */
+function typesOf(family: number, flags: number): QuestionType[] {
   const types: QuestionType[] = [];
-  if (wants4) types.push("A");
-  if (wants6) types.push("AAAA");
-  return types.length > 0 ? types : EAI.NONAME;
+  if (family !== 6 || (flags & AI.V4MAPPED) !== 0) types.push("A");
+  if (family !== 4) types.push("AAAA");
+  return types;
+}
+
+/** Of a target without a hosts file; RFC 6761 6.3: not a question for the name servers. */
+function loopback(name: string): Resolved {
+  return { addresses: [Uint8Array.of(127, 0, 0, 1), new Uint8Array(16).with(15, 1)], canonicalName: name };
+}
+
+/** host.conf(5) */
+function saysMulti(text: string): boolean {
+  return /^\s*multi\s+on\b/im.test(text);
 }
 
 /** Families with an address other than loopback, in the network namespace of the main thread. */
@@ -174,20 +181,21 @@ function configuredFamilies(): { has4: boolean; has6: boolean } {
     it !== undefined
   );
   return {
-    has4: addresses.some((address) => address.length === 4 && address[0] !== 127),
+    has4: addresses.some((address) => address.length === 4 && address.join(".") !== "127.0.0.1"),
     has6: addresses.some((address) => address.length === 16 && !isLoopback6(address)),
   };
 }
 
-/** What of the addresses found the caller gets, in the order to try them. */
+/** What of the addresses found the caller gets, in the order to try them; gethostbyname(3) leaves them as they were found. */
 function chosen({ addresses, ...names }: Resolved, family: number, flags: number): Resolved | number {
+  const ordered = flags & WITH_ALIASES ? (it: Uint8Array[]) => it : inOrder;
   const v4 = addresses.filter((address) => address.length === 4);
   const v6 = addresses.filter((address) => address.length === 16);
-  if (family === 0) return { addresses: inOrder([...v6, ...v4]), ...names };
-  if (family === 4) return v4.length > 0 ? { addresses: inOrder(v4), ...names } : EAI.NODATA;
+  if (family === 0) return { addresses: ordered([...v6, ...v4]), ...names };
+  if (family === 4) return v4.length > 0 ? { addresses: ordered(v4), ...names } : EAI.NODATA;
   const takesMapped = (flags & AI.V4MAPPED) !== 0 && (v6.length === 0 || (flags & AI.ALL) !== 0);
   const all = takesMapped ? [...v6, ...v4.map(mapped6)] : v6;
-  return all.length > 0 ? { addresses: inOrder(all), ...names } : EAI.NODATA;
+  return all.length > 0 ? { addresses: ordered(all), ...names } : EAI.NODATA;
 }
 
 /** Records of 17 bytes: 4 or 6, then the address, IPv4 in the first four. */

@@ -65,6 +65,10 @@ class World implements AsyncDisposable {
       : `${answer[6]! << 8 | answer[7]!} in ${answer.length > 512 ? "many" : "few"}`;
   }
 
+  writeHostConf(text: string): void {
+    Deno.writeTextFileSync(`${this.#directory}/etc/host.conf`, text);
+  }
+
   writeHosts(text: string): void {
     Deno.writeTextFileSync(`${this.#directory}/etc/hosts`, text);
   }
@@ -197,8 +201,22 @@ Deno.test("a hosts file of megabytes is read to its end", async () => {
 Deno.test("localhost is known without any hosts file, and is nobody's question", async () => {
   await using world = new World({});
   assert.deepEqual(await world.resolve("localhost"), ["127.0.0.1"]);
-  assert.deepEqual(await world.resolve("app.localhost", { family: 6 }), ["0:0:0:0:0:0:0:1"]);
+  assert.deepEqual(await world.resolve("localhost", { family: 6 }), ["0:0:0:0:0:0:0:1"]);
   assert.deepEqual(world.server.asked, []);
+});
+
+Deno.test("names below localhost, and localhost where the hosts file lacks it, are the name servers' to tell", async () => {
+  await using world = new World({ "app.localhost": { A: ["10.0.0.9"] } }, { hosts: "" });
+  assert.deepEqual(await world.resolve("app.localhost."), ["10.0.0.9"]);
+  assert.deepEqual(await world.resolve("localhost."), [`EAI ${EAI.NONAME}`]);
+});
+
+Deno.test("host.conf says whether one line of the hosts file is enough", async () => {
+  await using world = new World({}, { hosts: "127.0.0.1 localhost\n::1 localhost\n" });
+  assert.deepEqual(await world.resolve("localhost", { family: 0 }), ["127.0.0.1"]);
+  world.writeHostConf("# as Debian has it\nmulti on\n");
+  assert.deepEqual(await world.resolve("localhost", { family: 0 }), ["0:0:0:0:0:0:0:1", "127.0.0.1"]);
+  assert.deepEqual(await world.resolve("localhost", { family: 4 }), ["127.0.0.1", "127.0.0.1"]);
 });
 
 Deno.test("numeric names are their own addresses, in the family that was asked for", async () => {
@@ -230,8 +248,9 @@ Deno.test("the name of an address comes from the hosts file, else from a PTR rec
   };
   await using world = new World(zone, { hosts: "10.0.0.1 web alias\n" });
   assert.equal(await world.nameOf("10.0.0.1"), "web");
-  assert.equal(await world.nameOf("::ffff:10.0.0.1"), "web");
+  assert.equal(await world.nameOf("::ffff:10.0.0.1"), `EAI ${EAI.NONAME}`);
   assert.equal(await world.nameOf("10.0.0.2"), "db.a.test");
+  assert.equal(await world.nameOf("::ffff:10.0.0.2"), "db.a.test");
   assert.equal(await world.nameOf("2001:db8::1"), "six.a.test");
   assert.equal(await world.nameOf("10.0.0.3"), `EAI ${EAI.NONAME}`);
   assert.equal(await world.nameOf("10.0.0.4"), `EAI ${EAI.NONAME}`);

@@ -96,3 +96,70 @@ sandboxTest("res_query() and its kin say what they say in the target", {}, async
   assert.ok(inside.stdout.split("\n").length > 100, inside.stdout + inside.stderr);
   assert.deepEqual(outside.stdout.split("\n"), inside.stdout.split("\n"));
 });
+
+/** A network of the target's own, with a subnet; `hasIPv6`: a private one besides. */
+async function giveInterface(it: Case, hasIPv6: boolean): Promise<void> {
+  const ip = async (...args: string[]) => void await it.sandbox.inNetwork(["ip", ...args]);
+  await ip("link", "add", "pod0", "type", "veth", "peer", "name", "pod1");
+  for (const name of ["pod0", "pod1"]) await ip("link", "set", name, "up");
+  await ip("address", "add", "10.5.5.5/24", "dev", "pod0");
+  await ip("route", "add", "default", "via", "10.5.5.1");
+  if (hasIPv6) await ip("address", "add", "fd77::5/64", "dev", "pod0", "nodad");
+  else await it.sandbox.inNetwork(["sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1"]);
+}
+
+/** hosts(5) with everything twice; the nearest address of a subnet is not the first. */
+const HOSTS = `127.0.0.1 localhost
+::1 localhost ip6-localhost ip6-loopback
+10.99.7.1 sandbox-7d4b9 in-hosts-only
+10.5.5.200 near
+10.5.5.4 near
+10.5.5.6 near
+10.99.7.1 near
+10.5.5.5 near
+10.5.6.7 far
+10.5.5.8 far
+10.5.5.4 far
+fd77::9 mixed
+10.5.5.200 mixed
+10.5.5.4 mixed
+fd77::4 mixed
+127.0.0.1 own
+10.5.5.5 own
+::1 own
+fd77::5 own
+10.1.1.1 dup d1 alias1
+10.1.1.2 dup d2 alias2
+10.1.1.1 dup3 alias2 alias1
+fd00::9 dup sixer
+10.1.1.3 sixer s4
+::ffff:10.1.1.9 mapped
+`;
+
+for (const hasIPv6 of [true, false]) {
+  const name = `getaddrinfo() and getnameinfo() say what they say in a target ${hasIPv6 ? "with" : "without"} IPv6`;
+  sandboxTest(name, {}, async (it) => {
+    const program = await builtProgram("difference/programs/every_flag.c", ["-w"]);
+    await Deno.copyFile(program, `${it.sandbox.root}/tmp/every_flag`);
+    await Deno.copyFile("/etc/services", `${it.sandbox.root}/etc/services`);
+    await Deno.copyFile("/etc/protocols", `${it.sandbox.root}/etc/protocols`);
+    await giveInterface(it, hasIPv6);
+    const inside = await it.inside(["/tmp/every_flag"]);
+    const outside = await it.run([program]);
+    assert.ok(inside.stdout.split("\n").length > 5000, inside.stdout + inside.stderr);
+    assert.deepEqual(outside.stdout.split("\n"), inside.stdout.split("\n"));
+  });
+}
+
+for (const multi of ["on", "off"]) {
+  const name =
+    `what a hosts file says is told in the same order and as often as in the target, host.conf: multi ${multi}`;
+  sandboxTest(name, { needs: [PYTHON] }, async (it) => {
+    await giveInterface(it, true);
+    await Deno.copyFile("/etc/services", `${it.sandbox.root}/etc/services`);
+    await Deno.writeTextFile(`${it.sandbox.root}/etc/hosts`, HOSTS);
+    await Deno.writeTextFile(`${it.sandbox.root}/etc/host.conf`, `multi ${multi}\n`);
+    const program = await Deno.readTextFile(new URL("hosts_lines.py", PROGRAMS));
+    await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 150);
+  });
+}
