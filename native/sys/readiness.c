@@ -35,6 +35,23 @@ SYS int32_t readiness_watch(int32_t poll_fd, int32_t fd, uint32_t id)
 	return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
+/* The same of a connected socket, but for room to write, which it mostly has: telling so at once would wake the wait for each that comes.
+ * `keeps_urgent`: urgent bytes stay where they stand among the others, for readiness_receive_marked. 1: they do. 0, or -errno. */
+SYS int32_t readiness_adopt(int32_t poll_fd, int32_t fd, uint32_t id, uint32_t keeps_urgent)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.u32 = id };
+	int on = 1;
+	int is_kept = keeps_urgent && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) == 0;
+	return epoll_ctl(poll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? is_kept : -errno;
+}
+
+/* From now on of room to write too, be it there already. */
+SYS int32_t readiness_want_room(int32_t poll_fd, int32_t fd, uint32_t id)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u32 = id };
+	return epoll_ctl(poll_fd, EPOLL_CTL_MOD, fd, &event) == 0 ? 0 : -errno;
+}
+
 SYS int32_t readiness_forget(int32_t poll_fd, int32_t fd)
 {
 	return epoll_ctl(poll_fd, EPOLL_CTL_DEL, fd, NULL) == 0 ? 0 : -errno;
@@ -63,16 +80,9 @@ SYS int32_t readiness_receive(int32_t fd, uint8_t *into, uint32_t room)
 	return count < 0 ? -errno : (int32_t)count;
 }
 
-/* Urgent bytes stay where they stand among the others: for readiness_receive_marked. */
-SYS int32_t readiness_keep_urgent(int32_t fd)
-{
-	int on = 1;
-	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on) == 0 ? 0 : -errno;
-}
-
 #define URGENT 0x40000000
 
-/* As readiness_receive, but not beyond the next urgent byte, which comes alone and as URGENT | 1.
+/* As readiness_receive of a socket that keeps urgent bytes, but not beyond the next urgent byte, which comes alone and as URGENT | 1.
  * A byte is known to be urgent when it arrives or before. So of those that were there before it was asked for the mark, all that were
  * urgent are told, and no others may be taken. */
 SYS int32_t readiness_receive_marked(int32_t fd, uint8_t *into, uint32_t room)

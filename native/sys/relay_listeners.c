@@ -103,7 +103,10 @@ static int look_up(int fd, uint32_t family, const uint8_t *host, uint32_t port, 
 SYS int32_t relay_acceptors(const uint8_t *families, const uint8_t *hosts, uint32_t count, uint32_t port,
 			    uint32_t *inodes)
 {
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	/* Kept: it is asked with each connect, and opening and closing one costs twice as much as the question. */
+	static int fd = -1;
+	if (fd < 0)
+		fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd < 0)
 		return -errno;
 	int total = 0;
@@ -111,12 +114,13 @@ SYS int32_t relay_acceptors(const uint8_t *families, const uint8_t *hosts, uint3
 		struct listener listener;
 		int found = look_up(fd, families[at], hosts + (size_t)at * 16, port, &listener);
 		if (found < 0) {
-			total = found;
-			break;
+			/* An answer that was not heard must not be the next question's. */
+			close(fd);
+			fd = -1;
+			return found;
 		}
 		if (found > 0)
 			inodes[total++] = listener.inode;
 	}
-	close(fd);
 	return total;
 }

@@ -14,7 +14,7 @@ import { reachFifo } from "./fifos.ts";
 import { reachUnix, type UnixPlace } from "./unix_sockets.ts";
 import { mapped6, unmapped4 } from "../base/addresses.ts";
 import { sourceOrErrno } from "../sys/datagrams.ts";
-import { dial, outcomeOf } from "../sys/dial.ts";
+import { dial, type Dialled, outcomeOf } from "../sys/dial.ts";
 import { closeFifo, FifoEnd } from "../sys/fifo.ts";
 import { RelayedEnd } from "../sys/relayed_end.ts";
 import { closeDescriptor } from "../sys/redirected.ts";
@@ -30,6 +30,13 @@ interface Own {
 }
 const NOWHERE: Own = { address: new Uint8Array(0), port: 0 };
 type Send = (message: AgentMessage) => void;
+interface Attempt {
+  readonly stream: number;
+  readonly peer: Own;
+  readonly sockets: Sockets;
+  readonly fd: number;
+  readonly send: Send;
+}
 
 export class Outgoing {
   readonly #streams: Streams;
@@ -54,19 +61,21 @@ export class Outgoing {
    * Answers by `send` when the attempt has ended; the stream exists from then on. Throws `WireError` at once when its
    * number is in use.
    */
-  connect(message: Connect, send: Send): Promise<void> {
+  connect(message: Connect, send: Send): Promise<void> | void {
     const { stream, address, port } = message;
     this.#checkNumber(stream);
-    if (address.length !== 4 && address.length !== 16) {
-      send(connectFailed(ERRNO.EAFNOSUPPORT));
-      return Promise.resolve();
-    }
-    if (this.#isFull) {
-      send(connectFailed(ERRNO.EMFILE));
-      return Promise.resolve();
-    }
+    if (address.length !== 4 && address.length !== 16) return send(connectFailed(ERRNO.EAFNOSUPPORT));
+    if (this.#isFull) return send(connectFailed(ERRNO.EMFILE));
     const own = message.type === "Connect" ? NOWHERE : { address: message.ownAddress.slice(), port: message.ownPort };
-    return this.#attempt(stream, { address: address.slice(), port }, own, send);
+    const peer = { address: address.slice(), port };
+    const sockets = this.#sockets ??= Sockets.open();
+    if (typeof sockets === "number") return send(connectFailed(-sockets, peer.address));
+    // Dialled as IPv4, or a target without IPv6 could not reach it.
+    const dialled = dialFrom({ ...peer, address: unmapped4(peer.address) ?? peer.address }, own);
+    if (dialled.fd < 0) return send(connectFailed(-dialled.fd, peer.address));
+    const attempt = { stream, peer, sockets, fd: dialled.fd, send };
+    // At once: a Reset may follow right behind.
+    return dialled.own ? this.#join(attempt, dialled.own) : this.#wait(attempt);
   }
 
   /** As `connect`, to a Unix socket. */
@@ -133,40 +142,9 @@ export class Outgoing {
     }
   }
 
-  async #attempt(stream: number, peer: Own, own: Own, send: Send): Promise<void> {
-    // Dialled as IPv4, or a target without IPv6 could not reach it; answered in the family that was asked for.
-    const mappedFrom = unmapped4(peer.address);
-    const sockets = this.#sockets ??= Sockets.open();
-    const fd = typeof sockets === "number"
-      ? sockets
-      : await this.#dial(stream, { ...peer, address: mappedFrom ?? peer.address }, own, sockets);
-    if (fd < 0 || typeof sockets === "number" || this.#isClosed) {
-      if (fd >= 0) closeDescriptor(fd);
-      return send(connectFailed(fd < 0 ? -fd : ERRNO.ECONNABORTED, peer.address));
-    }
-    const { address, port } = ownEndOf(fd);
-    const localAddress = mappedFrom ? mapped6(address) : address;
-    send({ type: "ConnectReply", errno: 0, localAddress, localPort: port });
-    this.#streams.add(stream, new RelayedEnd(sockets, fd, peer.port));
-  }
-
-  /** What was asked of the own end is granted as far as it can be: a port may be taken here that was free there. */
-  async #dial(stream: number, peer: Own, own: Own, sockets: Sockets): Promise<number> {
-    const asked = own.address.length === 0 || own.address.length === peer.address.length ? own : NOWHERE;
-    for (const from of [asked, { ...asked, port: 0 }, undefined]) {
-      if (from && from.address.length === 0 && from.port === 0) continue;
-      const { fd, isUnbound } = dial(peer, from);
-      if (isUnbound && from) continue;
-      if (fd < 0) return fd;
-      const error = outcomeOf(fd) ?? await this.#wait(stream, fd, sockets);
-      if (error === 0) return fd;
-      closeDescriptor(fd);
-      return error;
-    }
-    return -ERRNO.EADDRNOTAVAIL;
-  }
-
-  async #wait(stream: number, fd: number, sockets: Sockets): Promise<number> {
+  /** It is never unknown to `onMessage` from the first look until it has failed. */
+  async #wait(attempt: Attempt): Promise<void> {
+    const { stream, fd, sockets } = attempt;
     let isGivenUp = false;
     await sockets.connected(fd, (end) =>
       this.#attempts.set(stream, () => {
@@ -174,7 +152,17 @@ export class Outgoing {
         end();
       }));
     this.#attempts.delete(stream);
-    return isGivenUp ? -ERRNO.ECONNABORTED : outcomeOf(fd) ?? -ERRNO.ETIMEDOUT;
+    const error = isGivenUp ? -ERRNO.ECONNABORTED : outcomeOf(fd) ?? -ERRNO.ETIMEDOUT;
+    if (error === 0) return this.#join(attempt, ownEndOf(fd));
+    closeDescriptor(fd);
+    attempt.send(connectFailed(-error, attempt.peer.address));
+  }
+
+  #join({ stream, peer, sockets, fd, send }: Attempt, { address, port }: Own): void {
+    // Answered in the family that was asked for.
+    const localAddress = unmapped4(peer.address) ? mapped6(address) : address;
+    send({ type: "ConnectReply", errno: 0, localAddress, localPort: port });
+    this.#streams.add(stream, new RelayedEnd(sockets, fd, peer.port));
   }
 
   /** Throws `WireError` when the client ignores the window of a stream. */
@@ -191,6 +179,17 @@ export class Outgoing {
     await this.#streams.settled();
     if (this.#sockets instanceof Sockets) await this.#sockets.close();
   }
+}
+
+/** What was asked of the own end is granted as far as it can be: a port may be taken here that was free there. */
+function dialFrom(peer: Own, own: Own): Dialled {
+  const asked = own.address.length === 0 || own.address.length === peer.address.length ? own : NOWHERE;
+  for (const from of [asked, { ...asked, port: 0 }]) {
+    if (from.address.length === 0 && from.port === 0) break;
+    const dialled = dial(peer, from);
+    if (!dialled.isUnbound) return dialled;
+  }
+  return dial(peer, undefined);
 }
 
 /** Who has tried to reach `peer` has an own address all the same. */

@@ -42,3 +42,22 @@ Deno.test("a connect that is given up, or whose client goes, ends at once", asyn
   assert.equal(errnos.length, 6);
   assert.ok(errnos.includes(ERRNO.ECONNABORTED));
 });
+
+Deno.test("a Reset that comes right behind its Connect ends it, be it connected already or not yet", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
+  const outgoing = new Outgoing(new AgentLink(duplexPair()[0]), { root: -1, rights: null }, 1);
+  const { port } = listener.addr;
+  const errnos: number[] = [];
+  for (let stream = 1; stream <= 6; stream++) {
+    const attempt = outgoing.connect(
+      { type: "Connect", stream, address: LOOPBACK, port },
+      (reply) => errnos.push(errnoOf(reply)),
+    );
+    outgoing.onMessage({ type: "Reset", stream });
+    await attempt;
+  }
+  // There is room for one only: each was gone before the next.
+  assert.equal(errnos.length, 6);
+  assert.ok(errnos.every((errno) => errno === 0 || errno === ERRNO.ECONNABORTED));
+  await outgoing.close();
+});

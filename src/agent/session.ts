@@ -138,23 +138,26 @@ export class Session {
 
   async #handleMessages(onWelcome: () => void): Promise<void> {
     const limit = () => this.#isWelcome ? AGENT_LIMITS.frameBytes : AGENT_LIMITS.helloFrameBytes;
-    for await (const frame of this.#link.messages(limit, () => this.#isWelcome)) {
-      if (this.#isWelcome) {
-        this.#dispatch(frame);
-        continue;
+    for await (const batch of this.#link.batches(limit, () => this.#isWelcome)) {
+      for (const frame of batch) {
+        if (this.#isWelcome) this.#dispatch(frame);
+        else await this.#welcome(frame, onWelcome);
       }
-      if (frame.type !== "Hello") throw new WireError(`Its first message was "${frame.type}"`);
-      const reply = await replyToHello(frame, this.#context.expectedSecret, this.#context.version);
-      this.#link.send({ ...reply, id: frame.id });
-      if (reply.error) {
-        await this.#link.flushed();
-        throw new WireError(reply.error);
-      }
-      this.#context.log(`A client has come: mirrord ${frame.version}`);
-      this.#isWelcome = true;
-      this.#heardAt = performance.now();
-      onWelcome();
     }
+  }
+
+  async #welcome(frame: AgentFrame, onWelcome: () => void): Promise<void> {
+    if (frame.type !== "Hello") throw new WireError(`Its first message was "${frame.type}"`);
+    const reply = await replyToHello(frame, this.#context.expectedSecret, this.#context.version);
+    this.#link.send({ ...reply, id: frame.id });
+    if (reply.error) {
+      await this.#link.flushed();
+      throw new WireError(reply.error);
+    }
+    this.#context.log(`A client has come: mirrord ${frame.version}`);
+    this.#isWelcome = true;
+    this.#heardAt = performance.now();
+    onWelcome();
   }
 
   #dispatch(frame: AgentFrame): void {
@@ -293,7 +296,8 @@ export class Session {
   }
 
   /** Owns a request until it is done; what it throws is a bug of ours, and the client must not wait for ever. */
-  #run(id: number, request: Promise<void>): void {
+  #run(id: number, request: Promise<void> | void): void {
+    if (!request) return;
     const running = request.catch((error) => {
       this.#context.log(`A request failed: ${error instanceof Error ? error.stack : error}`);
       this.#link.send({ type: "Refused", id, error: `The agent failed: ${sentence(error)}` });

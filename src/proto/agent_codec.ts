@@ -10,7 +10,12 @@ import { AGENT, type AgentFrame } from "./agent.ts";
 import { type FieldKind, type MessageDecl, type Stat, STAT_FIELDS } from "./schema.ts";
 
 const cbor = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false, variableMapSize: true });
-const BY_TYPE = new Map<string, MessageDecl>(Object.entries(AGENT));
+const BY_TYPE = new Map(
+  Object.entries<MessageDecl>(AGENT).map(([type, { fields, absent }]) => [
+    type,
+    Object.entries(fields).map(([name, kind]) => ({ name, kind, absent: absent?.[name] })),
+  ]),
+);
 
 /** Bytes from this size on are put behind the rest of their message by hand: copied once, where cbor-x copies four times. */
 const APPENDED_BYTES = 4096;
@@ -90,14 +95,12 @@ export function decodeAgentFrame(frame: Uint8Array): AgentFrame | { unknownType:
   }
   if (typeof raw !== "object" || raw === null || Array.isArray(raw)) throw new WireError("A frame is not a CBOR map");
   const map = raw as Record<string, unknown>;
-  const id = check(map.id, "u32", "id") as number;
-  const type = check(map.type, "str", "type") as string;
-  const decl = BY_TYPE.get(type);
-  if (!decl) return { unknownType: type, id };
+  const id = check(map.id, "u32", "", "id") as number;
+  const type = check(map.type, "str", "", "type") as string;
+  const fields = BY_TYPE.get(type);
+  if (!fields) return { unknownType: type, id };
   const message: Record<string, unknown> = { type, id };
-  for (const [name, kind] of Object.entries(decl.fields)) {
-    message[name] = check(map[name] ?? decl.absent?.[name], kind, `${type}.${name}`);
-  }
+  for (const { name, kind, absent } of fields) message[name] = check(map[name] ?? absent, kind, type, name);
   return message as AgentFrame;
 }
 
@@ -115,15 +118,17 @@ function decodeData(frame: Uint8Array): AgentFrame | undefined {
 }
 
 const INTEGER_RANGES = {
-  u8: [0n, 0xffn],
-  u16: [0n, 0xffffn],
-  u32: [0n, 0xffff_ffffn],
-  i32: [-0x8000_0000n, 0x7fff_ffffn],
+  u8: [0, 0xff],
+  u16: [0, 0xffff],
+  u32: [0, 0xffff_ffff],
+  i32: [-0x8000_0000, 0x7fff_ffff],
+} as const;
+const BIG_RANGES = {
   u64: [0n, 0xffff_ffff_ffff_ffffn],
   i64: [-0x8000_0000_0000_0000n, 0x7fff_ffff_ffff_ffffn],
 } as const;
 
-function check(value: unknown, kind: FieldKind, where: string): unknown {
+function check(value: unknown, kind: FieldKind, type: string, name: string): unknown {
   switch (kind) {
     case "bool":
       if (typeof value === "boolean") return value;
@@ -135,28 +140,35 @@ function check(value: unknown, kind: FieldKind, where: string): unknown {
       if (value instanceof Uint8Array) return value;
       break;
     case "stat":
-      if (typeof value === "object" && value !== null) return checkStat(value as Record<string, unknown>, where);
+      if (typeof value === "object" && value !== null) return checkStat(value as Record<string, unknown>, type);
       break;
-    default:
-      return checkInteger(value, kind, where);
+    case "u64":
+    case "i64":
+      return checkBig(value, kind, type, name);
+    default: {
+      const integer = typeof value === "bigint" ? Number(value) : value;
+      const [least, most] = INTEGER_RANGES[kind];
+      if (Number.isInteger(integer) && integer as number >= least && integer as number <= most) return integer;
+    }
   }
-  throw new WireError(`"${where}" is not of kind ${kind}`);
+  throw wrongKind(kind, type, name);
 }
 
-function checkInteger(value: unknown, kind: keyof typeof INTEGER_RANGES, where: string): number | bigint {
-  const isBig = kind === "u64" || kind === "i64";
-  const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
-  if (isInteger) {
-    const [least, most] = INTEGER_RANGES[kind];
-    if (!isBig && typeof value === "number" && value >= Number(least) && value <= Number(most)) return value;
+function checkBig(value: unknown, kind: keyof typeof BIG_RANGES, type: string, name: string): bigint {
+  const [least, most] = BIG_RANGES[kind];
+  if (typeof value === "bigint" || Number.isSafeInteger(value)) {
     const big = BigInt(value as number | bigint);
-    if (big >= least && big <= most) return isBig ? big : Number(big);
+    if (big >= least && big <= most) return big;
   }
-  throw new WireError(`"${where}" is not of kind ${kind}`);
+  throw wrongKind(kind, type, name);
 }
 
-function checkStat(map: Record<string, unknown>, where: string): Stat {
-  return Object.fromEntries(
-    STAT_FIELDS.map(([name, kind]) => [name, checkInteger(map[name], kind, `${where}.${name}`)]),
-  ) as unknown as Stat;
+function checkStat(map: Record<string, unknown>, type: string): Stat {
+  const stat: Record<string, unknown> = {};
+  for (const [name, kind] of STAT_FIELDS) stat[name] = check(map[name], kind, type, name);
+  return stat as unknown as Stat;
+}
+
+function wrongKind(kind: FieldKind, type: string, name: string): WireError {
+  return new WireError(`"${type === "" ? name : `${type}.${name}`}" is not of kind ${kind}`);
 }

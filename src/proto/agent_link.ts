@@ -10,7 +10,7 @@ import { concatBytes } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import type { AgentFrame } from "./agent.ts";
 import { decodeAgentFrame, encodeAgentFrame } from "./agent_codec.ts";
-import { readFrames } from "./frames.ts";
+import { readBatches } from "./frames.ts";
 
 /** Frames that wait together are joined up to this size; bigger ones leave on their own, uncopied. */
 const JOINED_BYTES = 64 << 10;
@@ -87,14 +87,28 @@ export class AgentLink implements Disposable {
     maxFrameBytes: () => number,
     isWelcome: () => boolean = () => true,
   ): AsyncGenerator<AgentFrame, void, void> {
-    for await (const frame of readFrames((into) => this.#duplex.read(into), maxFrameBytes, 512 << 10)) {
+    for await (const batch of this.batches(maxFrameBytes, isWelcome)) yield* batch;
+  }
+
+  /** The same, messages that came together by the batch. Each batch must be taken to its end, which is where it throws too. */
+  async *batches(
+    maxFrameBytes: () => number,
+    isWelcome: () => boolean = () => true,
+  ): AsyncGenerator<Iterable<AgentFrame>, void, void> {
+    for await (const batch of readBatches((into) => this.#duplex.read(into), maxFrameBytes, 512 << 10)) {
+      yield this.#decoded(batch, isWelcome);
+    }
+    if (this.#failure) throw this.#failure;
+  }
+
+  *#decoded(batch: Iterable<Uint8Array>, isWelcome: () => boolean): Generator<AgentFrame, void, void> {
+    for (const frame of batch) {
       const message = decodeAgentFrame(frame);
       if ("unknownType" in message) {
         if (!isWelcome()) throw new WireError(`"${message.unknownType}" before the handshake`);
         this.send({ type: "Refused", id: message.id, error: `Unknown message type "${message.unknownType}"` });
       } else yield message;
     }
-    if (this.#failure) throw this.#failure;
   }
 
   close(): void {

@@ -3,6 +3,7 @@ import type { Duplex } from "../base/duplex.ts";
 import { AGENT_LIMITS } from "./agent.ts";
 import { decodeAgentFrame } from "./agent_codec.ts";
 import { AgentLink } from "./agent_link.ts";
+import { duplexPair } from "../../tests/support/duplex_pair.ts";
 
 /** A duplex whose writes are taken one at a time, when the test says so. */
 class Slow implements Duplex {
@@ -71,6 +72,23 @@ Deno.test("small messages of one turn leave in one write", async () => {
   for (let id = 1; id <= 20; id++) link.send({ type: "Ping", id });
   duplex.takeAll();
   await link.flushed();
+  assert.equal(duplex.writes.length, 1);
+  assert.equal(duplex.types().length, 20);
+});
+
+Deno.test("what messages that came together lead to leaves together", async () => {
+  const duplex = new Slow();
+  const [near, far] = duplexPair();
+  const asker = new AgentLink(near);
+  for (let id = 1; id <= 20; id++) asker.send({ type: "Ping", id });
+  await asker.flushed();
+  asker.close();
+  using answerer = new AgentLink({ ...far, writeAll: (bytes) => duplex.writeAll(bytes) });
+  for await (const batch of answerer.batches(() => AGENT_LIMITS.frameBytes)) {
+    for (const { id } of batch) answerer.send({ type: "Pong", id });
+  }
+  duplex.takeAll();
+  await answerer.flushed();
   assert.equal(duplex.writes.length, 1);
   assert.equal(duplex.types().length, 20);
 });

@@ -21,28 +21,34 @@ export interface Codec<M> {
 }
 
 export function makeCodec<S extends Schema>(schema: S): Codec<MessageOf<S>> {
-  const byId = new Map(Object.entries(schema).map(([type, decl]) => [decl.id, { type, decl }]));
+  const known = Object.entries(schema).map(([type, { id, fields }]) => ({ type, id, fields: Object.entries(fields) }));
+  const byId = new Map(known.map((it) => [it.id, it]));
+  const byType = new Map(known.map((it) => [it.type, it]));
   return {
     encode(message, id) {
-      const decl = schema[message.type] as MessageDecl;
-      const fields = Object.entries(decl.fields);
-      const values = fields.map(([name, kind]) => prepare((message as unknown as Record<string, Value>)[name], kind));
-      const size = values.reduce<number>((sum, value, at) => sum + sizeOf(value, fields[at]![1]), FRAME_HEAD_BYTES);
+      const decl = byType.get(message.type as string)!;
+      const values: Value[] = [];
+      let size = FRAME_HEAD_BYTES;
+      for (const [name, kind] of decl.fields) {
+        const value = prepare((message as unknown as Record<string, Value>)[name], kind);
+        values.push(value);
+        size += sizeOf(value, kind);
+      }
       const writer = new Writer(size);
       writer.u32(size - 4);
       writer.u8(decl.id);
       writer.u32(id);
-      fields.forEach(([, kind], at) => writer.put(values[at]!, kind));
+      for (let at = 0; at < values.length; at++) writer.put(values[at]!, decl.fields[at]![1]);
       return writer.bytes;
     },
     decode(frame) {
       const reader = new Reader(frame);
       const typeId = reader.u8();
-      const known = byId.get(typeId);
-      if (!known) throw new WireError(`Unknown message type ${typeId}`);
-      const message: Record<string, unknown> = { type: known.type, id: reader.u32() };
-      for (const [name, kind] of Object.entries(known.decl.fields)) message[name] = reader.take(kind);
-      if (!reader.isAtEnd()) throw new WireError(`A "${known.type}" frame has bytes too many`);
+      const decl = byId.get(typeId);
+      if (!decl) throw new WireError(`Unknown message type ${typeId}`);
+      const message: Record<string, unknown> = { type: decl.type, id: reader.u32() };
+      for (const [name, kind] of decl.fields) message[name] = reader.take(kind);
+      if (!reader.isAtEnd()) throw new WireError(`A "${decl.type}" frame has bytes too many`);
       return message as MessageOf<S> & { id: number };
     },
   };

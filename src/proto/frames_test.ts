@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { WireError } from "../base/errors.ts";
 import { concatBytes } from "../base/bytes.ts";
-import { readFrames, type ReadSome } from "./frames.ts";
+import { readBatches, readFrames, type ReadSome } from "./frames.ts";
 
 function framed(body: Uint8Array): Uint8Array {
   const frame = new Uint8Array(4 + body.length);
@@ -45,4 +45,18 @@ Deno.test("a stream that ends inside a frame is refused", async () => {
     await assert.rejects(collect(inPieces(stream.subarray(0, length), 4)), /ended inside a frame/);
   }
   assert.deepEqual(await collect(inPieces(new Uint8Array(), 1)), []);
+});
+
+Deno.test("frames that came together are one batch, a long row is several, and what is wrong is told in its place", async () => {
+  const batches: number[] = [];
+  const good = concatBytes(Array.from({ length: 70 }, (_, at) => framed(Uint8Array.of(at))));
+  const bad = framed(new Uint8Array(101));
+  const count = async () => {
+    for await (const batch of readBatches(inPieces(concatBytes([good, bad]), 1000), () => 100)) {
+      batches.push(0);
+      for (const _ of batch) batches[batches.length - 1]!++;
+    }
+  };
+  await assert.rejects(count, WireError);
+  assert.deepEqual(batches, [32, 32, 6]);
 });

@@ -14,20 +14,33 @@ const sys = loadSys({
 export interface Dialled {
   /** The caller's; or -errno. */
   readonly fd: number;
+  /** Its own end when it is connected, which within one host it is at once; else `outcomeOf` tells how it ends. */
+  readonly own: Endpoint | undefined;
   /** It failed because its own end was not to be had. */
   readonly isUnbound: boolean;
 }
 
+/** As dial.c has it. */
+const DIALLED_BYTES = 20;
+const OWN_AT = 4;
+const dialled = new Uint8Array(DIALLED_BYTES);
+const dialledView = new DataView(dialled.buffer);
+
 /** Where a socket is bound before; an empty address and port 0 are any. */
 export type OwnEnd = Endpoint | undefined;
 
-/** Begins to connect; `outcomeOf` tells how it ends, which within one host it does at once. */
+/** Begins to connect. */
 export function dial(peer: Endpoint, own: OwnEnd): Dialled {
   const family = peer.address.length === 4 ? 4 : 6;
   const ownAddress = own && own.address.length > 0 ? own.address : null;
-  const unbound = new Uint8Array(1);
-  const fd = sys.dial_begin(family, peer.address, peer.port, own ? 1 : 0, ownAddress, own?.port ?? 0, unbound);
-  return { fd, isUnbound: unbound[0] === 1 };
+  const fd = sys.dial_begin(family, peer.address, peer.port, own ? 1 : 0, ownAddress, own?.port ?? 0, dialled);
+  const ownBytes = dialled[2]!;
+  const isConnected = fd >= 0 && ownBytes > 0;
+  return { fd, own: isConnected ? ownEnd(ownBytes) : undefined, isUnbound: dialled[3] === 1 };
+}
+
+function ownEnd(bytes: number): Endpoint {
+  return { address: dialled.slice(OWN_AT, OWN_AT + bytes), port: dialledView.getUint16(0, true) };
 }
 
 /** 0 when the connection stands, -errno; undefined while it is under way. An errno is told once. */

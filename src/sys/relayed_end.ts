@@ -38,8 +38,7 @@ export class RelayedEnd extends EndOver {
   /** Takes a connected socket over. `port` is the server's. */
   constructor(sockets: Sockets, fd: number, port: number) {
     super();
-    this.#watched = sockets.adopt(fd);
-    this.#watched.keepUrgent();
+    this.#watched = sockets.adopt(fd, undefined, true);
     this.#isKept = URGENT_PORTS.has(port);
   }
 

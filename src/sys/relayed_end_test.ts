@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { ERRNO } from "../base/errors.ts";
 import { dial, outcomeOf } from "./dial.ts";
-import { closeDescriptor } from "./redirected.ts";
 import { RelayedEnd } from "./relayed_end.ts";
-import { Sockets } from "./sockets.ts";
+import { ownEndOf, Sockets } from "./sockets.ts";
 
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
 
@@ -12,9 +11,10 @@ const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
 async function connected(sockets: Sockets): Promise<[RelayedEnd, Deno.TcpConn]> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const accepting = listener.accept();
-  const { fd } = dial({ address: LOOPBACK, port: listener.addr.port }, undefined);
+  const { fd, own } = dial({ address: LOOPBACK, port: listener.addr.port }, undefined);
   assert.ok(fd >= 0);
   assert.equal(outcomeOf(fd), 0);
+  assert.deepEqual(own, ownEndOf(fd));
   return [new RelayedEnd(sockets, fd, listener.addr.port), await accepting];
 }
 
@@ -90,8 +90,7 @@ Deno.test("a connect that is refused tells so, and so does an own end that is no
   const { port } = listener.addr;
   listener.close();
   const refused = dial({ address: LOOPBACK, port }, undefined);
-  assert.equal(outcomeOf(refused.fd), -ERRNO.ECONNREFUSED);
-  closeDescriptor(refused.fd);
+  assert.equal(refused.fd, -ERRNO.ECONNREFUSED);
   const elsewhere = { address: Uint8Array.of(192, 0, 2, 1), port: 0 };
   assert.equal(dial({ address: LOOPBACK, port }, elsewhere).isUnbound, true);
 });

@@ -13,7 +13,8 @@ const sys = loadSys({
   readiness_forget: { parameters: ["i32", "i32"], result: "i32" },
   readiness_wait: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32", nonblocking: true },
   readiness_receive: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  readiness_keep_urgent: { parameters: ["i32"], result: "i32" },
+  readiness_adopt: { parameters: ["i32", "i32", "u32", "u32"], result: "i32" },
+  readiness_want_room: { parameters: ["i32", "i32", "u32"], result: "i32" },
   readiness_receive_marked: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   readiness_send_urgent: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   readiness_send: { parameters: ["i32", "buffer", "u32"], result: "i32" },
@@ -62,11 +63,21 @@ export class Sockets {
     return error;
   }
 
-  /** Takes a connected socket over. `onGone` is called when it is closed. */
-  adopt(fd: number, onGone: () => void = () => {}): FdEnd {
-    const end = new FdEnd(fd, () => this.forget(fd), onGone);
-    this.watch(fd, end);
+  /**
+   * Takes a connected socket over. `onGone` is called when it is closed; `keepsUrgent`: urgent bytes are told from the others, in
+   * their place.
+   */
+  adopt(fd: number, onGone: () => void = () => {}, keepsUrgent = false): FdEnd {
+    const isUrgentKept = sys.readiness_adopt(this.#poll, fd, fd, keepsUrgent ? 1 : 0) === 1;
+    const end = new FdEnd(fd, this, onGone, isUrgentKept);
+    this.#watched.set(fd, end);
+    this.#running ??= this.#run();
     return end;
+  }
+
+  /** What was adopted is told too when there is room to write. */
+  wantRoom(fd: number): void {
+    if (!this.#isClosed) sys.readiness_want_room(this.#poll, fd, fd);
   }
 
   /**
@@ -139,24 +150,26 @@ export function setLowWater(fd: number, bytes: number): void {
 
 export class FdEnd implements StreamEnd, Watched {
   readonly #fd: number;
-  readonly #forget: () => void;
+  readonly #sockets: Sockets;
   readonly #onGone: () => void;
+  readonly #isUrgentKept: boolean;
   #isOpen = true;
   /** What is there when it is adopted is told like what comes later (epoll_ctl(2), EPOLL_CTL_ADD). */
   #isReadable = false;
   #isWritable = true;
+  #isRoomTold = false;
   /** No more will come when what is there was read. */
   #isEnding = false;
-  #isUrgentKept = false;
   isUrgent = false;
   #wakeReader: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
 
   /** By `Sockets.adopt`. */
-  constructor(fd: number, forget: () => void, onGone: () => void) {
+  constructor(fd: number, sockets: Sockets, onGone: () => void, isUrgentKept: boolean) {
     this.#fd = fd;
-    this.#forget = forget;
+    this.#sockets = sockets;
     this.#onGone = onGone;
+    this.#isUrgentKept = isUrgentKept;
   }
 
   onReady(events: number): void {
@@ -169,11 +182,6 @@ export class FdEnd implements StreamEnd, Watched {
       this.#isWritable = true;
       this.#awakenWriter();
     }
-  }
-
-  /** Urgent bytes are told from the others, in their place. To be called before the first read. */
-  keepUrgent(): void {
-    this.#isUrgentKept = sys.readiness_keep_urgent(this.#fd) === 0;
   }
 
   async readable(): Promise<void> {
@@ -231,7 +239,7 @@ export class FdEnd implements StreamEnd, Watched {
   /** The descriptor is the caller's from now on. A read that waits waits for ever; no write may wait. */
   release(): number {
     this.#isOpen = false;
-    this.#forget();
+    this.#sockets.forget(this.#fd);
     this.#wakeReader = undefined;
     this.#onGone();
     return this.#fd;
@@ -243,8 +251,14 @@ export class FdEnd implements StreamEnd, Watched {
     if (!this.#isWritable) return 0;
     const send = isUrgent ? sys.readiness_send_urgent : sys.readiness_send;
     const count = send(this.#fd, bytes, bytes.length);
-    if (count < bytes.length) this.#isWritable = false;
+    if (count < bytes.length) this.#awaitRoom();
     return count === -ERRNO.EAGAIN ? 0 : count;
+  }
+
+  #awaitRoom(): void {
+    this.#isWritable = false;
+    if (!this.#isRoomTold) this.#sockets.wantRoom(this.#fd);
+    this.#isRoomTold = true;
   }
 
   async #writeRest(rest: Uint8Array<ArrayBuffer>, isUrgent: boolean): Promise<void> {
@@ -259,7 +273,7 @@ export class FdEnd implements StreamEnd, Watched {
   #leave(isReset: boolean): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    this.#forget();
+    this.#sockets.forget(this.#fd);
     sys.readiness_close(this.#fd, isReset ? 1 : 0);
     this.#awakenReader();
     this.#awakenWriter();

@@ -96,11 +96,12 @@ export class Connections {
   }
 
   /** An end that is known here until it is closed. */
-  adopt(fd: number): FdEnd {
-    const end = this.#sockets.adopt(fd, () => {
+  adopt(fd: number, keepsUrgent = false): FdEnd {
+    const onGone = () => {
       this.#ends.delete(end);
       this.#owner.onGone();
-    });
+    };
+    const end = this.#sockets.adopt(fd, onGone, keepsUrgent);
     this.#ends.add(end);
     return end;
   }

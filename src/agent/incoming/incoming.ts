@@ -344,8 +344,7 @@ export class Incoming {
     if (all.some((it) => it.filter !== "")) return connections.filter(arrival, mark, this.#wantedOf(port), bytes);
     const stealer = all.find(isWhole);
     if (stealer && bytes.length === 0) {
-      const peer = connections.adopt(arrival.fd);
-      peer.keepUrgent();
+      const peer = connections.adopt(arrival.fd, true);
       if (stealer.client.deliver({ port, isMirror: false, peer: arrival.peer, own: arrival.original }, peer)) return;
       peer.release();
     }

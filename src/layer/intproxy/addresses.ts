@@ -19,6 +19,7 @@ export function endpointOf(address: Uint8Array, port: number): string {
 
 /** An address of 4 or 16 bytes as sockets print it. */
 export function hostOf(address: Uint8Array): string {
+  if (address.length === 4) return address.join(".");
   const bytes = canonical(address);
   return bytes.length === 4 ? bytes.join(".") : text6(bytes);
 }

@@ -240,9 +240,9 @@ export class AgentClient {
 
   async #read(): Promise<void> {
     try {
-      for await (const message of this.#link.messages(() => AGENT_LIMITS.frameBytes)) {
+      for await (const batch of this.#link.batches(() => AGENT_LIMITS.frameBytes)) {
         this.#heardAt = performance.now();
-        this.#take(message);
+        for (const message of batch) this.#take(message);
       }
       this.#lose(new WireError("the agent ended the connection"));
     } catch (error) {

@@ -303,8 +303,7 @@ export class Incoming {
       return this.#agent.streams.reset(stream);
     }
     if (isMirror) setLowWater(fd, MIRROR_ANSWER_BYTES);
-    const local = sockets.adopt(fd);
-    local.keepUrgent();
+    const local = sockets.adopt(fd, undefined, true);
     end.arrive(isMirror ? new MirrorListenerEnd(local) : local);
   }
 

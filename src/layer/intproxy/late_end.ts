@@ -32,8 +32,8 @@ export class LateEnd implements StreamEnd {
     await (this.#end ?? await this.#arrival.promise).readable?.();
   }
 
-  async read(into: Uint8Array): Promise<number | null> {
-    return await (this.#end ?? await this.#arrival.promise).read(into);
+  read(into: Uint8Array): Promise<number | null> {
+    return this.#end?.read(into) ?? this.#arrival.promise.then((end) => end.read(into));
   }
 
   get isUrgent(): boolean {

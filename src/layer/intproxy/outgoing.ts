@@ -40,8 +40,8 @@ interface Attempt {
   errno: number;
   own: { address: Address; port: number };
   end: LateEnd | undefined;
-  /** Settled when the agent has answered. */
-  readonly answered: PromiseWithResolvers<void>;
+  /** Settled when the agent has answered; there when somebody wants to know. */
+  answered: PromiseWithResolvers<void> | undefined;
   /** When a record of the past is forgotten, in the clock of performance.now(). */
   forgetAt: number;
 }
@@ -111,7 +111,7 @@ export class Outgoing {
     for (const timer of this.#awaited) clearTimeout(timer);
     this.#awaited.clear();
     await this.#relays.close();
-    for (const attempt of this.#attempts.values()) attempt.answered.resolve();
+    for (const attempt of this.#attempts.values()) attempt.answered?.resolve();
     await Promise.all(this.#tasks);
   }
 
@@ -126,7 +126,7 @@ export class Outgoing {
       errno: 0,
       own: NO_NAME,
       end: undefined,
-      answered: Promise.withResolvers<void>(),
+      answered: undefined,
       forgetAt: Infinity,
     };
     this.#giveUp(this.#attempts.get(attempt.key));
@@ -136,13 +136,13 @@ export class Outgoing {
     const onAnswer = (answer: MessageNamed<typeof AGENT, "ConnectReply"> | undefined) => {
       notLate();
       this.#answer(attempt, answer);
-      attempt.answered.resolve();
+      attempt.answered?.resolve();
       if (isBlocking) shim.send({ type: "ConnectReply", errno: attempt.errno }, id);
     };
     const onOwn = (fd: number, name: Attempt["own"]) => {
       notLate();
       this.#answerOwn(attempt, fd, name);
-      attempt.answered.resolve();
+      attempt.answered?.resolve();
       if (isBlocking) shim.send({ type: "ConnectReply", errno: attempt.errno }, id);
     };
     const own = message.boundInode === 0n ? undefined : this.#boundTo(message);
@@ -169,7 +169,7 @@ export class Outgoing {
   #giveUp(attempt: Attempt | undefined): void {
     if (attempt?.state !== "pending") return;
     this.#attempts.delete(attempt.key);
-    attempt.answered.resolve();
+    attempt.answered?.resolve();
     this.#agent.tell({ type: "Reset", stream: attempt.stream });
   }
 
@@ -190,7 +190,7 @@ export class Outgoing {
     attempt.end = new LateEnd(() => this.#retire(attempt, "closed"));
     this.#agent.streams.add(attempt.stream, attempt.end);
     if (attempt.isBlocking) this.#giveUpLater(attempt);
-    else this.#own(this.#complete(attempt));
+    else this.#complete(attempt);
   }
 
   #answerOwn(attempt: Attempt, fd: number, name: Attempt["own"]): void {
@@ -208,14 +208,20 @@ export class Outgoing {
     attempt.end = new LateEnd(() => this.#retire(attempt, "closed"));
     this.ownServers!.join(attempt.end, fd, attempt.peer.port);
     if (attempt.isBlocking) this.#giveUpLater(attempt);
-    else this.#own(this.#complete(attempt));
+    else this.#complete(attempt);
   }
 
   /** The other end of the app's socket becomes ours, there where it waits. */
-  async #complete(attempt: Attempt): Promise<void> {
+  #complete(attempt: Attempt): void {
     const { address, port } = attempt.local;
     const hole = this.#relays.hole(address);
-    const fd = await this.#patiently(() => hole?.complete(address, port) ?? -ERRNO.EAFNOSUPPORT);
+    const act = () => hole?.complete(address, port) ?? -ERRNO.EAFNOSUPPORT;
+    const fd = act();
+    if (fd !== -ERRNO.ECONNREFUSED) return this.#completed(attempt, fd);
+    this.#own(this.#patiently(act, fd).then((fd) => this.#completed(attempt, fd)));
+  }
+
+  #completed(attempt: Attempt, fd: number): void {
     if (fd < 0) {
       // The app has closed its socket, or was ended.
       this.#fail(attempt, -fd);
@@ -228,11 +234,12 @@ export class Outgoing {
   async #breakOff(attempt: Attempt): Promise<void> {
     const { address, port } = attempt.local;
     const hole = this.#relays.hole(address);
-    await this.#patiently(() => hole?.breakOff(address, port) ?? -ERRNO.EAFNOSUPPORT);
+    const act = () => hole?.breakOff(address, port) ?? -ERRNO.EAFNOSUPPORT;
+    await this.#patiently(act, act());
   }
 
-  async #patiently(act: () => number): Promise<number> {
-    let result = act();
+  /** `result` is what it came to the first time. */
+  async #patiently(act: () => number, result: number): Promise<number> {
     for (const pauseMs of RETRY_MS) {
       if (result !== -ERRNO.ECONNREFUSED || this.#isClosed) break;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -281,6 +288,7 @@ export class Outgoing {
   async #answeredSoon(attempt: Attempt): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, attempt.isBlocking ? ACCEPT_MS : PENDING_MS);
+    attempt.answered ??= Promise.withResolvers();
     await Promise.race([attempt.answered.promise, promise]);
     clearTimeout(timer);
   }

@@ -102,7 +102,9 @@ export class Server {
       return true;
     };
     try {
-      for await (const frame of shim.requests(admit)) this.#inOrder(frame, shim);
+      for await (const batch of shim.requests(admit)) {
+        for (const frame of batch) this.#inOrder(frame, shim);
+      }
     } catch (error) {
       // Anything else is a fault of ours, and must not take the other connections along.
       const text = error instanceof WireError ? error.message : error instanceof Error ? error.stack : String(error);

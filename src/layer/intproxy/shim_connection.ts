@@ -5,7 +5,7 @@
 import { concatBytes } from "../../base/bytes.ts";
 import { WireError } from "../../base/errors.ts";
 import { makeCodec } from "../../proto/codec.ts";
-import { readFrames } from "../../proto/frames.ts";
+import { readBatches } from "../../proto/frames.ts";
 import { LAYER, LAYER_LIMITS, type LayerFrame, type LayerMessage } from "../../proto/layer.ts";
 import type { MessageNamed } from "../../proto/schema.ts";
 
@@ -44,18 +44,25 @@ export class ShimConnection {
   }
 
   /**
-   * The requests, after the Hello that `admit` lets in; ends with the connection. Throws `WireError` when the shim breaks
-   * the rules. Bytes in a request are good until the next one is asked for.
+   * The requests, after the Hello that `admit` lets in, those that came together by the batch; ends with the connection. Throws
+   * `WireError` when the shim breaks the rules, at once or where a batch is taken. Bytes in a request are good until the
+   * next one is asked for.
    */
-  async *requests(admit: (hello: Hello) => boolean): AsyncGenerator<LayerFrame, void, void> {
+  async *requests(admit: (hello: Hello) => boolean): AsyncGenerator<Iterable<LayerFrame>, void, void> {
     const read = (into: Uint8Array) => this.#conn.read(into).catch(() => null);
-    for await (const bytes of readFrames(read, () => LAYER_LIMITS.frameBytes, READ_BUFFER_BYTES)) {
+    for await (const batch of readBatches(read, () => LAYER_LIMITS.frameBytes, READ_BUFFER_BYTES)) {
+      yield this.#decoded(batch, admit);
+      await this.room();
+    }
+  }
+
+  *#decoded(batch: Iterable<Uint8Array>, admit: (hello: Hello) => boolean): Generator<LayerFrame, void, void> {
+    for (const bytes of batch) {
       const frame = layerCodec.decode(bytes);
       if (this.#hello) yield frame;
       else if (frame.type !== "Hello") throw new WireError(`"${frame.type}" before Hello`);
       else if (!admit(frame)) throw new WireError(`Hello of another build: "${frame.build}"`);
       else this.#hello = frame;
-      await this.room();
     }
   }
 
