@@ -6,7 +6,7 @@
  */
 import { WireError } from "../base/errors.ts";
 import { utf8 } from "../base/bytes.ts";
-import { type FieldKind, type MessageDecl, type MessageOf, type Schema, type Stat, STAT_FIELDS } from "./schema.ts";
+import { type FieldKind, type MessageOf, type Schema, type Stat, STAT_FIELDS } from "./schema.ts";
 
 /** Bytes before a frame's fields: u32 length of what follows it, u8 type, u32 id. */
 export const FRAME_HEAD_BYTES = 9;
