@@ -2,7 +2,7 @@
  *
  * The target and its peers speak with each other as if nobody was here; whatever becomes of us, they do. The kernel puts copies
  * into a ring; a thread makes streams of them (sniff_streams.c) and feeds taps. What does not fit the ring is lost: then
- * a copy is cut off, never the connection.
+ * a copy is cut off, never the connection. What the target sends is not looked at: that would cost it as much again.
  *
  * A segment to a port is only a connection of that port where nobody translates addresses: whoever sniffs has to see to that.
  * Needs CAP_NET_RAW.
@@ -21,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A block has room for the longest packet. Many of them: each is used up within RETIRE_MS, however little is in it, and all of them
@@ -34,6 +35,7 @@ struct sniffer {
 	struct streams *streams;
 	uint8_t *ring;
 	int fd, wake_fd;
+	int standing_fd; /* -1: what the target sends is seen */
 	uint32_t block, last_id;
 	pthread_t thread;
 	_Atomic bool is_leaving;
@@ -103,6 +105,12 @@ bool sniff_read(const uint8_t *packet, size_t length, bool is_out, struct segmen
 
 /* ---- connections ---- */
 
+static bool stands(void *context, const struct ends *ends, uint32_t interface)
+{
+	struct sniffer *it = context;
+	return it->standing_fd < 0 || standing_ask(it->standing_fd, ends, interface);
+}
+
 static struct tap *begin(void *context, const struct ends *ends)
 {
 	struct sniffer *it = context;
@@ -126,31 +134,41 @@ static struct tap *begin(void *context, const struct ends *ends)
 
 /* ---- the ring ---- */
 
-static void take_block(struct sniffer *it, struct tpacket_block_desc *block)
+static void take_block(struct sniffer *it, struct tpacket_block_desc *block, uint64_t now_ms)
 {
 	uint8_t *at = (uint8_t *)block + block->hdr.bh1.offset_to_first_pkt;
 	for (uint32_t count = block->hdr.bh1.num_pkts; count > 0; count--) {
 		struct tpacket3_hdr *packet = (void *)at;
 		const struct sockaddr_ll *address = (void *)(at + TPACKET_ALIGN(sizeof *packet));
 		struct segment segment;
-		if (sniff_read(at + packet->tp_net, packet->tp_snaplen, address->sll_pkttype == PACKET_OUTGOING, &segment))
-			streams_take(it->streams, &segment);
+		if (sniff_read(at + packet->tp_net, packet->tp_snaplen, address->sll_pkttype == PACKET_OUTGOING, &segment)) {
+			segment.interface = (uint32_t)address->sll_ifindex;
+			streams_take(it->streams, &segment, now_ms);
+		}
 		at += packet->tp_next_offset;
 	}
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 static void *run_sniffer(void *argument)
 {
 	struct sniffer *it = argument;
 	while (!atomic_load(&it->is_leaving)) {
+		uint64_t now = now_ms();
 		struct tpacket_block_desc *block = (void *)(it->ring + (size_t)it->block * BLOCK_BYTES);
 		uint32_t status = __atomic_load_n(&block->hdr.bh1.block_status, __ATOMIC_ACQUIRE);
 		if (!(status & TP_STATUS_USER)) {
 			struct pollfd waiting[] = { { it->fd, POLLIN, 0 }, { it->wake_fd, POLLIN, 0 } };
-			poll(waiting, 2, -1);
+			poll(waiting, 2, streams_look(it->streams, now));
 			continue;
 		}
-		take_block(it, block);
+		take_block(it, block, now);
 		__atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 		it->block = (it->block + 1) % BLOCKS;
 	}
@@ -181,8 +199,8 @@ static void free_sniffer(struct sniffer *it)
 {
 	if (it->ring)
 		munmap(it->ring, BLOCKS * BLOCK_BYTES);
-	int fds[] = { it->fd, it->wake_fd };
-	for (int index = 0; index < 2; index++)
+	int fds[] = { it->fd, it->wake_fd, it->standing_fd };
+	for (int index = 0; index < 3; index++)
 		if (fds[index] >= 0)
 			close(fds[index]);
 	if (it->streams)
@@ -198,10 +216,16 @@ static int begin_sniffing(struct sniffer *it)
 	it->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (it->wake_fd < 0)
 		return -errno;
-	it->streams = streams_open((struct streams_owner){ it, begin });
+	it->streams = streams_open((struct streams_owner){ it, begin, stands });
 	int error = it->streams ? sniff_attach_filter(it->fd, NULL, 0) : -ENOMEM;
 	if (!error)
 		error = open_ring(it);
+	if (!error)
+		it->standing_fd = standing_open();
+	/* Its resets are among it: who does not see them has to ask. */
+	int is_ignored = it->standing_fd >= 0;
+	if (is_ignored)
+		setsockopt(it->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &is_ignored, sizeof is_ignored);
 	struct sockaddr_ll everywhere = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 	if (!error && bind(it->fd, (struct sockaddr *)&everywhere, sizeof everywhere) != 0)
 		error = -errno;
@@ -225,7 +249,7 @@ SYS struct sniffer *sniff_open(struct hub *hub, int32_t *error)
 	if (!it)
 		return NULL;
 	it->hub = hub;
-	it->fd = it->wake_fd = -1;
+	it->fd = it->wake_fd = it->standing_fd = -1;
 	*error = begin_sniffing(it);
 	if (!*error)
 		return it;

@@ -22,7 +22,7 @@ struct ends {
 
 struct segment {
 	struct ends ends;
-	uint32_t sequence;
+	uint32_t sequence, interface; /* by which it came */
 	uint8_t flags;
 	bool is_out; /* from the target */
 	const uint8_t *head; /* of TCP */
@@ -42,10 +42,23 @@ struct streams_owner {
 	void *context;
 	/* A connection has begun. Its tap, or NULL. */
 	struct tap *(*begin)(void *context, const struct ends *ends);
+	/* Whether the target still has this connection. */
+	bool (*stands)(void *context, const struct ends *ends, uint32_t interface);
 };
 
 struct streams *streams_open(struct streams_owner owner);
 void streams_close(struct streams *it);
-void streams_take(struct streams *it, const struct segment *segment);
+/* `now_ms` never goes back. */
+void streams_take(struct streams *it, const struct segment *segment, uint64_t now_ms);
+/* Everything was taken that came RETIRE_MS ago: asks whether those that are silent still stand. When it wants to be called again, in ms;
+ * -1: there is none. */
+int streams_look(struct streams *it, uint64_t now_ms);
+
+/* ---- sniff_standing.c ---- */
+
+/* A descriptor, or -errno: a kernel without it says so. */
+int standing_open(void);
+/* False: it is gone. */
+bool standing_ask(int fd, const struct ends *ends, uint32_t interface);
 
 #endif

@@ -11,7 +11,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#define MOST_INSTRUCTIONS (64 + 4 * SNIFF_MOST_PORTS)
+#define MOST_INSTRUCTIONS (128 + 12 * SNIFF_MOST_PORTS)
 #define TCP_RST 4
 /* Of connections that agents pass on (src/agent/incoming/table.ts). */
 #define AGENTS_MARK 0x6d000000u
@@ -49,19 +49,22 @@ static void end_with_ports(struct program *it, const uint16_t *ports, uint32_t c
 	refuse(it);
 }
 
-/* Packets of one direction; X is how long the IP header is beyond `fixed`. */
-static void check(struct program *it, bool is_out, bool is_v6, const uint16_t *ports, uint32_t count)
+enum header { V4_SHORT, V4_LONG, V6 };
+
+/* Packets of one direction. Offsets that are known beforehand are compiled, others call a function for each load. */
+static void check(struct program *it, bool is_out, enum header header, const uint16_t *ports, uint32_t count)
 {
-	uint16_t mode = is_v6 ? BPF_ABS : BPF_IND;
-	uint32_t fixed = is_v6 ? 40 : 0;
-	emit(it, BPF_LD | BPF_B | BPF_ABS, 0, 0, is_v6 ? 6 : 9);
+	uint16_t mode = header == V4_LONG ? BPF_IND : BPF_ABS;
+	uint32_t fixed = header == V6 ? 40 : header == V4_SHORT ? 20 : 0;
+	emit(it, BPF_LD | BPF_B | BPF_ABS, 0, 0, header == V6 ? 6 : 9);
 	must_be(it, IPPROTO_TCP);
-	if (!is_v6) {
+	if (header != V6) {
 		emit(it, BPF_LD | BPF_H | BPF_ABS, 0, 0, 6);
 		emit(it, BPF_JMP | BPF_JSET | BPF_K, 0, 1, 0x1fff); /* a later piece of a datagram */
 		refuse(it);
-		emit(it, BPF_LDX | BPF_B | BPF_MSH, 0, 0, 0);
 	}
+	if (header == V4_LONG)
+		emit(it, BPF_LDX | BPF_B | BPF_MSH, 0, 0, 0);
 	if (is_out) {
 		emit(it, BPF_LD | BPF_B | mode, 0, 0, fixed + 13);
 		emit(it, BPF_JMP | BPF_JSET | BPF_K, 1, 0, TCP_RST);
@@ -86,12 +89,15 @@ static void here(struct program *it, uint16_t jump)
 static void check_both(struct program *it, bool is_out, const uint16_t *ports, uint32_t count)
 {
 	emit(it, BPF_LD | BPF_B | BPF_ABS, 0, 0, 0);
+	uint16_t other = unless(it, 0x45);
+	check(it, is_out, V4_SHORT, ports, count);
+	here(it, other);
 	emit(it, BPF_ALU | BPF_RSH | BPF_K, 0, 0, 4);
-	uint16_t other = unless(it, 4);
-	check(it, is_out, false, ports, count);
+	other = unless(it, 4);
+	check(it, is_out, V4_LONG, ports, count);
 	here(it, other);
 	must_be(it, 6);
-	check(it, is_out, true, ports, count);
+	check(it, is_out, V6, ports, count);
 }
 
 int sniff_attach_filter(int fd, const uint16_t *ports, uint32_t count)

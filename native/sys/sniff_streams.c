@@ -7,6 +7,8 @@
  * OPEN       later bytes                        keep them; too many: some were lost here, cut the tap > IGNORED
  * OPEN       FIN, in its turn                   finish the tap > gone
  * any        RST, of either side                finish the tap > gone
+ * OPEN       silent, and the target's socket    finish the tap > gone
+ *            is gone
  * any        SYN                                another connection > BEGUN
  *
  * Everything is bounded: streams (the one that was silent longest goes), and what waits in each. Who sends segments that
@@ -24,6 +26,12 @@
 #define MOST_WAITING_PIECES 256u
 /* A window of TCP is at most 1 GiB (RFC 7323 2.2). */
 #define MOST_AHEAD (1u << 30)
+/* Who was silent for so long is asked after, then after twice as long, and so on. */
+#define SILENT_MS 500u
+#define MOST_SILENT_MS 60000u
+#define MOST_ASKED_AT_ONCE 256u
+/* Longer than a segment waits in the ring: what was sent before the socket went has come by the next look. */
+#define LOOK_MS 250u
 
 struct waiting {
 	struct waiting *next;
@@ -40,6 +48,9 @@ struct stream {
 	struct ends ends;
 	enum state state;
 	uint32_t expected; /* sequence number */
+	uint32_t interface;
+	uint64_t heard_ms, ask_ms;
+	bool is_gone; /* the target's socket */
 	struct tap *tap;
 	struct waiting *waiting; /* by sequence */
 	uint32_t waiting_bytes, waiting_pieces;
@@ -47,7 +58,7 @@ struct stream {
 
 struct streams {
 	struct streams_owner owner;
-	uint64_t seed;
+	uint64_t seed, look_ms;
 	uint32_t count;
 	struct stream *oldest, *newest;
 	struct stream *buckets[BUCKETS];
@@ -86,8 +97,11 @@ static void leave_age(struct streams *it, struct stream *stream)
 	*(stream->newer ? &stream->newer->older : &it->newest) = stream->older;
 }
 
-static void become_newest(struct streams *it, struct stream *stream)
+static void become_newest(struct streams *it, struct stream *stream, uint64_t now_ms)
 {
+	stream->heard_ms = now_ms;
+	stream->ask_ms = now_ms + SILENT_MS;
+	stream->is_gone = false;
 	stream->older = it->newest;
 	stream->newer = NULL;
 	*(it->newest ? &it->newest->newer : &it->oldest) = stream;
@@ -112,7 +126,7 @@ static void cut(struct stream *stream)
 	stream->state = IGNORED;
 }
 
-static void begin(struct streams *it, const struct segment *segment)
+static void begin(struct streams *it, const struct segment *segment, uint64_t now_ms)
 {
 	struct stream **at = find(it, &segment->ends);
 	/* The same SYN again. */
@@ -131,7 +145,7 @@ static void begin(struct streams *it, const struct segment *segment)
 	at = &it->buckets[bucket_of(it, &segment->ends)];
 	stream->next = *at;
 	*at = stream;
-	become_newest(it, stream);
+	become_newest(it, stream, now_ms);
 	it->count++;
 }
 
@@ -200,10 +214,10 @@ static void take_bytes(struct streams *it, struct stream **at, const struct segm
 		forget(it, at);
 }
 
-void streams_take(struct streams *it, const struct segment *segment)
+void streams_take(struct streams *it, const struct segment *segment, uint64_t now_ms)
 {
 	if (segment->flags & FLAG_SYN && !segment->is_out)
-		return begin(it, segment);
+		return begin(it, segment, now_ms);
 	struct stream **at = find(it, &segment->ends);
 	struct stream *stream = *at;
 	if (!stream)
@@ -213,7 +227,8 @@ void streams_take(struct streams *it, const struct segment *segment)
 	if (segment->is_out)
 		return;
 	leave_age(it, stream);
-	become_newest(it, stream);
+	become_newest(it, stream, now_ms);
+	stream->interface = segment->interface;
 	if (stream->state == BEGUN) {
 		stream->tap = it->owner.begin(it->owner.context, &stream->ends);
 		stream->state = stream->tap ? OPEN : IGNORED;
@@ -222,6 +237,33 @@ void streams_take(struct streams *it, const struct segment *segment)
 		take_bytes(it, at, segment);
 	else if (segment->flags & FLAG_FIN)
 		forget(it, at);
+}
+
+int streams_look(struct streams *it, uint64_t now_ms)
+{
+	if (it->count == 0)
+		return -1;
+	if (now_ms < it->look_ms)
+		return (int)(it->look_ms - now_ms);
+	it->look_ms = now_ms + LOOK_MS;
+	uint32_t asked = 0;
+	for (struct stream *stream = it->oldest, *newer; stream && asked < MOST_ASKED_AT_ONCE; stream = newer) {
+		newer = stream->newer;
+		uint64_t silent_ms = now_ms - stream->heard_ms;
+		if (silent_ms < SILENT_MS)
+			break;
+		/* What has only begun may be known to nobody but its peer (SYN cookies). */
+		if (now_ms < stream->ask_ms || stream->state == BEGUN)
+			continue;
+		if (stream->is_gone) {
+			forget(it, find(it, &stream->ends));
+			continue;
+		}
+		asked++;
+		stream->is_gone = !it->owner.stands(it->owner.context, &stream->ends, stream->interface);
+		stream->ask_ms = now_ms + (stream->is_gone ? LOOK_MS : silent_ms < MOST_SILENT_MS ? silent_ms : MOST_SILENT_MS);
+	}
+	return LOOK_MS;
 }
 
 struct streams *streams_open(struct streams_owner owner)

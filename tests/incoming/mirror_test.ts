@@ -63,6 +63,51 @@ print(count)`;
   assert.equal(await sandbox.inNetwork(["python3", "-c", python]), `${size}\n`);
 });
 
+test("a connection that the target resets ends for the program too", async (sandbox) => {
+  const reading = `
+import socket
+listener = socket.create_server(("0.0.0.0", 7000))
+print("listening", flush=True)
+connection, peer = listener.accept()
+while (data := connection.recv(100)): print("read", data.decode(), flush=True)
+print("ended", flush=True)`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", reading]);
+  assert.equal(await server.line(), "listening");
+  // The client is in another network: what is sent over loopback comes in as well as it goes out.
+  const resetting = `
+import socket, struct, subprocess
+connecting = """
+import socket, sys
+print("up", flush=True)
+sys.stdin.readline()
+peer = socket.create_connection(("10.98.7.1", 7000))
+peer.sendall(b"hello")
+try: print(peer.recv(100), flush=True)
+except ConnectionResetError: print("reset", flush=True)
+sys.stdin.read()
+"""
+client = subprocess.Popen(["unshare", "--net", "python3", "-c", connecting], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+client.stdout.readline()
+for command in (
+    f"ip link add near type veth peer name far netns {client.pid}",
+    "ip address add 10.98.7.1/24 dev near",
+    "ip link set near up",
+    f"nsenter --target {client.pid} --net ip address add 10.98.7.2/24 dev far",
+    f"nsenter --target {client.pid} --net ip link set far up",
+): subprocess.run(command.split(), check=True)
+listener = socket.create_server(("10.98.7.1", 7000))
+client.stdin.write(b"\\n")
+client.stdin.flush()
+connection, peer = listener.accept()
+connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+connection.recv(100)
+connection.close()
+print(client.stdout.readline().decode(), end="")
+client.kill()`;
+  assert.equal(await sandbox.inNetwork(["python3", "-c", resetting]), "reset\n");  assert.equal(await sandbox.inNetwork(["python3", "-c", resetting]), "reset\n");
+  assert.deepEqual([await server.line(), await server.line()], ["read hello", "ended"]);
+});
+
 test("mode off, ignored ports and port 0 stay local", async (sandbox) => {
   const ignored = freePort();
   const incoming = { mode: "steal", ignore_ports: [ignored] };

@@ -92,10 +92,19 @@ static struct tap *begin(void *context, const struct ends *ends)
 	return taps[tap_count++] = tap_new(&lane, tap_count, NULL);
 }
 
+/* Every other one has gone. */
+static bool stands(void *context, const struct ends *ends, uint32_t interface)
+{
+	(void)context;
+	(void)interface;
+	return ends->peer_port % 2;
+}
+
 /* A row of packets: u16 length, u8 is_out. */
 static void take_segments(const uint8_t *bytes, size_t length)
 {
-	struct streams *streams = streams_open((struct streams_owner){ NULL, begin });
+	struct streams *streams = streams_open((struct streams_owner){ NULL, begin, stands });
+	uint64_t now_ms = 0;
 	for (size_t at = 0; at + 3 <= length;) {
 		size_t count = (size_t)(bytes[at] | bytes[at + 1] << 8);
 		bool is_out = bytes[at + 2] & 1;
@@ -107,7 +116,9 @@ static void take_segments(const uint8_t *bytes, size_t length)
 		at += count;
 		struct segment segment;
 		if (sniff_read(packet, count, is_out, &segment))
-			streams_take(streams, &segment);
+			streams_take(streams, &segment, now_ms);
+		now_ms += count;
+		streams_look(streams, now_ms);
 		free(packet);
 	}
 	streams_close(streams);
