@@ -9,6 +9,7 @@
 
 #include <aio.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fts.h>
 #include <glob.h>
 #include <ifaddrs.h>

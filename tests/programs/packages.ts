@@ -18,6 +18,7 @@ export const whyNoPythonWeb = (): Promise<string | undefined> => whyNotInstalled
 export const whyNoNodeWeb = (): Promise<string | undefined> =>
   whyNotInstalled("node-web", [...NPM, "express", "undici@6", "ws", "@grpc/grpc-js", "axios"]);
 
+export const whyNoNumpy = (): Promise<string | undefined> => whyNotInstalled("numpy", [...PIP, "numpy"]);
 export const whyNoPythonGrpc = (): Promise<string | undefined> => whyNotInstalled("python-grpc", [...PIP, "grpcio"]);
 
 /** For programs that use them. */

@@ -1,0 +1,549 @@
+/* libraries.c - hooks of the loader's calls: libraries that only the target has (decision 0054).
+ *
+ * The loader opens files by calls of its own, which are not hooked. So what the target has is fetched into memory, as any
+ * file of it that is opened, and loaded from there by a path of /proc; before it, what it needs and the target has. Then its
+ * name in the loader's list, which is everybody's to read (link.h), is made the one that it has at the target: by that
+ * dlopen(3) knows it again, and dladdr(3) and dl_iterate_phdr(3) tell it.
+ *
+ * A name that is not ours is handed on by a jump, for the loader asks who calls it: whose RUNPATH and $ORIGIN count.
+ *
+ * What is fetched is remembered by what file it is, in a list that only grows, without locks: constructors come in here with
+ * the loader's lock held.
+ */
+#include "big.h"
+#include "cwd.h"
+#include "mapping.h"
+#include "needed.h"
+#include "real.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#ifndef MIRRORD_SUPERVISOR
+
+struct library {
+	struct library *next;
+	struct stat st;
+	/* Nobody can load it: an errno says why. */
+	int error;
+	/* So many threads load it now, and `fd` is open; CHANGING: one begins to, or has just ended. */
+	_Atomic int users;
+	int fd;
+	unsigned number;
+	/* By which it is loaded: of no other library, and no shorter than `name`, which takes its place. */
+	char *local;
+	/* At the target: absolute. */
+	char name[];
+};
+
+enum { CHANGING = -1, NUMBER_BITS = 24, NUMBER_BYTES = 12 };
+static const char DESCRIPTORS[] = "/proc/self/fd/";
+
+static struct library *_Atomic libraries;
+static _Atomic unsigned last_number;
+
+/* ---- what has been fetched ---- */
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* The next one, of all or after `it`, that stands for this file. */
+static struct library *known(const struct library *it, const struct stat *st)
+{
+	struct library *next = it ? it->next : atomic_load(&libraries);
+	while (next && !is_same(&next->st, st))
+		next = next->next;
+	return next;
+}
+
+/* The loader never forgets by which path it has loaded something, and a descriptor's number comes back: the path says the
+ * library's own number too, in slashes. */
+static void name_locally(struct library *it, int fd)
+{
+	char *at = stpcpy(it->local, DESCRIPTORS);
+	for (int bit = 0; bit < NUMBER_BITS; bit++)
+		at = stpcpy(at, it->number >> bit & 1 ? "./" : "/");
+	while ((size_t)(at - it->local) < strlen(it->name))
+		at = stpcpy(at, "./");
+	/* What the loader says of a directory it says of this one, too. */
+	if (it->error == EISDIR)
+		strcpy(at, ".");
+	else
+		snprintf(at, NUMBER_BYTES, "%d", fd);
+	it->fd = fd;
+}
+
+static struct library *remember(const struct stat *st, const char *name, int fd, int error)
+{
+	size_t bytes = strlen(name) + 1;
+	struct library *it = malloc(sizeof *it + bytes + sizeof DESCRIPTORS + 2 * NUMBER_BITS + bytes + 2 + NUMBER_BYTES);
+	if (!it)
+		return NULL;
+	it->st = *st;
+	it->error = error;
+	it->users = 1;
+	it->number = atomic_fetch_add(&last_number, 1);
+	memcpy(it->name, name, bytes);
+	it->local = it->name + bytes;
+	name_locally(it, fd);
+	it->next = atomic_load(&libraries);
+	while (!atomic_compare_exchange_weak(&libraries, &it->next, it))
+		;
+	return it;
+}
+
+/* Another thread loads it now: from the same memory it is the same library to the loader. */
+static bool join(struct library *it)
+{
+	int users = atomic_load(&it->users);
+	while (users > 0)
+		if (atomic_compare_exchange_weak(&it->users, &users, users + 1))
+			return true;
+	return false;
+}
+
+/* It was loaded once, and is no more. */
+static bool retake(struct library *it, int fd)
+{
+	int users = 0;
+	if (!atomic_compare_exchange_strong(&it->users, &users, CHANGING))
+		return false;
+	name_locally(it, fd);
+	atomic_store(&it->users, 1);
+	return true;
+}
+
+static void leave(struct library *it)
+{
+	int users = atomic_load(&it->users);
+	while (!atomic_compare_exchange_weak(&it->users, &users, users > 1 ? users - 1 : CHANGING))
+		;
+	if (users > 1)
+		return;
+	hook_close(it->fd);
+	atomic_store(&it->users, 0);
+}
+
+/* The open file of the target as a library: the descriptor is this function's. NULL: no memory. */
+static struct library *take(const struct stat *st, const char *name, int fd)
+{
+	struct library *it = known(NULL, st);
+	while (it && !join(it))
+		it = known(it, st);
+	if (it) {
+		hook_close(fd);
+		return it;
+	}
+	for (it = known(NULL, st); it; it = known(it, st))
+		if (strcmp(it->name, name) == 0 && retake(it, fd))
+			return it;
+	it = remember(st, name, fd, 0);
+	if (!it)
+		hook_close(fd);
+	return it;
+}
+
+/* ---- looking for it ---- */
+
+/* Somebody who needs libraries, and the one who needed that. */
+struct search {
+	const struct search *by;
+	const char *path;
+	const struct needed *needed;
+};
+
+struct candidate {
+	/* NOT_OPEN: it is this machine's. */
+	int fd;
+	char path[WIRE_PATH_BYTES];
+};
+
+enum { NOT_OPEN = -1 };
+
+/* This machine's, whatever else there is: two of them in one process would not know each other's threads and memory. */
+static bool is_of_libc(const char *name)
+{
+	static const char *const names[] = {
+		"ld-linux",	"libc.so.",	 "libm.so.",   "libpthread.so.", "libdl.so.",  "librt.so.",    "libmvec.so.",
+		"libutil.so.", "libresolv.so.", "libanl.so.", "libnss_",	 "linux-vdso", "libthread_db.so.",
+	};
+	for (size_t at = 0; at < sizeof names / sizeof *names; at++)
+		if (strncmp(name, names[at], strlen(names[at])) == 0)
+			return true;
+	return false;
+}
+
+/* Is there such a file, here or at the target? */
+static bool look(struct candidate *found)
+{
+	long fd = try_open(AT_FDCWD, found->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	found->fd = fd >= 0 ? (int)fd : NOT_OPEN;
+	return fd >= 0 || (fd == BYPASS && kernel(SYS_faccessat, AT_FDCWD, found->path, R_OK) == 0);
+}
+
+static size_t length_of_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? (size_t)(slash - path) : 0;
+}
+
+/* What a word in a list of directories stands for ("$ORIGIN"): how long it is, or 0. */
+static size_t length_of_word(const char *at, const char *word)
+{
+	size_t length = strlen(word);
+	if (at[0] != '$')
+		return 0;
+	if (at[1] == '{')
+		return strncmp(at + 2, word, length) == 0 && at[2 + length] == '}' ? length + 3 : 0;
+	return strncmp(at + 1, word, length) == 0 ? length + 1 : 0;
+}
+
+/* One directory of a list, and the name in it. False: no room, or a word that means something only here. */
+static bool put_candidate(struct candidate *into, struct text directory, const char *owner, const char *name)
+{
+	size_t room = sizeof into->path - strlen(name) - 2, length = 0, word;
+	for (size_t at = 0; at < directory.length; at += word > 0 ? word : 1) {
+		const char *text = &directory.at[at];
+		size_t count = 1;
+		if ((word = length_of_word(text, "ORIGIN")) > 0) {
+			text = owner;
+			count = length_of_directory(owner);
+		} else if ((word = length_of_word(text, "PLATFORM")) > 0) {
+			text = "x86_64";
+			count = 6;
+		} else if (*text == '$') {
+			return false;
+		}
+		if (strlen(name) + 2 > sizeof into->path || length + count > room)
+			return false;
+		memcpy(into->path + length, text, count);
+		length += count;
+	}
+	into->path[length++] = '/';
+	strcpy(into->path + length, name);
+	return true;
+}
+
+static bool look_through(struct candidate *found, const char *list, const char *separators, const char *owner,
+			 const char *name)
+{
+	while (list && *list) {
+		struct text directory = { list, strcspn(list, separators) };
+		if (directory.length > 0 && put_candidate(found, directory, owner, name) && look(found))
+			return true;
+		list += directory.length + (list[directory.length] != '\0');
+	}
+	return false;
+}
+
+/* In the loader's order, until it would look where only this machine is. */
+static bool find(struct candidate *found, const struct search *it, const char *name)
+{
+	const char *runpath = it->needed->runpath;
+	for (const struct search *one = it; one && !runpath; one = one->by)
+		if (!one->needed->runpath && look_through(found, one->needed->rpath, ":", one->path, name))
+			return true;
+	return look_through(found, getenv("LD_LIBRARY_PATH"), ":;", it->path, name) ||
+	       look_through(found, runpath, ":", it->path, name);
+}
+
+/* ---- loading ---- */
+
+/* LM_ID_NEWLM is made the number of what was made. */
+static void *by_loader(Lmid_t *space, const char *path, int mode)
+{
+	if (*space == LM_ID_BASE)
+		return real.dlopen(path, mode);
+	void *handle = real.dlmopen(*space, path, mode);
+	if (handle && *space == LM_ID_NEWLM) {
+		int (*const dlinfo_of)(void *, int, void *) = real_named("dlinfo");
+		if (dlinfo_of)
+			dlinfo_of(handle, RTLD_DI_LMID, space);
+	}
+	return handle;
+}
+
+static void *if_loaded(Lmid_t *space, const char *path, int mode)
+{
+	return *space == LM_ID_NEWLM ? NULL : by_loader(space, path, mode | RTLD_NOLOAD);
+}
+
+static void close_handle(void *handle)
+{
+	int (*const dlclose_of)(void *) = handle ? real_named("dlclose") : NULL;
+	if (dlclose_of)
+		dlclose_of(handle);
+}
+
+/* A handle of glibc is the library's entry in the list. The memory is the loader's, and stays, for others may be reading:
+ * there is room for every name that it has had. */
+static void call_it(void *handle, const char *before, const char *name)
+{
+	struct link_map *map = handle;
+	if (strcmp(map->l_name, before) == 0)
+		strcpy(map->l_name, name);
+}
+
+/* Has the loader fail, so that dlerror(3) says why: nothing has this path. NULL. */
+static void *refuse(Lmid_t *space, const char *name, int error)
+{
+	struct library *it = atomic_load(&libraries);
+	while (it && !(it->error == error && strcmp(it->name, name) == 0))
+		it = it->next;
+	if (!it) {
+		static const struct stat none;
+		it = remember(&none, name, NOT_OPEN, error);
+	}
+	return by_loader(space, it ? it->local : DESCRIPTORS, RTLD_LAZY);
+}
+
+/* What one library needed: held until it is loaded itself. */
+struct dependency {
+	void *handle;
+	/* It does not say itself by which name it is wanted: until then it bears that in place of its path. */
+	char *path;
+	const char *name;
+};
+
+static void *bring(Lmid_t *space, struct candidate *found, int mode, const struct search *by);
+
+static bool is_on_its_way(const struct search *it, const char *name)
+{
+	for (; it; it = it->by) {
+		bool is_it = it->needed->soname && strcmp(it->needed->soname, name) == 0;
+		if (is_it || strcmp(it->path + length_of_directory(it->path) + 1, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void bear_name(struct dependency *it, const char *path, const char *name)
+{
+	struct needed *said = needed_of_loaded(it->handle);
+	bool is_said = said && said->soname && strcmp(said->soname, name) == 0;
+	free(said);
+	if (is_said || strlen(name) > strlen(path))
+		return;
+	it->name = name;
+	it->path = strdup(path);
+	if (it->path)
+		call_it(it->handle, path, name);
+}
+
+/* False: it is there and cannot be loaded, and dlerror(3) says why. */
+static bool fetch_needed(Lmid_t *space, struct dependency *into, const struct search *it, const char *name)
+{
+	if (is_of_libc(name) || is_on_its_way(it, name))
+		return true;
+	into->handle = if_loaded(space, name, RTLD_LAZY);
+	struct candidate *found = into->handle ? NULL : malloc(sizeof *found);
+	if (!found)
+		return true;
+	bool has_path = strchr(name, '/'), is_found;
+	if (has_path && strlen(name) < sizeof found->path)
+		is_found = look(strcpy(found->path, name) ? found : NULL) && found->fd != NOT_OPEN;
+	else
+		is_found = !has_path && find(found, it, name);
+	if (is_found)
+		into->handle = bring(space, found, RTLD_LAZY, it);
+	if (into->handle && !has_path)
+		bear_name(into, found->path, name);
+	free(found);
+	return !is_found || into->handle;
+}
+
+static void *load(Lmid_t *space, struct library *it, int mode, const struct search *search)
+{
+	const struct needed *needed = search->needed;
+	size_t count = needed ? needed->count : 0;
+	struct dependency *all = calloc(count + 1, sizeof *all);
+	bool is_complete = true;
+	void *handle = NULL;
+	for (size_t at = 0; all && at < count && is_complete; at++)
+		is_complete = fetch_needed(space, &all[at], search, needed->names[at]);
+	if (is_complete)
+		handle = by_loader(space, it->local, mode);
+	if (handle)
+		call_it(handle, it->local, it->name);
+	for (size_t at = 0; all && at < count; at++) {
+		if (all[at].path)
+			call_it(all[at].handle, all[at].name, all[at].path);
+		free(all[at].path);
+		/* Else dlerror(3) would forget what went wrong. */
+		if (handle)
+			close_handle(all[at].handle);
+	}
+	free(all);
+	return handle;
+}
+
+/* As dlopen(3) of what was found, whose descriptor is this function's. */
+static void *bring(Lmid_t *space, struct candidate *found, int mode, const struct search *by)
+{
+	struct stat st;
+	if (found->fd == NOT_OPEN)
+		return by_loader(space, found->path, mode);
+	int error = hook_fstat(found->fd, &st) < 0 ? -EIO : S_ISDIR(st.st_mode) ? -EISDIR : big_make_whole(found->fd);
+	if (error) {
+		hook_close(found->fd);
+		return refuse(space, found->path, -error);
+	}
+	void *handle = NULL;
+	struct library *it = known(NULL, &st);
+	for (; it && !handle; it = known(it, &st))
+		handle = if_loaded(space, it->name, mode);
+	if (handle) {
+		hook_close(found->fd);
+		return handle;
+	}
+	it = take(&st, found->path, found->fd);
+	if (!it)
+		return refuse(space, found->path, ENOMEM);
+	struct needed *needed = mode & RTLD_NOLOAD ? NULL : needed_of_file(it->fd);
+	struct search search = { .by = by, .path = found->path, .needed = needed };
+	handle = load(space, it, mode, &search);
+	free(needed);
+	leave(it);
+	return handle;
+}
+
+/* ---- the hooks ---- */
+
+struct attempt {
+	bool is_ours;
+	void *handle;
+};
+
+static const struct attempt NOT_OURS = { false, NULL };
+
+__attribute__((noinline)) static struct attempt try_path(Lmid_t space, const char *name, int mode)
+{
+	char room[WIRE_PATH_BYTES];
+	struct place place;
+	bool is_elsewhere = cwd_may_be_away() || mapping_is_any();
+	const char *path = is_elsewhere ? mapping_of(cwd_absolute(AT_FDCWD, name, room), room) : name;
+	enum outcome outcome = locate_followed(AT_FDCWD, path, false, &place);
+	if (outcome == LOCAL)
+		return path == name ? NOT_OURS : (struct attempt){ true, by_loader(&space, path, mode) };
+	if (outcome == ABSENT)
+		return (struct attempt){ true, refuse(&space, name, ENOENT) };
+	struct candidate *found = malloc(sizeof *found);
+	if (!found)
+		return (struct attempt){ true, refuse(&space, name, ENOMEM) };
+	if (*path == '/')
+		place.path = (struct wire_bytes){ path, (uint32_t)strlen(path) };
+	memcpy(found->path, place.path.at, place.path.length);
+	found->path[place.path.length] = '\0';
+	void *handle = if_loaded(&space, found->path, mode);
+	if (!handle) {
+		long fd = try_open(AT_FDCWD, found->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		found->fd = fd >= 0 ? (int)fd : NOT_OPEN;
+		handle = fd >= 0 ? bring(&space, found, mode, NULL) : refuse(&space, name, fd == BYPASS ? ENOENT : (int)-fd);
+	}
+	free(found);
+	return (struct attempt){ true, handle };
+}
+
+/* The object whose code lies at this address, as one who looks for libraries. */
+static struct needed *searcher(struct search *it, char room[WIRE_PATH_BYTES], const void *address)
+{
+	int (*const dladdr1_of)(const void *, Dl_info *, void **, int) = real_named("dladdr1");
+	Dl_info info;
+	struct link_map *map = NULL;
+	if (!dladdr1_of || !dladdr1_of(address, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
+		return NULL;
+	it->by = NULL;
+	it->path = map->l_name;
+	if (!*map->l_name) {
+		ssize_t length = hook_readlink("/proc/self/exe", room, WIRE_PATH_BYTES - 1);
+		room[length > 0 ? length : 0] = '\0';
+		it->path = room;
+	}
+	struct needed *said = needed_of_loaded(map);
+	it->needed = said;
+	return said;
+}
+
+/* A name without a slash. The target's directories come in where the loader comes upon them. */
+__attribute__((noinline)) static struct attempt try_bare(Lmid_t space, const char *name, int mode, const void *caller)
+{
+	char room[WIRE_PATH_BYTES];
+	struct search search;
+	struct attempt result = NOT_OURS;
+	struct needed *said = is_of_libc(name) ? NULL : searcher(&search, room, caller);
+	if (!said)
+		return NOT_OURS;
+	bool has_directories = said->rpath || said->runpath || getenv("LD_LIBRARY_PATH");
+	void *loaded = has_directories ? if_loaded(&space, name, RTLD_LAZY) : NULL;
+	struct candidate *found = has_directories && !loaded ? malloc(sizeof *found) : NULL;
+	if (found && find(found, &search, name) && found->fd != NOT_OPEN)
+		result = (struct attempt){ true, bring(&space, found, mode, NULL) };
+	close_handle(loaded);
+	free(found);
+	free(said);
+	return result;
+}
+
+static struct attempt try_load(Lmid_t space, const char *name, int mode, const void *caller)
+{
+	int saved = errno;
+	struct attempt result = strchr(name, '/') ? try_path(space, name, mode) : try_bare(space, name, mode, caller);
+	errno = saved;
+	return result;
+}
+
+static bool may_be_ours(const char *name)
+{
+	return shim.fs_mode != FS_LOCAL && may_be_address(name) && *name;
+}
+
+void *hook_dlopen(const char *name, int mode)
+{
+	struct attempt it = NOT_OURS;
+	if (may_be_ours(name))
+		it = try_load(LM_ID_BASE, name, mode, __builtin_return_address(0));
+	return it.is_ours ? it.handle : real.dlopen(name, mode);
+}
+
+void *hook_dlmopen(Lmid_t space, const char *name, int mode)
+{
+	struct attempt it = NOT_OURS;
+	if (may_be_ours(name))
+		it = try_load(space, name, mode, __builtin_return_address(0));
+	return it.is_ours ? it.handle : real.dlmopen(space, name, mode);
+}
+
+/* Puts what the program knows in place of what only the loader knows; there is room for it. */
+static void tell(char *at, const struct library *it)
+{
+	static const char missing[] = "No such file or directory";
+	size_t before = strlen(it->local), length = strlen(it->name);
+	memcpy(at, it->name, length);
+	memmove(at + length, at + before, strlen(at + before) + 1);
+	char room[64];
+	const char *why = it->error ? strerror_r(it->error, room, sizeof room) : missing;
+	char *said = strstr(at, missing);
+	if (said && strlen(why) < sizeof missing)
+		strcpy(said, why);
+}
+
+char *hook_dlerror(void)
+{
+	char *text = real.dlerror();
+	char *at = text && atomic_load(&libraries) ? strstr(text, DESCRIPTORS) : NULL;
+	for (; at; at = strstr(at + 1, DESCRIPTORS)) {
+		const struct library *it = atomic_load(&libraries);
+		while (it && strncmp(at, it->local, strlen(it->local)) != 0)
+			it = it->next;
+		if (it)
+			tell(at, it);
+	}
+	return text;
+}
+
+#endif
