@@ -15,6 +15,7 @@
  */
 #include "netlink.h"
 #include "nft.h"
+#include "nft_plain.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -36,6 +37,9 @@
 #define CLASSES 3
 #define FIRST_PRIORITY (-99)
 #define BEFORE_TRACKING (-300)
+/* Behind the mark of position 0: of packets to connections of ours, which no agent looks at; of connections that are settled. */
+#define PASS_MARK 0xffffffu
+#define SETTLED_MARK 0xfffffeu
 #define TCP_FIN_SYN_RST_PSH 0x0f
 #define TCP_FIN_RST 0x05
 #define TCP_FIN_RST_PSH 0x0d
@@ -50,6 +54,7 @@ struct redirect_rule {
 	uint16_t queue;	  /* what clients say goes to this queue; 0: not */
 	uint16_t asks_answers; /* and what the target says, too: what it speaks is not known yet */
 	char comment[116]; /* terminated; for other agents, and for people who list the rules */
+	struct needed_texts needed;
 };
 
 /* ---- tables, chains, rules ---- */
@@ -90,16 +95,6 @@ static void put_chain(struct batch *batch, const char *table, uint32_t class_ind
 	char name[32];
 	chain_name(name, class_index, place);
 	put_hooked_chain(batch, table, name, hooks[place], priority, place >= PLACE_INPUT ? "filter" : "nat");
-}
-
-static struct nlattr *begin_rule(struct batch *batch, const char *table, const char *chain, const char *comment)
-{
-	begin_nft(batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
-	put_text(batch, NFTA_RULE_TABLE, table);
-	put_text(batch, NFTA_RULE_CHAIN, chain);
-	if (comment)
-		put(batch, NFTA_RULE_USERDATA, comment, strlen(comment) + 1);
-	return nest(batch, NFTA_RULE_EXPRESSIONS);
 }
 
 static void put_inner_chain(struct batch *batch, const char *table, const char *chain)
@@ -165,14 +160,6 @@ static void put_announcement(struct batch *batch, const char *table, const struc
 	end_nest(batch, expressions);
 }
 
-static void must_have_flag(struct batch *batch, uint8_t flags)
-{
-	uint8_t none = 0;
-	load_tcp(batch, 13, 1);
-	keep_bits(batch, &flags, 1);
-	must_compare(batch, NFT_CMP_NEQ, &none, 1);
-}
-
 /* What comes to a port is looked at in the chain "asked"; of what leaves it, what ends a connection goes to the queue, and first words. */
 static void put_question(struct batch *batch, const char *table, const struct redirect_rule *rule, uint32_t way)
 {
@@ -192,9 +179,11 @@ static void put_question(struct batch *batch, const char *table, const struct re
 
 /* What begins or ends a connection, or carries anything, goes to the queue. Most of what does ends with PSH; most of what does not is as
  * short as can be, with timestamps or without: of the rest we are asked too. */
-static void put_questions(struct batch *batch, const char *table, uint16_t queue, uint32_t way)
+static void put_questions(struct batch *batch, const char *table, uint16_t queue, uint32_t way, bool are_settled)
 {
 	static const struct { uint8_t head_words, ip_bytes; } short_ones[] = { { 8, 20 }, { 5, 20 }, { 8, 40 }, { 5, 40 } };
+	if (are_settled)
+		put_unsettling(batch, table, "asked", TCP_FIN_SYN_RST_PSH);
 	struct nlattr *expressions = begin_rule(batch, table, "asked", NULL);
 	must_have_flag(batch, TCP_FIN_SYN_RST_PSH);
 	put_to_queue(batch, queue, way);
@@ -205,6 +194,8 @@ static void put_questions(struct batch *batch, const char *table, uint16_t queue
 		conclude(batch, NFT_RETURN, NULL);
 		end_nest(batch, expressions);
 	}
+	if (are_settled)
+		put_unsettling(batch, table, "asked", 0);
 	expressions = begin_rule(batch, table, "asked", NULL);
 	put_to_queue(batch, queue, way);
 	end_nest(batch, expressions);
@@ -287,6 +278,7 @@ static int create(int fd, const char *name, uint32_t level, bool is_owned)
 		put_chain(&batch, name, class_index, PLACE_ENDS, priority);
 	}
 	put_inner_chain(&batch, name, "asked");
+	put_inner_chain(&batch, name, "settled");
 	put_hooked_chain(&batch, name, "untracked", NF_INET_LOCAL_OUT, BEFORE_TRACKING, "filter");
 	return commit(fd, &batch);
 }
@@ -312,6 +304,16 @@ SYS int32_t netfilter_open(const char *name, uint32_t level, uint32_t wants_owne
 	return error;
 }
 
+/* Verdicts of queue.c send packets through their chain once more, with this mark. */
+static void put_way_to_settled(struct batch *batch, const char *table, const char *chain, uint32_t mark)
+{
+	struct nlattr *expressions = begin_rule(batch, table, chain, NULL);
+	load_meta(batch, NFT_META_MARK);
+	must_equal(batch, &mark, sizeof mark);
+	conclude(batch, NFT_GOTO, "settled");
+	end_nest(batch, expressions);
+}
+
 static void put_rule(struct batch *batch, const char *table, const struct redirect_rule *rule, uint32_t way)
 {
 	if (rule->to_port != 0) {
@@ -324,6 +326,28 @@ static void put_rule(struct batch *batch, const char *table, const struct redire
 		put_question(batch, table, rule, way);
 }
 
+/* What stands before the rules of ports, in chains that have some: every packet of this network comes by. */
+static void begin_chain(struct batch *batch, const char *table, const char *chain, enum place place, uint32_t class_index, uint32_t mark,
+			uint32_t position, const struct redirect_rule *rules, uint32_t count)
+{
+	bool is_used = false;
+	for (uint32_t index = 0; index < count; index++) {
+		const struct redirect_rule *rule = &rules[index];
+		if (rule->class_index != class_index)
+			continue;
+		is_used |= place == PLACE_OUTPUT ? rule->to_port != 0 : rule->queue != 0;
+		if (place == PLACE_INPUT && rule->queue != 0 && rule->needed.is_known)
+			put_plain_requests(batch, table, chain, rule->port, &rule->needed);
+	}
+	if (!is_used)
+		return;
+	if (place == PLACE_INPUT)
+		put_way_to_settled(batch, table, chain, mark + SETTLED_MARK);
+	struct nlattr *expressions = begin_rule(batch, table, chain, NULL);
+	pass_marked(batch, mark + position, mark + PASS_MARK);
+	end_nest(batch, expressions);
+}
+
 /* The rules of the table become these. `mark` is that of position 0; `way` is how the kernel is told of a queue: nftables' own expression
  * (0), or the target of iptables (1), for kernels that have but that. Once it `translates`, it has to go on: without, nothing of this
  * network is tracked for us. 0 or -errno. */
@@ -333,8 +357,13 @@ SYS int32_t netfilter_commit(int32_t fd, const char *table, uint32_t level, uint
 {
 	struct batch batch;
 	uint16_t queue = 0;
+	bool are_settled = false;
 	if (!begin_batch(&batch))
 		return -ENOMEM;
+	for (uint32_t index = 0; index < count; index++)
+		are_settled |= rules[index].queue != 0 && rules[index].needed.is_known != 0;
+	if (are_settled)
+		put_settled_sets(&batch, table);
 	for (uint32_t class_index = 0; class_index < CLASSES; class_index++) {
 		for (enum place place = translates ? PLACE_PREROUTING : PLACE_INPUT; place < PLACES; place++) {
 			char name[32];
@@ -342,24 +371,23 @@ SYS int32_t netfilter_commit(int32_t fd, const char *table, uint32_t level, uint
 				put_chain(&batch, table, class_index, place, priority_of(class_index, level));
 			chain_name(name, class_index, place);
 			empty_chain(&batch, table, name);
-			if (place == PLACE_PREROUTING)
-				continue;
-			struct nlattr *expressions = begin_rule(&batch, table, name, NULL);
-			pass_marked(&batch, mark + (class_index << 16 | level), mark + 0xffffff);
-			end_nest(&batch, expressions);
+			if (place != PLACE_PREROUTING)
+				begin_chain(&batch, table, name, place, class_index, mark, class_index << 16 | level, rules, count);
 		}
 	}
 	if (translates)
 		put_tracking(&batch, table);
 	empty_chain(&batch, table, "asked");
+	empty_chain(&batch, table, "settled");
 	empty_chain(&batch, table, "untracked");
+	put_settling(&batch, table, are_settled);
 	for (uint32_t index = 0; index < count; index++) {
 		put_rule(&batch, table, &rules[index], way);
 		queue = rules[index].queue != 0 ? rules[index].queue : queue;
 	}
 	if (queue != 0) {
-		put_questions(&batch, table, queue, way);
-		put_untracked(&batch, table, mark + 0xffffff);
+		put_questions(&batch, table, queue, way, are_settled);
+		put_untracked(&batch, table, mark + PASS_MARK);
 	}
 	return commit(fd, &batch);
 }

@@ -92,6 +92,16 @@ void end_nest(struct batch *batch, struct nlattr *attribute)
 		attribute->nla_len = (uint16_t)(batch->at - (uint8_t *)attribute);
 }
 
+struct nlattr *begin_rule(struct batch *batch, const char *table, const char *chain, const char *comment)
+{
+	begin_nft(batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+	put_text(batch, NFTA_RULE_TABLE, table);
+	put_text(batch, NFTA_RULE_CHAIN, chain);
+	if (comment)
+		put(batch, NFTA_RULE_USERDATA, comment, strlen(comment) + 1);
+	return nest(batch, NFTA_RULE_EXPRESSIONS);
+}
+
 /* ---- the expressions of a rule; NFT_REG_1 carries from one to the next ---- */
 
 struct expression begin_expression(struct batch *batch, const char *name)
@@ -120,6 +130,18 @@ void load_meta(struct batch *batch, uint32_t key)
 	struct expression it = begin_expression(batch, "meta");
 	put_u32(batch, NFTA_META_DREG, NFT_REG_1);
 	put_u32(batch, NFTA_META_KEY, key);
+	end_expression(batch, it);
+}
+
+void set_mark(struct batch *batch, uint32_t mark)
+{
+	struct expression it = begin_expression(batch, "immediate");
+	put_u32(batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+	put_value(batch, NFTA_IMMEDIATE_DATA, &mark, sizeof mark);
+	end_expression(batch, it);
+	it = begin_expression(batch, "meta");
+	put_u32(batch, NFTA_META_KEY, NFT_META_MARK);
+	put_u32(batch, NFTA_META_SREG, NFT_REG_1);
 	end_expression(batch, it);
 }
 
@@ -157,6 +179,14 @@ void keep_bits(struct batch *batch, const void *mask, uint32_t bytes)
 	put_value(batch, NFTA_BITWISE_MASK, mask, bytes);
 	put_value(batch, NFTA_BITWISE_XOR, &none, bytes);
 	end_expression(batch, it);
+}
+
+void must_have_flag(struct batch *batch, uint8_t flags)
+{
+	uint8_t none = 0;
+	load_tcp(batch, 13, 1);
+	keep_bits(batch, &flags, 1);
+	must_compare(batch, NFT_CMP_NEQ, &none, 1);
 }
 
 void must_be_tcp(struct batch *batch, enum side side, uint16_t port)

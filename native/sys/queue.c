@@ -44,19 +44,19 @@ struct queue {
 	struct hub *hub;
 	int fd, diagnosis, raw4, raw6;
 	uint16_t number;
-	uint32_t pass_mark;
+	uint32_t pass_mark, settled_mark;
 	pthread_t thread;
 	atomic_bool is_leaving;
 	pthread_mutex_t lock; /* of the filters */
 	struct http_filters *filters[PORTS];
 	uint8_t spoken[PORTS];
+	bool settles[PORTS];
 	bool is_refused[PORTS]; /* TypeScript knows */
 	/* The thread's own: */
 	struct talks *talks;
-	uint32_t last_id, last_connection;
 	uint8_t verdicts[MOST_AT_ONCE * VERDICT_BYTES];
-	uint32_t verdict_bytes, verdict_count, last_passed;
-	bool is_mixed; /* verdicts are not all PASS */
+	uint32_t verdict_bytes, verdict_count, last_id;
+	enum verdict common; /* of all of them; DROP when there is no such or it cannot be said at once */
 	uint8_t *room;
 };
 
@@ -111,11 +111,12 @@ static void end_message(uint8_t *message, uint32_t length)
 
 static uint32_t put_verdict(const struct queue *queue, uint8_t *into, uint16_t type, uint32_t id, enum verdict verdict)
 {
-	struct nfqnl_msg_verdict_hdr said = { htonl(verdict == DROP ? NF_DROP : NF_ACCEPT), htonl(id) };
+	uint32_t code = verdict == DROP ? NF_DROP : verdict == PASS_SETTLED ? NF_REPEAT : NF_ACCEPT;
+	struct nfqnl_msg_verdict_hdr said = { htonl(code), htonl(id) };
 	uint32_t at = begin_message(queue, into, type, 0);
 	at = put(into, at, NFQA_VERDICT_HDR, &said, sizeof said);
-	uint32_t mark = htonl(queue->pass_mark);
-	return verdict == PASS_OURS ? put(into, at, NFQA_MARK, &mark, sizeof mark) : at;
+	uint32_t mark = htonl(verdict == PASS_SETTLED ? queue->settled_mark : queue->pass_mark);
+	return verdict == PASS_SETTLED || verdict == PASS_OURS ? put(into, at, NFQA_MARK, &mark, sizeof mark) : at;
 }
 
 /* Whoever has gone meanwhile does not need it. */
@@ -129,14 +130,13 @@ static void flush_verdicts(struct queue *queue)
 {
 	if (queue->verdict_count == 0)
 		return;
-	if (!queue->is_mixed && queue->verdict_count > 1) {
-		uint32_t length = put_verdict(queue, queue->verdicts, NFQNL_MSG_VERDICT_BATCH, queue->last_passed, PASS);
+	if (queue->common != DROP && queue->verdict_count > 1) {
+		uint32_t length = put_verdict(queue, queue->verdicts, NFQNL_MSG_VERDICT_BATCH, queue->last_id, queue->common);
 		end_message(queue->verdicts, length);
 		queue->verdict_bytes = length;
 	}
 	say(queue, queue->verdicts, queue->verdict_bytes);
 	queue->verdict_bytes = queue->verdict_count = 0;
-	queue->is_mixed = false;
 }
 
 static void add_verdict(struct queue *queue, uint32_t id, enum verdict verdict)
@@ -147,10 +147,9 @@ static void add_verdict(struct queue *queue, uint32_t id, enum verdict verdict)
 	uint32_t length = put_verdict(queue, message, NFQNL_MSG_VERDICT, id, verdict);
 	end_message(message, length);
 	queue->verdict_bytes += length;
+	queue->common = queue->verdict_count == 0 || queue->common == verdict ? verdict : DROP;
 	queue->verdict_count++;
-	queue->last_passed = id;
-	if (verdict != PASS)
-		queue->is_mixed = true;
+	queue->last_id = id;
 }
 
 /* A part of a packet passes. */
@@ -196,6 +195,11 @@ void queue_tell_taken(struct queue *queue, const struct talk *talk, int fd)
 	struct telling telling = { TOLD_TAKEN, 0, fd, -1, (uint32_t)sizeof talk->ends + count };
 	tell(hub_tellings(queue->hub), telling, bytes);
 	free(bytes);
+}
+
+bool queue_settles(const struct queue *queue, uint16_t port)
+{
+	return queue->settles[port];
 }
 
 uint8_t queue_spoken(const struct queue *queue, uint16_t port)
@@ -250,6 +254,8 @@ static bool read_packet(const struct nlmsghdr *head, struct packet *it)
 			has_id = true;
 		} else if (type == NFQA_IFINDEX_INDEV && length == 4) {
 			it->interface = word_of(value);
+		} else if (type == NFQA_MARK) {
+			it->is_marked = true;
 		} else if (type == NFQA_CAP_LEN && length == 4) {
 			whole = word_of(value);
 		} else if (type == NFQA_SKB_INFO && length == 4) {
@@ -444,9 +450,10 @@ static void free_queue(struct queue *queue)
 
 /* ---- for TypeScript ---- */
 
-/* A queue of this thread's network; the hub tells of connections that were taken over. What passes to those carries `pass_mark`.
+/* A queue of this thread's network; the hub tells of connections that were taken over. What passes to those carries `pass_mark`, what
+ * settles its connection `settled_mark`.
  * NULL, and -errno in `*result`, or its number there. */
-SYS struct queue *queue_open(struct hub *hub, uint32_t pass_mark, int32_t *result)
+SYS struct queue *queue_open(struct hub *hub, uint32_t pass_mark, uint32_t settled_mark, int32_t *result)
 {
 	struct queue *queue = calloc(1, sizeof *queue);
 	*result = -ENOMEM;
@@ -454,6 +461,7 @@ SYS struct queue *queue_open(struct hub *hub, uint32_t pass_mark, int32_t *resul
 		return NULL;
 	queue->hub = hub;
 	queue->pass_mark = pass_mark;
+	queue->settled_mark = settled_mark;
 	queue->fd = queue->diagnosis = queue->raw4 = queue->raw6 = -1;
 	pthread_mutex_init(&queue->lock, NULL);
 	int error = start(queue);
@@ -464,8 +472,9 @@ SYS struct queue *queue_open(struct hub *hub, uint32_t pass_mark, int32_t *resul
 	return NULL;
 }
 
-/* Who wants requests of a port; NULL: nobody. What is `spoken` there may be known. Whether it is refused will be told anew. */
-SYS void queue_port(struct queue *queue, uint32_t port, struct http_filters *filters, uint32_t spoken)
+/* Who wants requests of a port; NULL: nobody. What is `spoken` there may be known. `settles`: the table has rules for plain requests. Whether
+ * it is refused will be told anew. */
+SYS void queue_port(struct queue *queue, uint32_t port, struct http_filters *filters, uint32_t spoken, uint32_t settles)
 {
 	if (port >= PORTS)
 		return;
@@ -475,6 +484,7 @@ SYS void queue_port(struct queue *queue, uint32_t port, struct http_filters *fil
 	http_filters_release(queue->filters[port]);
 	queue->filters[port] = filters;
 	queue->is_refused[port] = false;
+	queue->settles[port] = filters && settles;
 	queue->spoken[port] = (uint8_t)(filters ? queue->spoken[port] | spoken : 0);
 	pthread_mutex_unlock(&queue->lock);
 }

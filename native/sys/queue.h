@@ -16,11 +16,13 @@ struct packet {
 	uint32_t length;
 	uint32_t cut; /* so many bytes at its end were not copied */
 	bool is_out; /* from the target */
+	bool is_marked; /* by somebody else */
 	struct segment segment;
 };
 
 enum verdict {
 	PASS,
+	PASS_SETTLED, /* plain requests that follow on its connection need not be asked about: see nft_plain.h */
 	PASS_OURS, /* to a connection that we took over: no other agent looks at it */
 	PASS_PART, /* so many bytes of what it carries */
 	DROP,	   /* its sender says it again */
@@ -44,6 +46,7 @@ struct target_socket {
 	bool has_details; /* what follows `unacked` is known */
 	uint64_t cookie;
 	uint32_t received, acked, unread, unacked; /* bytes; the last one: said, or about to be said */
+	bool has_answered; /* it has said something later than it has heard something */
 	uint8_t options, send_scale, receive_scale;
 	uint32_t segment, window;
 };
@@ -57,6 +60,9 @@ struct talk {
 	uint8_t stage;
 	bool is_http, has_asked;
 	bool is_piped;	      /* it asked before it had an answer */
+	bool is_plain;	      /* its last request had no body, and cannot have changed the protocol */
+	bool is_settled;      /* the kernel may have let requests pass since, which we have not seen */
+	bool has_skipped;     /* it has: whether they were answered is for the target's socket to say */
 	bool is_watched;      /* what the target says comes to us */
 	bool is_held_back;    /* and its first words, of HTTP/2, have not gone on */
 	bool has_timestamp;
@@ -88,6 +94,8 @@ struct queue;
 uint64_t queue_now_ms(void);
 /* NULL: nobody looks at this port. */
 struct http_filters *queue_filters(struct queue *queue, uint16_t port);
+/* The kernel may let plain requests pass unasked. */
+bool queue_settles(const struct queue *queue, uint16_t port);
 /* As if it had come from the client; nobody looks at it. */
 void queue_inject(struct queue *queue, const struct talk *talk, const uint8_t *packet, uint32_t length);
 void queue_tell_taken(struct queue *queue, const struct talk *talk, int fd);

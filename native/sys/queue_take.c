@@ -56,6 +56,7 @@ static void read_details(const void *info, size_t length, struct target_socket *
 	into->send_scale = details.known.tcpi_snd_wscale;
 	into->receive_scale = details.known.tcpi_rcv_wscale;
 	into->segment = details.known.tcpi_snd_mss;
+	into->has_answered = details.known.tcpi_last_data_sent < details.known.tcpi_last_data_recv;
 	into->window = length >= sizeof details ? details.window : 0;
 }
 
@@ -133,7 +134,7 @@ static bool is_at_rest(struct talk *talk, const struct target_socket *now, uint6
 		*said = talk->first_ack;
 		return is_exact;
 	}
-	if (is_exact && !talk->is_piped && talk->is_http && end == talk->ack)
+	if (is_exact && !talk->is_piped && end == talk->ack && (!talk->has_skipped || now->has_answered))
 		return true;
 	if (now->acked != before->acked || now->unacked != before->unacked || now->received != before->received)
 		talk->quiet_ms = now_ms;

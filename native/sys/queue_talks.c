@@ -355,6 +355,7 @@ static ssize_t follow_head(struct talks *it, struct talk *talk, const uint8_t *b
 		return -1;
 	forget_kept(it, talk);
 	talk->has_asked = true;
+	talk->is_plain = !talk->is_upgrade && talk->body.framing == BODY_NONE;
 	talk->asked_ack = talk->ack;
 	talk->stage = talk->is_upgrade ? UPGRADE : talk->body.framing == BODY_NONE ? REQUESTS : BODY;
 	return (ssize_t)(end - before);
@@ -535,6 +536,20 @@ static enum verdict put_off(struct talks *it, struct talk *talk)
 	return PASS;
 }
 
+/* What stands before it the kernel may have let pass: requests as a whole, to the target's socket. */
+static void skip_plain(const struct talks *it, struct talk *talk)
+{
+	struct target_socket socket;
+	look_up_socket(queue_diagnosis(it->queue), talk, &socket);
+	uint32_t received = talk->first + socket.received;
+	if (!socket.has_details || (int32_t)(received - talk->expected) <= 0)
+		return;
+	talk->expected = received;
+	talk->has_skipped = true;
+	/* What its last request acknowledged is not known. */
+	talk->asked_ack = talk->ack - 1;
+}
+
 static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct packet *packet, uint32_t *part)
 {
 	const struct segment *segment = &packet->segment;
@@ -544,12 +559,15 @@ static enum verdict take_bytes(struct talks *it, struct talk *talk, const struct
 	bool was_body = talk->stage == BODY;
 	if (pass_body(talk, segment))
 		return PASS;
+	if (ahead > 0 && talk->is_settled)
+		skip_plain(it, talk);
 	ahead = (int32_t)(segment->sequence - talk->expected);
 	uint32_t known = talk->expected - segment->sequence;
 	if (ahead > 0)
 		return put_off(it, talk);
 	if (known >= segment->length)
 		return PASS;
+	talk->is_settled = false;
 	if (talk->stage == UPGRADE)
 		hear_answer(it, talk);
 	if (talk->stage == IGNORED)
@@ -632,6 +650,16 @@ static enum verdict judge_out(struct talks *it, const struct packet *packet)
 	return has_words ? judge_words(it, talk, packet, hash) : PASS;
 }
 
+/* Between two requests, and nobody is asked about anything else of it. */
+static bool is_settled(const struct talks *it, const struct talk *talk, const struct packet *packet)
+{
+	const struct segment *segment = &packet->segment;
+	return talk->stage == REQUESTS && talk->is_http && talk->has_asked && talk->is_plain && !talk->is_piped &&
+	       !talk->is_held_back && held_count(&talk->head) == 0 && packet->cut == 0 && !packet->is_marked &&
+	       segment->length > 0 && segment->sequence + segment->length == talk->expected &&
+	       queue_settles(it->queue, segment->ends.own_port);
+}
+
 enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t *part)
 {
 	const struct segment *segment = &packet->segment;
@@ -669,6 +697,10 @@ enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t
 	enum verdict verdict = talk->stage == TAKEN ? PASS_OURS : PASS;
 	if (is_looked_at && segment->length > 0)
 		verdict = take_bytes(it, talk, packet, part);
+	if (verdict == PASS && !is_end && is_settled(it, talk, packet)) {
+		talk->is_settled = true;
+		return PASS_SETTLED;
+	}
 	if (talk->stage == WANTED && !(segment->flags & FLAG_RST) && segment->length == 0)
 		return is_end || talk->leaving != RESTING ? DROP : PASS;
 	if (talk->stage == WANTED && !(segment->flags & FLAG_RST))

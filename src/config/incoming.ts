@@ -8,6 +8,7 @@ import type { ConfigKey, IncomingMode, ValueKind } from "./options.ts";
 import { compileTable } from "./regex/dfa.ts";
 import { RegexError } from "./regex/parse.ts";
 import { compileRegex } from "./regex/program.ts";
+import { requiredTexts } from "./regex/required.ts";
 import type { Target } from "./target.ts";
 import { isObject, refuse, REGEX_ALLOWED, type Said, type Values } from "./values.ts";
 
@@ -155,7 +156,7 @@ function writtenFilters(value: Value, last: ReadonlyMap<ConfigKey, Said>) {
 function filterFor(key: typeof FILTER_KEYS[number], value: unknown, last: ReadonlyMap<ConfigKey, Said>): object {
   const said = last.get(`${PREFIX}.http_filter.${key}`)!;
   if (key === "header_filter_jq") return { kind: "jq", program: value };
-  if (typeof value === "string") return { kind: key.replace("_filter", ""), table: tableOf(value, said) };
+  if (typeof value === "string") return patternFilter(key.replace("_filter", ""), value, said);
   if (key === "body_filter") return bodyFilter(value as Readonly<Record<string, unknown>>, said);
   const filters = (value as readonly Record<string, unknown>[]).map((it) => innerFilter(it, said));
   if (filters.length === 0) throw refuse(said, "it is empty", "give at least one filter");
@@ -177,7 +178,16 @@ function innerFilter(it: Readonly<Record<string, unknown>>, said: Said): object 
     throw refuse(said, `it holds ${JSON.stringify(it)}`, hint);
   }
   if (JQ_KINDS.includes(kind!)) return { kind: "jq", program: source };
-  return { kind, table: tableOf(source, said) };
+  return patternFilter(kind!, source, said);
+}
+
+/** Blanks around a header's colon are as its sender likes. */
+const HEADER_SEPARATORS = ": \t";
+
+function patternFilter(kind: string, source: string, said: Said): object {
+  const table = tableOf(source, said);
+  const needs = requiredTexts(source, kind === "header" ? HEADER_SEPARATORS : "");
+  return { kind, table, ...needs && { needs } };
 }
 
 /** Programs of jq in a filter of the agent's. */

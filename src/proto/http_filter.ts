@@ -6,7 +6,13 @@ import { utf8 } from "../base/bytes.ts";
 import { parseJsonPath, selectJson } from "../base/json_path.ts";
 
 export type HttpFilter =
-  | { readonly kind: "header" | "path" | "method"; /** Base64. */ readonly table: string }
+  | {
+    readonly kind: "header" | "path" | "method";
+    /** Base64. */
+    readonly table: string;
+    /** What matches has one of these in it, as it came, whatever their case. Without: that is not known. */
+    readonly needs?: readonly string[];
+  }
   | { readonly kind: "body"; /** JSONPath. */ readonly query: string; readonly table: string }
   | { readonly kind: "jq"; readonly program: string }
   | { readonly kind: "all" | "any"; readonly of: readonly HttpFilter[] };

@@ -29,14 +29,18 @@ export interface RedirectRule {
   readonly queue: number;
   /** What the target says goes there too, and not only its ends. */
   readonly asksAnswers: boolean;
+  /** Plain requests that have none of these texts in them (ASCII, upper case) pass without being asked about. Undefined: none do. */
+  readonly needs?: readonly string[] | undefined;
   /** For other agents and for people; cut where it is too long. */
   readonly comment: string;
 }
 
 /** C's struct redirect_rule. */
-const RULE_BYTES = 128;
+const RULE_BYTES = 324;
 const COMMENT_AT = 12;
 const COMMENT_BYTES = 115;
+const NEEDS_AT = 128;
+const NEED_BYTES = 32;
 /** How the kernel is told of a queue, the better one first. */
 export const QUEUE_WAYS = ["nftables", "iptables"] as const;
 export type QueueWay = typeof QUEUE_WAYS[number];
@@ -67,7 +71,7 @@ export function commitRules(
   const { way = "nftables", translates = true } = options;
   const bytes = new Uint8Array(Math.max(1, rules.length) * RULE_BYTES);
   const view = new DataView(bytes.buffer);
-  rules.forEach(({ redirectClass, port, toPort, queue, asksAnswers, comment }, index) => {
+  rules.forEach(({ redirectClass, port, toPort, queue, asksAnswers, needs, comment }, index) => {
     const at = index * RULE_BYTES;
     view.setUint32(at, REDIRECT_CLASSES.indexOf(redirectClass), true);
     view.setUint16(at + 4, port, true);
@@ -75,6 +79,9 @@ export function commitRules(
     view.setUint16(at + 8, queue, true);
     view.setUint16(at + 10, asksAnswers ? 1 : 0, true);
     bytes.set(utf8(comment).subarray(0, COMMENT_BYTES), at + COMMENT_AT);
+    view.setUint16(at + NEEDS_AT, needs ? 1 : 0, true);
+    view.setUint16(at + NEEDS_AT + 2, needs?.length ?? 0, true);
+    needs?.forEach((text, of) => bytes.set(utf8(text), at + NEEDS_AT + 4 + of * NEED_BYTES));
   });
   const wayIndex = QUEUE_WAYS.indexOf(way);
   return sys.netfilter_commit(fd, cString(name), level, mark, bytes, rules.length, wayIndex, translates ? 1 : 0);

@@ -3,8 +3,8 @@ import { loadSys } from "./load.ts";
 import type { Passage, PassageFilters } from "./passage.ts";
 
 const sys = loadSys({
-  queue_open: { parameters: ["pointer", "u32", "buffer"], result: "pointer" },
-  queue_port: { parameters: ["pointer", "u32", "pointer", "u32"], result: "void" },
+  queue_open: { parameters: ["pointer", "u32", "u32", "buffer"], result: "pointer" },
+  queue_port: { parameters: ["pointer", "u32", "pointer", "u32", "u32"], result: "void" },
   queue_close: { parameters: ["pointer"], result: "void" },
 });
 
@@ -15,6 +15,14 @@ export interface LookedPort {
   readonly filters: PassageFilters;
   /** What is known to be spoken there. */
   readonly spoken: number;
+  /** The table lets plain requests pass by itself (see RedirectRule.needs). */
+  readonly settles: boolean;
+}
+
+/** What packets carry: of connections that were taken over, and when their connections become settled (native/sys/nft_plain.h). */
+export interface QueueMarks {
+  readonly pass: number;
+  readonly settled: number;
 }
 
 export class PacketQueue {
@@ -28,17 +36,19 @@ export class PacketQueue {
     this.number = number;
   }
 
-  /** Of this thread's network; what goes to connections that were taken over carries `passMark`. Or -errno: it needs the capability NET_ADMIN. */
-  static open(passage: Passage, passMark: number): PacketQueue | number {
+  /** Of this thread's network. Or -errno: it needs the capability NET_ADMIN. */
+  static open(passage: Passage, { pass, settled }: QueueMarks): PacketQueue | number {
     const result = new Int32Array(1);
-    const pointer = sys.queue_open(passage.hub, passMark, result);
+    const pointer = sys.queue_open(passage.hub, pass, settled, result);
     return pointer === null ? result[0]! : new PacketQueue(pointer, result[0]!);
   }
 
   /** Requests to these ports are looked at, and no others. */
   look(wanted: ReadonlyMap<number, LookedPort>): void {
-    for (const port of this.#ports) if (!wanted.has(port)) sys.queue_port(this.#pointer, port, null, 0);
-    for (const [port, { filters, spoken }] of wanted) sys.queue_port(this.#pointer, port, filters.pointer, spoken);
+    for (const port of this.#ports) if (!wanted.has(port)) sys.queue_port(this.#pointer, port, null, 0, 0);
+    for (const [port, { filters, spoken, settles }] of wanted) {
+      sys.queue_port(this.#pointer, port, filters.pointer, spoken, settles ? 1 : 0);
+    }
     this.#ports = [...wanted.keys()];
   }
 

@@ -250,3 +250,72 @@ print(peer.getsockname()[1])`,
   );
   assert.deepEqual(said.slice(0, 2), [`target /a ${said[2]} 0`, `target /b ${said[2]} 0`]);
 });
+
+/** How many packets an agent has been asked about: the last number of its queue. */
+function askedAbout(server: LocalServer): number {
+  const lines = Deno.readTextFileSync(`/proc/${server.processes().agent}/net/netfilter/nfnetlink_queue`);
+  return Number(lines.trim().split(/ +/)[7]);
+}
+
+test("requests that cannot be wanted pass inside the kernel; what is asked between them goes where it belongs", async (sandbox) => {
+  await using server = await serve(sandbox);
+  const said = await client(
+    sandbox,
+    `
+for host in ("127.0.0.1", "::1"):
+    peer = connect(host)
+    print({ask(peer, request("/%d" % turn)).split()[2] for turn in range(300)} == {str(peer.getsockname()[1])}, ask(peer, request("/mine")))`,
+  );
+  assert.deepEqual(said, ["True local", "True local"]);
+  const asked = askedAbout(server);
+  assert.ok(asked < 150, `of 600 requests ${asked} packets were asked about`);
+});
+
+/** By seed; whatever is asked, the answers come in their order, from whom they are to come. */
+const MIXED = (seed: number) => `
+import random, threading
+def serve_one(number):
+    dice = random.Random(${seed} * 1000 + number)
+    peer, turns = connect(dice.choice(["127.0.0.1", "::1"])), 0
+    post = lambda path, body: "POST %s HTTP/1.1\\r\\nContent-Length: %d\\r\\n\\r\\n" % (path, len(body))
+    chunked = "POST /chunks HTTP/1.1\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
+    def cut(text):
+        at = dice.randrange(1, len(text))
+        return [text[:at], text[at:]]
+    def expect(path, pieces, size=0):
+        peers = ask(peer, *pieces).split()
+        assert (peers[0] == "local") if path.startswith("/mine") else (peers[0], peers[1], peers[-1]) == ("target", path, str(size)), (number, path, peers)
+    try:
+        for turn in range(60):
+            path, like = "/%d" % turn, request("/mine")
+            kind = dice.randrange(14)
+            if kind < 6: expect(path, [request(path, "Cookie: %s\\r\\n" % ("z" * dice.randrange(3000)))])
+            elif kind == 6: expect(path, cut(request(path)))
+            elif kind == 7: expect(path, [post(path, like), like], len(like))
+            elif kind == 8: expect(path, [post(path, like) + like], len(like))
+            elif kind == 9: expect("/chunks", [chunked, "%x\\r\\n" % len(like), like, "\\r\\n0\\r\\n\\r\\n"], len(like))
+            elif kind == 10: expect(path + "/mine", [request(path + "/mine")])
+            elif kind == 11: expect(path, [request(path, "X-Content: length\\r\\nX: /mine\\r\\n")])
+            elif kind == 12: expect(path, [request(path, "content-Length: 3\\r\\n"), "G\\r\\n"], 3)
+            elif turn > 30: expect("/mine", dice.choice([[like], cut(like), [post("/mine", "abc") + "abc"]]))
+            turns += 1
+    except Exception as error: return print(number, turn, repr(error), flush=True)
+    done.append(turns)
+done = []
+threads = [threading.Thread(target=serve_one, args=(number,)) for number in range(12)]
+for it in threads: it.start()
+for it in threads: it.join()
+print("asked", sum(done))`;
+
+for (const losses of [false, true]) {
+  const how = losses ? "with losses" : "without losses";
+  test(`whatever is asked on a connection in whatever pieces goes where it belongs, ${how}`, async (sandbox) => {
+    await using _server = await serve(sandbox);
+    const drop = ["-t", "raw", "-A", "PREROUTING", "-p", "tcp", "--dport", String(PORT), "-m", "statistic"];
+    if (losses) {
+      await sandbox.inNetwork(["iptables", ...drop, "--mode", "random", "--probability", "0.02", "-j", "DROP"]);
+    }
+    const seed = Number(Deno.env.get("MIRRORD_TEST_SEED") ?? 1);
+    assert.deepEqual(await client(sandbox, MIXED(seed)), ["asked 720"], `seed ${seed}`);
+  }, /^\s*(broken .* reset by peer\s*)*$/);
+}

@@ -11,7 +11,7 @@
 import type { StreamEnd } from "../../base/socket_end.ts";
 import { forgetTableChanges, watchTables } from "../../sys/netfilter.ts";
 import { Passage, type PassageFilters, type PassageListener, type Taps } from "../../sys/passage.ts";
-import { type LookedPort, PacketQueue } from "../../sys/queue.ts";
+import { type LookedPort, PacketQueue, type QueueMarks } from "../../sys/queue.ts";
 import { type Arrival, closeDescriptor, dialMarked } from "../../sys/redirected.ts";
 import { Sniffer } from "../../sys/sniffer.ts";
 import { type FdEnd, Sockets } from "../../sys/sockets.ts";
@@ -137,9 +137,9 @@ export class Connections {
    * Requests to these ports, and no others, are looked at on their way to the target: who has one that is wanted becomes ours. The number
    * of the queue, or -errno: that cannot be had.
    */
-  look(wanted: ReadonlyMap<number, LookedPort>, passMark: number): number {
+  look(wanted: ReadonlyMap<number, LookedPort>, marks: QueueMarks): number {
     if (this.#queue === undefined && wanted.size === 0) return 0;
-    this.#queue ??= this.#openQueue(passMark);
+    this.#queue ??= this.#openQueue(marks);
     if (typeof this.#queue === "number") return this.#queue;
     this.#queue.look(wanted);
     return this.#queue.number;
@@ -169,9 +169,9 @@ export class Connections {
     return error < 0 ? error : Sniffer.open(this.#passage);
   }
 
-  #openQueue(passMark: number): PacketQueue | number {
+  #openQueue(marks: QueueMarks): PacketQueue | number {
     const error = this.#watchTables();
-    return error < 0 ? error : PacketQueue.open(this.#passage, passMark);
+    return error < 0 ? error : PacketQueue.open(this.#passage, marks);
   }
 
   /** 0 or -errno. */

@@ -14,6 +14,7 @@
  */
 import { ERRNO } from "../../base/errors.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
+import type { HttpFilter } from "../../proto/http_filter.ts";
 import { PassageFilters, type Tap } from "../../sys/passage.ts";
 import {
   type Arrival,
@@ -26,8 +27,8 @@ import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
 import { Connections, type Wanted } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
 import { Judges } from "./judges.ts";
-import { LookedPorts } from "./looked_ports.ts";
-import { programOf } from "./http/program.ts";
+import { LookedPorts, type PortPlan } from "./looked_ports.ts";
+import { neededTexts, programOf } from "./http/program.ts";
 import { copyFor, cutOff, deliverCopy, feedAll, missed } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
 import { isLookedAtAlone, isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
@@ -253,14 +254,15 @@ export class Incoming {
     if (status < 0 && which === "all") this.#log(`Mirrored connections are redirected: sniffing has error ${-status}`);
     const redirected = ports.filter((port) => status < 0 || !sniffed.includes(port) || isTranslating(port));
     const byHeads = redirected.filter((port) => this.#isDecidedByHeads(port));
-    const planOf = this.#looked.plan(byHeads, byHeads.filter((port) => this.#isShared(port)));
+    const shared = byHeads.filter((port) => this.#isShared(port));
+    const planOf = this.#looked.plan(byHeads, shared, (port) => neededTexts(this.#headFiltersOf(port)));
     const key = JSON.stringify(redirected.map((port) => [port, planOf(port)]));
     if (which !== "all" && key === this.#redirected) return 0;
     this.#redirected = key;
     if (redirected.length === 0 && !this.#redirect) return 0;
     const redirect = this.#openRedirect(connections);
     if (typeof redirect === "number") return redirect;
-    const queue = this.#look(redirect, connections, redirected.filter((port) => planOf(port).isLookedAt));
+    const queue = this.#look(redirect, connections, redirected.filter((port) => planOf(port).isLookedAt), planOf);
     return redirect.table.commit(redirected.map((port) => {
       const { isLookedAt, ...plan } = planOf(port);
       return {
@@ -275,10 +277,16 @@ export class Incoming {
   }
 
   /** The number of the queue; 0: there is none. */
-  #look({ table }: Redirect, connections: Connections, ports: readonly number[]): number {
+  #look(
+    { table }: Redirect,
+    connections: Connections,
+    ports: readonly number[],
+    planOf: (port: number) => PortPlan,
+  ): number {
     if (!this.#looked.isWanted) return 0;
-    const wanted = this.#looked.wanted(ports, (port) => this.#wantedOf(port).filters());
-    const queue = connections.look(wanted, table.passMark);
+    const settles = (port: number) => table.passesPlain && planOf(port).needs !== undefined;
+    const wanted = this.#looked.wanted(ports, settles, (port) => this.#wantedOf(port).filters());
+    const queue = connections.look(wanted, table.marks);
     if (queue >= 0) return queue;
     this.#log(`Filtered connections are redirected: packets cannot be looked at, error ${-queue}`);
     this.#looked.giveUp();
@@ -375,15 +383,17 @@ export class Incoming {
       filters: () => {
         let filters = this.#filters.get(port);
         if (filters) return filters;
-        const all = this.#subscriptions.filter((it) => it.port === port);
-        // Answers that are marked are for TypeScript, all of them.
-        filters = PassageFilters.of(
-          programOf(all.map(({ settings }) => settings?.marksAnswers ? undefined : settings?.filter)),
-        );
+        filters = PassageFilters.of(programOf(this.#headFiltersOf(port)));
         this.#filters.set(port, filters);
         return filters;
       },
     };
+  }
+
+  /** Answers that are marked are for TypeScript, all of them. */
+  #headFiltersOf(port: number): (HttpFilter | undefined)[] {
+    const all = this.#subscriptions.filter((it) => it.port === port);
+    return all.map(({ settings }) => settings?.marksAnswers ? undefined : settings?.filter);
   }
 
   #forgetFilters(): void {

@@ -24,6 +24,8 @@ export interface PortPlan {
   readonly isLookedAt: boolean;
   readonly isRedirected: boolean;
   readonly asksAnswers: boolean;
+  /** See RedirectRule. */
+  readonly needs?: readonly string[] | undefined;
 }
 
 const REDIRECTED: PortPlan = { isLookedAt: false, isRedirected: true, asksAnswers: false };
@@ -56,14 +58,23 @@ export class LookedPorts {
   }
 
   /** For native code. */
-  wanted(ports: readonly number[], filtersOf: (port: number) => PassageFilters): Map<number, LookedPort> {
-    return new Map(
-      ports.map((port) => [port, { filters: filtersOf(port), spoken: this.#spoken.get(port)?.bits ?? 0 }]),
-    );
+  wanted(
+    ports: readonly number[],
+    settles: (port: number) => boolean,
+    filtersOf: (port: number) => PassageFilters,
+  ): Map<number, LookedPort> {
+    const spokenOn = (port: number) => this.#spoken.get(port)?.bits ?? 0;
+    return new Map(ports.map((port) => {
+      return [port, { filters: filtersOf(port), spoken: spokenOn(port), settles: settles(port) }];
+    }));
   }
 
   /** `byHeads`: those whose filters heads decide; `shared`: those that another agent redirects. Others are redirected. */
-  plan(byHeads: readonly number[], shared: readonly number[]): (port: number) => PortPlan {
+  plan(
+    byHeads: readonly number[],
+    shared: readonly number[],
+    needsOf: (port: number) => readonly string[] | undefined,
+  ): (port: number) => PortPlan {
     this.close();
     // Their programs may be others when they are wanted again.
     for (const port of this.#spoken.keys()) if (!byHeads.includes(port)) this.#spoken.delete(port);
@@ -74,7 +85,8 @@ export class LookedPorts {
       const { bits, http2Since } = this.#spoken.get(port) ?? { bits: 0, http2Since: 0 };
       const isHttp2 = (bits & SPOKEN.http2) !== 0;
       const asksAnswers = !(bits & SPOKEN.http1) && !(isHttp2 && http2Since < since);
-      return [port, { isLookedAt: true, isRedirected: isHttp2 || shared.includes(port), asksAnswers }];
+      const isRedirected = isHttp2 || shared.includes(port);
+      return [port, { isLookedAt: true, isRedirected, asksAnswers, needs: needsOf(port) }];
     }));
     const isPassing = [...plans.values()].some((it) => it.asksAnswers && it.isRedirected);
     if (isPassing || listened.length < byHeads.length) this.#timer = setTimeout(this.#onChange, AGAIN_MS);

@@ -22,6 +22,7 @@ import {
   type RedirectRule,
   removeTable,
 } from "../../sys/netfilter.ts";
+import type { QueueMarks } from "../../sys/queue.ts";
 import { closeDescriptor } from "../../sys/redirected.ts";
 import { readStat } from "../target.ts";
 
@@ -55,6 +56,8 @@ export class RedirectTable implements Disposable {
   /** It has redirected connections, which may still stand. */
   #translates = false;
   #isQueueing = false;
+  /** The kernel can let plain requests pass. */
+  #passesPlain = true;
   /** How a queue may be had here. */
   readonly #ways: QueueWay[] = [...QUEUE_WAYS];
 
@@ -98,10 +101,16 @@ export class RedirectTable implements Disposable {
     };
     while (this.#ways.length > 0 && rules.some(({ queue }) => queue > 0)) {
       const [way] = this.#ways;
-      const status = commit(rules.map((it) => it.queue > 0 && !it.isRedirected ? { ...it, toPort: 0 } : it), way);
+      const looked = rules.map((it) => it.queue > 0 && !it.isRedirected ? { ...it, toPort: 0 } : it);
+      const status = this.#passesPlain ? commit(looked, way) : commit(looked.map(asked), way);
       if (status === 0) {
         if (!this.#isQueueing) this.#log(`Requests to filtered ports are looked at on their way, in a queue by ${way}`);
         this.#isQueueing = true;
+        return 0;
+      }
+      if (this.#passesPlain && rules.some(({ needs }) => needs) && commit(looked.map(asked), way) === 0) {
+        this.#log(`The kernel lets no requests pass by itself: error ${-status}`);
+        this.#passesPlain = false;
         return 0;
       }
       this.#log(`The kernel takes no queue by ${way}: error ${-status}`);
@@ -110,9 +119,14 @@ export class RedirectTable implements Disposable {
     return commit(rules.map((it) => ({ ...it, queue: 0 })));
   }
 
-  /** What packets carry to connections that are ours: nobody looks at them. */
-  get passMark(): number {
-    return MARK + 0xff_ffff;
+  /** C's PASS_MARK and SETTLED_MARK. */
+  get marks(): QueueMarks {
+    return { pass: MARK + 0xff_ffff, settled: MARK + 0xff_fffe };
+  }
+
+  /** As far as is known. */
+  get passesPlain(): boolean {
+    return this.#passesPlain;
   }
 
   /** What connections carry that chains of this class let pass on. */
@@ -129,6 +143,11 @@ export class RedirectTable implements Disposable {
     closeTable(this.#fd, this.#name);
     if (this.#guard >= 0) closeDescriptor(this.#guard);
   }
+}
+
+/** All that comes to the port is asked about. */
+function asked(rule: RedirectRule): RedirectRule {
+  return { ...rule, needs: undefined };
 }
 
 /** What agents redirect of a port; not the one of this level. */

@@ -25,6 +25,50 @@ function nodeOf(filter: HttpFilter): Uint8Array<ArrayBuffer> {
   }
 }
 
+/** For struct needed of native/sys/netfilter.c. */
+const MOST_NEEDED = 6;
+const NEEDED = /^[!-~]{2,31}$/;
+
+/**
+ * Texts without any of which in its head a request is nobody's, and need not be looked at. Undefined: that cannot be said. They come from
+ * clients, who harm nobody but themselves with wrong ones.
+ */
+export function neededTexts(filters: readonly (HttpFilter | undefined)[]): readonly string[] | undefined {
+  const needs = filters.map((it) => it && needsOf(it));
+  if (!needs.every((it) => it !== undefined)) return undefined;
+  const all = [...new Set(needs.flat())];
+  const shortest = all.filter((text) => !all.some((other) => other !== text && text.includes(other)));
+  return shortest.length <= MOST_NEEDED ? shortest : undefined;
+}
+
+function needsOf(filter: HttpFilter): readonly string[] | undefined {
+  switch (filter.kind) {
+    case "body":
+    case "jq":
+      return undefined;
+    case "any":
+      return filter.of.reduce<readonly string[] | undefined>((all, it) => {
+        const more = needsOf(it);
+        return all && more && [...all, ...more];
+      }, []);
+    case "all": {
+      const known = filter.of.map(needsOf).filter((it) => it !== undefined);
+      return known.sort((one, other) => lengthOf(other) - lengthOf(one))[0];
+    }
+    default: {
+      const { needs } = filter;
+      const isSound = Array.isArray(needs) && needs.length > 0 && needs.length <= MOST_NEEDED &&
+        needs.every((it) => typeof it === "string" && NEEDED.test(it));
+      return isSound ? (needs as readonly string[]).map((it) => it.toUpperCase()) : undefined;
+    }
+  }
+}
+
+/** Of the shortest of them: the longer, the rarer. */
+function lengthOf(texts: readonly string[]): number {
+  return Math.min(...texts.map((it) => it.length));
+}
+
 function node(kind: number, body: Uint8Array): Uint8Array<ArrayBuffer> {
   const length = (body.length + 3) & ~3;
   const bytes = new Uint8Array(8 + length);
