@@ -317,5 +317,16 @@ for (const losses of [false, true]) {
     }
     const seed = Number(Deno.env.get("MIRRORD_TEST_SEED") ?? 1);
     assert.deepEqual(await client(sandbox, MIXED(seed)), ["asked 720"], `seed ${seed}`);
-  }, /^\s*(broken .* reset by peer\s*)*$/);
+  }, /^(\s|broken|\[Errno 104\] Connection reset by peer)*$/);
 }
+
+const RULES = new URL("./programs/plain_rules.ts", import.meta.url).pathname;
+const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
+
+testUnless(REASON, "where the kernel cannot tell who is wanted, all requests are asked about", async () => {
+  await using sandbox = await startSandbox();
+  const run = [Deno.execPath(), "run", "-A", "--quiet", "--config", CONFIG, RULES];
+  const { status, passesPlain, log } = JSON.parse(await sandbox.inNetwork(run));
+  assert.deepEqual([status, passesPlain], [0, false]);
+  assert.ok(log.includes("The kernel lets no requests pass by itself: error 22"), log.join("\n"));
+});

@@ -14,8 +14,7 @@
  */
 import { ERRNO } from "../../base/errors.ts";
 import type { RedirectClass } from "../../sys/netfilter.ts";
-import type { HttpFilter } from "../../proto/http_filter.ts";
-import { PassageFilters, type Tap } from "../../sys/passage.ts";
+import type { Tap } from "../../sys/passage.ts";
 import {
   type Arrival,
   breakOffConnections,
@@ -27,8 +26,8 @@ import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
 import { Connections, type Wanted } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
 import { Judges } from "./judges.ts";
+import { HeadFilters } from "./head_filters.ts";
 import { LookedPorts, type PortPlan } from "./looked_ports.ts";
-import { neededTexts, programOf } from "./http/program.ts";
 import { copyFor, cutOff, deliverCopy, feedAll, missed } from "./mirror_copy.ts";
 import { MirrorEnd } from "./mirror_end.ts";
 import { isLookedAtAlone, isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
@@ -71,8 +70,7 @@ export class Incoming {
   /** By age. */
   readonly #subscriptions: Subscription[] = [];
   readonly #tasks = new Set<Promise<void>>();
-  /** By port; for native code. */
-  readonly #filters = new Map<number, PassageFilters>();
+  readonly #filters = new HeadFilters((port) => this.#subscriptions.filter((it) => it.port === port));
   readonly #allClosed = Promise.withResolvers<void>();
   #isClosing = false;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
@@ -112,7 +110,7 @@ export class Incoming {
       return stolen(port, stealer);
     }
     this.#subscriptions.push(subscription);
-    this.#forgetFilters();
+    this.#filters.forget();
     const status = this.#commit();
     // Another may have asked for the same at the same moment: the older one keeps it.
     const winner = isWhole(subscription) ? this.#stealerOf(port, "older") : undefined;
@@ -212,7 +210,7 @@ export class Incoming {
     for (const it of this.#subscriptions) if (!left.includes(it)) it.judge?.giveBack();
     if (left.length === this.#subscriptions.length) return;
     this.#subscriptions.splice(0, Infinity, ...left);
-    this.#forgetFilters();
+    this.#filters.forget();
     this.#commit();
     this.#closeIfIdle();
   }
@@ -255,7 +253,7 @@ export class Incoming {
     const redirected = ports.filter((port) => status < 0 || !sniffed.includes(port) || isTranslating(port));
     const byHeads = redirected.filter((port) => this.#isDecidedByHeads(port));
     const shared = byHeads.filter((port) => this.#isShared(port));
-    const planOf = this.#looked.plan(byHeads, shared, (port) => neededTexts(this.#headFiltersOf(port)));
+    const planOf = this.#looked.plan(byHeads, shared, (port) => this.#filters.needs(port));
     const key = JSON.stringify(redirected.map((port) => [port, planOf(port)]));
     if (which !== "all" && key === this.#redirected) return 0;
     this.#redirected = key;
@@ -285,7 +283,7 @@ export class Incoming {
   ): number {
     if (!this.#looked.isWanted) return 0;
     const settles = (port: number) => table.passesPlain && planOf(port).needs !== undefined;
-    const wanted = this.#looked.wanted(ports, settles, (port) => this.#wantedOf(port).filters());
+    const wanted = this.#looked.wanted(ports, settles, (port) => this.#filters.of(port));
     const queue = connections.look(wanted, table.marks);
     if (queue >= 0) return queue;
     this.#log(`Filtered connections are redirected: packets cannot be looked at, error ${-queue}`);
@@ -380,25 +378,8 @@ export class Incoming {
     return {
       subscriptions: () => this.#subscriptions.filter((it) => it.port === port),
       detectionMs: Math.max(...this.#subscriptions.map((it) => it.port === port ? it.settings?.detectionMs ?? 0 : 0)),
-      filters: () => {
-        let filters = this.#filters.get(port);
-        if (filters) return filters;
-        filters = PassageFilters.of(programOf(this.#headFiltersOf(port)));
-        this.#filters.set(port, filters);
-        return filters;
-      },
+      filters: () => this.#filters.of(port),
     };
-  }
-
-  /** Answers that are marked are for TypeScript, all of them. */
-  #headFiltersOf(port: number): (HttpFilter | undefined)[] {
-    const all = this.#subscriptions.filter((it) => it.port === port);
-    return all.map(({ settings }) => settings?.marksAnswers ? undefined : settings?.filter);
-  }
-
-  #forgetFilters(): void {
-    for (const filters of this.#filters.values()) filters[Symbol.dispose]();
-    this.#filters.clear();
   }
 
   #own(task: Promise<void>): void {
