@@ -13,5 +13,5 @@ const rule = {
   isRedirected: false,
 } as const;
 const status = table.commit([{ ...rule, needs: [""], comment: "80 nobody" }]);
-console.log(JSON.stringify({ status, passesPlain: table.passesPlain, log }));
+await Deno.stdout.write(new TextEncoder().encode(JSON.stringify({ status, passesPlain: table.passesPlain, log })));
 table[Symbol.dispose]();
