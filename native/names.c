@@ -526,8 +526,8 @@ int hook_getnameinfo(const struct sockaddr *address, socklen_t length, char *hos
 	int saved = errno;
 	int code = wants_number ? EAI_NONAME : reverse(bytes, is_v4 ? 4 : 16, name, false);
 	errno = saved;
-	if (code && (flags & NI_NAMEREQD))
-		return EAI_NONAME;
+	if (code && (code == EAI_AGAIN || (flags & NI_NAMEREQD)))
+		return code == EAI_AGAIN ? code : EAI_NONAME;
 	if (code) /* "if the name cannot be determined, the numeric form is returned" */
 		code = numeric_name(address, length, host, host_room, flags);
 	else if (strlen(name) >= host_room)

@@ -22,6 +22,8 @@ export interface Answer {
   isTruncated: boolean;
   /** The end of the chain of CNAMEs. */
   canonicalName: string;
+  /** The names on the way there, the first that was asked for. */
+  aliases: string[];
   addresses: Uint8Array[];
   /** Of a PTR question. */
   names: string[];
@@ -58,13 +60,15 @@ export function decodeAnswer(bytes: Uint8Array, question: Question): Answer | un
   const asked = decoded?.questions[0];
   if (!decoded || decoded.type !== "response" || decoded.id !== question.id) return undefined;
   if (!asked || !isSameName(asked.name, question.name) || asked.type !== question.type) return undefined;
-  const canonicalName = followAliases(decoded, question.name);
+  const aliases = followAliases(decoded, question.name);
+  const canonicalName = aliases.pop()!;
   const records = decoded.answers.filter(({ name, type }) => type === question.type && isSameName(name, canonicalName));
   const texts = records.map(({ data }) => data).filter((data) => typeof data === "string");
   return {
     rcode: decoded.flags & 0xf,
     isTruncated: decoded.flag_tc,
     canonicalName,
+    aliases,
     addresses: question.type === "PTR" ? [] : texts.flatMap((text) => parseAddress(text) ?? []),
     names: question.type === "PTR" ? texts.filter(isHostName) : [],
   };
@@ -79,14 +83,16 @@ function decode(bytes: Uint8Array): Decoded | undefined {
   }
 }
 
-function followAliases({ answers }: Decoded, name: string): string {
+/** The name, and where it leads. */
+function followAliases({ answers }: Decoded, name: string): string[] {
+  const names = [name];
   // A chain has at most as many links as there are answers, though it may be a ring.
-  for (let links = 0; links < answers.length; links++) {
-    const alias = answers.find((answer) => answer.type === "CNAME" && isSameName(answer.name, name));
+  while (names.length <= answers.length) {
+    const alias = answers.find((answer) => answer.type === "CNAME" && isSameName(answer.name, names.at(-1)!));
     if (typeof alias?.data !== "string" || !isHostName(alias.data)) break;
-    name = alias.data;
+    names.push(alias.data);
   }
-  return name;
+  return names;
 }
 
 function isSameName(a: string, b: string): boolean {

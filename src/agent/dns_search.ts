@@ -18,7 +18,10 @@ type Failure = "noname" | "nodata" | "again" | "fail";
 
 const EAI_OF: Record<Failure, number> = { noname: EAI.NONAME, nodata: EAI.NODATA, again: EAI.AGAIN, fail: EAI.FAIL };
 
-/** The answers that hold something, of the first name in the search list that has any; or an EAI number. */
+/**
+ * The answers that hold something, of the first name in the search list that has any; or an EAI number. An alias of a name without
+ * addresses is something: the search ends there.
+ */
 export async function searchDns(
   name: string,
   types: QuestionType[],
@@ -41,8 +44,8 @@ export async function searchDns(
     const step = await ask(domain === "" ? name : `${name}.${domain}`);
     if (step.answers.length > 0) return step;
     if (domain === "") asIs = step;
-    seen.add(step.failure);
     if (step.isFinal) break;
+    seen.add(step.failure);
   }
   // Tried as it is at first: how that went counts most.
   if (asIs) return EAI_OF[asIs.failure];
@@ -79,7 +82,8 @@ async function askAll(
 }
 
 function hasRecords(answer: Answer): boolean {
-  return answer.rcode === RCODE.NOERROR && (answer.addresses.length > 0 || answer.names.length > 0);
+  const { rcode, addresses, names, aliases } = answer;
+  return rcode === RCODE.NOERROR && addresses.length + names.length + aliases.length > 0;
 }
 
 function failureOf(answer: Answer | undefined): Failure {

@@ -67,9 +67,9 @@ export class Names {
     if (flags & AI.NUMERICHOST) return EAI.NONAME;
     const wanted = configured(family, flags);
     if (wanted === undefined) return EAI.NONAME;
-    const types = typesOf(wanted, flags);
-    const found = await this.#fromHosts(name, wanted, flags) ?? await this.#fromDns(name, types, signal);
-    return typeof found === "number" ? found : chosen(found, wanted, flags);
+    const found = await this.#fromHosts(name, wanted, flags) ?? await this.#fromDns(name, wanted, flags, signal);
+    if (typeof found === "number") return found;
+    return found.addresses.length > 0 ? chosen(found, wanted, flags) : withoutAddresses(wanted, flags);
   }
 
   async #fromHosts(name: string, family: number, flags: number): Promise<Resolved | undefined> {
@@ -84,12 +84,30 @@ export class Names {
     return { ...found, addresses: [...found.addresses, ...mapped.addresses] };
   }
 
-  async #fromDns(name: string, types: QuestionType[], signal: AbortSignal): Promise<Resolved | number> {
-    const found = await searchDns(name, types, await this.#conf(), this.#port, signal);
+  async #fromDns(name: string, family: number, flags: number, signal: AbortSignal): Promise<Resolved | number> {
+    const conf = await this.#conf();
+    const ask = (...types: QuestionType[]) => this.#search(name, types, conf, signal);
+    if (family !== 6) return family === 4 ? await ask("A") : await ask("A", "AAAA");
+    // What is mapped is found by itself: it may be of another name of the search list.
+    const isMapping = (flags & AI.V4MAPPED) !== 0;
+    const [v6, v4] = await Promise.all([ask("AAAA"), isMapping ? ask("A") : EAI.NODATA]);
+    if (typeof v6 === "number" || typeof v4 === "number") return typeof v6 !== "number" || !isMapping ? v6 : v4;
+    return { ...v6, addresses: [...v6.addresses, ...v4.addresses] };
+  }
+
+  async #search(
+    name: string,
+    types: QuestionType[],
+    conf: ResolvConf,
+    signal: AbortSignal,
+  ): Promise<Resolved | number> {
+    const found = await searchDns(name, types, conf, this.#port, signal);
     if (typeof found === "number") return found;
+    const [first] = found.answers;
     return {
       addresses: found.answers.flatMap(({ addresses }) => addresses),
-      canonicalName: found.answers[0]!.canonicalName,
+      canonicalName: first!.canonicalName,
+      aliases: first!.aliases,
     };
   }
 
@@ -113,9 +131,10 @@ export class Names {
     if (known) return reply(0, withAliases ? known.join(" ") : known[0]!);
     const plain = unmapped4(address) ?? address;
     const found = await searchDns(`${reverseName(plain)}.`, ["PTR"], await this.#conf(), this.#port, signal);
-    if (typeof found !== "number") return reply(0, found.answers[0]!.names[0]!.replace(/\.$/, ""));
+    const name = typeof found === "number" ? undefined : found.answers[0]!.names[0];
+    if (name !== undefined) return reply(0, name.replace(/\.$/, ""));
     // getnameinfo(3) has no "nodata".
-    return reply(found === EAI.NODATA ? EAI.NONAME : found);
+    return reply(typeof found !== "number" || found === EAI.NODATA ? EAI.NONAME : found);
   }
 
   async #conf(): Promise<ResolvConf> {
@@ -157,12 +176,10 @@ function configured(family: number, flags: number): number | undefined {
   return (family === 4 ? has4 : has6) ? family : undefined;
 }
 
-/** Which questions to ask. */
-function typesOf(family: number, flags: number): QuestionType[] {
-  const types: QuestionType[] = [];
-  if (family !== 6 || (flags & AI.V4MAPPED) !== 0) types.push("A");
-  if (family !== 4) types.push("AAAA");
-  return types;
+/** What an alias of nothing is: glibc has three words for it. */
+function withoutAddresses(family: number, flags: number): number {
+  if (flags & WITH_ALIASES) return EAI.FAIL;
+  return family === 4 && !(flags & AI.CANONNAME) ? EAI.NODATA : EAI.NONAME;
 }
 
 /** Of a target without a hosts file; RFC 6761 6.3: not a question for the name servers. */

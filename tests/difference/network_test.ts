@@ -3,6 +3,7 @@
  * mirrord, and what it says must be the same. What differs on purpose stands in INTENDED, with its reason.
  */
 import assert from "node:assert/strict";
+import type { Zone } from "../support/name_server.ts";
 import { builtProgram, type Case, sandboxTest } from "../support/sandbox_case.ts";
 
 const INTENDED: readonly { line: RegExp; why: string }[] = [
@@ -163,3 +164,70 @@ for (const multi of ["on", "off"]) {
     await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 150);
   });
 }
+
+const ZONE: Zone = {
+  "www.a.test": { "CNAME": "web.far.test" },
+  "web.far.test": { "A": ["10.0.0.1", "10.0.0.2"], "AAAA": ["2001:db8::1"] },
+  "c1.a.test": { "CNAME": "c2.a.test" },
+  "c2.a.test": { "CNAME": "c3.a.test" },
+  "c3.a.test": { "A": ["10.0.0.3"] },
+  "c6.a.test": { "CNAME": "six.a.test" },
+  "six.a.test": { "AAAA": ["2001:db8::6"] },
+  "dangling.a.test": { "CNAME": "nowhere.a.test" },
+  "empty.a.test": {},
+  "_under._tcp.a.test": { "A": ["10.0.0.4"] },
+  "under_score.a.test": { "A": ["10.0.0.5"] },
+  "fail.a.test": "SERVFAIL",
+  "refused.a.test": "REFUSED",
+  "form.a.test": "FORMERR",
+  "web.b.test": { "A": ["10.0.1.1"] },
+  "fail.b.test": { "A": ["10.0.1.2"] },
+  "refused.b.test": { "A": ["10.0.1.3"] },
+  "empty.b.test": { "A": ["10.0.1.4"] },
+  "six.b.test": { "A": ["10.0.1.5"] },
+  "a.b.c.d": { "A": ["10.0.2.1"] },
+  "x.y": { "A": ["10.0.2.2"] },
+  "x.y.a.test": { "A": ["10.0.2.3"] },
+  "dotted.name.b.test": { "A": ["10.0.2.4"] },
+  "fail": { "A": ["10.0.3.1"] },
+  "tld": { "A": ["10.0.3.2"] },
+  "loop.a.test": { "CNAME": "loop2.a.test" },
+  "loop2.a.test": { "CNAME": "loop.a.test" },
+  "MiXed.a.test": { "A": ["10.0.4.1"] },
+  "mixed.a.test": { "A": ["10.0.4.2"] },
+  "1.0.0.10.in-addr.arpa": { "PTR": ["web.far.test", "other.far.test"] },
+  "2.0.0.10.in-addr.arpa": { "CNAME": "2.sub.0.0.10.in-addr.arpa" },
+  "2.sub.0.0.10.in-addr.arpa": { "PTR": ["deleg.far.test"] },
+  "3.0.0.10.in-addr.arpa": "SERVFAIL",
+  "5.0.0.10.in-addr.arpa": { "PTR": ["under_score.far.test"] },
+  "many.a.test": { A: Array.from({ length: 40 }, (_, at) => `10.1.0.${at + 1}`) }, // more than a datagram holds
+};
+
+/** Answers from the zone on the sandbox's loopback, and is its only name server. */
+async function startNameServer(it: Case): Promise<AsyncDisposable> {
+  const script = new URL("../support/name_server.ts", import.meta.url).pathname;
+  const deno = [Deno.execPath(), "run", "-A", "--quiet", "--cached-only", script, JSON.stringify(ZONE)];
+  const server = new Deno.Command("nsenter", {
+    args: ["--target", String(it.sandbox.pid), "--net", "--", ...deno],
+    cwd: new URL("../..", import.meta.url).pathname,
+    stdout: "piped",
+  }).spawn();
+  const said = server.stdout.getReader();
+  await said.read();
+  const conf = "nameserver 127.0.0.1\nsearch a.test b.test\noptions ndots:2 timeout:5 attempts:1\n";
+  await Deno.writeTextFile(`${it.sandbox.root}/etc/resolv.conf`, conf);
+  await Deno.writeTextFile(`${it.sandbox.root}/etc/nsswitch.conf`, "hosts: files dns\n");
+  return {
+    async [Symbol.asyncDispose]() {
+      server.kill("SIGKILL");
+      await server.status;
+      await said.cancel();
+    },
+  };
+}
+
+sandboxTest("what a name server answers comes to what it comes to in the target", { needs: [PYTHON] }, async (it) => {
+  await using _server = await startNameServer(it);
+  const program = await Deno.readTextFile(new URL("name_answers.py", PROGRAMS));
+  await compare(it, [PYTHON, "-c", `${transcript}\n${program}`], 350);
+});

@@ -52,12 +52,25 @@ export class NameServer implements AsyncDisposable {
   }
 
   async #serveConnections(): Promise<void> {
-    for await (const connection of this.#listener) {
-      using _closing = connection;
-      const question = new Uint8Array(MOST_UDP_BYTES);
-      const count = await connection.read(question) ?? 0;
-      const answer = this.#answer(decode(question.subarray(2, count)), Infinity, "/tcp");
-      if (answer) await connection.write(Uint8Array.from([answer.length >> 8, answer.length & 0xff, ...answer]));
+    const serving = new Set<Promise<void>>();
+    for await (const connection of this.#listener) serving.add(this.#serveConnection(connection));
+    await Promise.all(serving);
+  }
+
+  /** One question after the other, until there is none. */
+  async #serveConnection(connection: Deno.TcpConn): Promise<void> {
+    using _closing = connection;
+    const bytes = new Uint8Array(2 * MOST_UDP_BYTES);
+    for (let have = 0;;) {
+      const count = await connection.read(bytes.subarray(have)).catch(() => null);
+      if (count === null) return;
+      have += count;
+      for (let length = 2; have >= 2; bytes.copyWithin(0, length, have), have -= length) {
+        length = 2 + (bytes[0]! << 8 | bytes[1]!);
+        if (have < length) break;
+        const answer = this.#answer(decode(bytes.subarray(2, length)), Infinity, "/tcp");
+        if (answer) await connection.write(Uint8Array.from([answer.length >> 8, answer.length & 0xff, ...answer]));
+      }
     }
   }
 
@@ -92,8 +105,10 @@ function decode(bytes: Uint8Array): Query {
   return packet.decode(Buffer.from(bytes)) as unknown as Query;
 }
 
+/** As one that asks others on behalf of its clients: else libc takes "no such record" for "ask somebody else". */
 function encode({ id, questions }: Query, flags: number, answers: unknown[]): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(packet.encode({ type: "response", id, flags, questions, answers } as never));
+  const all = flags | packet.RECURSION_AVAILABLE;
+  return new Uint8Array(packet.encode({ type: "response", id, flags: all, questions, answers } as never));
 }
 
 if (import.meta.main) {
