@@ -112,6 +112,31 @@ static int64_t wait_for_turn(struct lane *lane, struct budget *budget)
 	return 0;
 }
 
+void tap_list_open(struct tap_list *list)
+{
+	*list = (struct tap_list){ NULL, &list->first };
+}
+
+void tap_list_add(struct tap_list *list, struct tap *tap)
+{
+	tap->list = list;
+	tap->next_in_list = NULL;
+	*list->last = tap;
+	list->last = &tap->next_in_list;
+}
+
+struct tap *tap_list_take(struct tap_list *list)
+{
+	struct tap *tap = list->first;
+	if (!tap)
+		return NULL;
+	list->first = tap->next_in_list;
+	if (!list->first)
+		list->last = &list->first;
+	tap->list = NULL;
+	return tap;
+}
+
 /* With the lock held. Who has not heard the last ones yet has no time for more. */
 static void announce(struct lane *lane, uint32_t most)
 {
@@ -134,7 +159,7 @@ static void *run_lane(void *argument)
 	struct budget budget = { MOST_SAVED_NS, now_ns(CLOCK_MONOTONIC), now_ns(CLOCK_PROCESS_CPUTIME_ID) };
 	pthread_mutex_lock(&lane->lock);
 	while (!lane->is_leaving) {
-		while (!lane->first && !lane->next && !lane->is_leaving)
+		while (!lane->waiting.first && !lane->next && !lane->is_leaving)
 			pthread_cond_wait(&lane->has_work, &lane->lock);
 		pthread_mutex_unlock(&lane->lock);
 		int64_t allowance = wait_for_turn(lane, &budget);
@@ -143,8 +168,8 @@ static void *run_lane(void *argument)
 		bool is_spare = allowance == SPARE_BYTES_A_TURN;
 		if (!lane->is_leaving)
 			announce(lane, is_spare ? SPARE_ANNOUNCEMENTS_A_TURN : BUSY_ANNOUNCEMENTS_A_TURN);
-		while (lane->first)
-			tap_wake(lane, lane->first);
+		for (struct tap *tap; (tap = tap_list_take(&lane->waiting)) != NULL;)
+			tap_wake(lane, tap);
 	}
 	pthread_mutex_unlock(&lane->lock);
 	return NULL;
@@ -153,7 +178,7 @@ static void *run_lane(void *argument)
 void lane_open(struct lane *lane, struct tellings *tellings)
 {
 	*lane = (struct lane){ .tellings = tellings };
-	lane->last = &lane->first;
+	tap_list_open(&lane->waiting);
 	lane->end = &lane->next;
 	pthread_mutex_init(&lane->lock, NULL);
 	pthread_cond_init(&lane->has_work, NULL);
@@ -217,7 +242,7 @@ bool lane_announce(struct lane *lane, struct tap *tap, struct telling telling, c
 	pthread_mutex_lock(&lane->lock);
 	bool has_room = lane->announcements < MOST_ANNOUNCEMENTS && !lane->is_leaving;
 	if (has_room) {
-		begin_work(lane, lane->first || lane->next);
+		begin_work(lane, lane->waiting.first || lane->next);
 		*lane->end = it;
 		lane->end = &it->next;
 		lane->announcements++;
@@ -231,25 +256,23 @@ bool lane_announce(struct lane *lane, struct tap *tap, struct telling telling, c
 void lane_enter(struct lane *lane, struct tap *tap)
 {
 	pthread_mutex_lock(&lane->lock);
-	begin_work(lane, lane->first || lane->next);
-	tap->is_in_lane = true;
-	tap->next_in_lane = NULL;
-	*lane->last = tap;
-	lane->last = &tap->next_in_lane;
+	begin_work(lane, lane->waiting.first || lane->next);
+	tap_list_add(&lane->waiting, tap);
 	pthread_mutex_unlock(&lane->lock);
 }
 
 void lane_leave(struct lane *lane, struct tap *tap)
 {
 	pthread_mutex_lock(&lane->lock);
-	if (tap->is_in_lane) {
-		struct tap **at = &lane->first;
+	struct tap_list *list = tap->list;
+	if (list) {
+		struct tap **at = &list->first;
 		while (*at != tap)
-			at = &(*at)->next_in_lane;
-		*at = tap->next_in_lane;
+			at = &(*at)->next_in_list;
+		*at = tap->next_in_list;
 		if (!*at)
-			lane->last = at;
-		tap->is_in_lane = false;
+			list->last = at;
+		tap->list = NULL;
 	}
 	pthread_mutex_unlock(&lane->lock);
 }

@@ -4,6 +4,7 @@
  * (`is_cut`), the connection itself goes on. Bounded are each tap and all of them together.
  */
 #include "taps.h"
+#include "outlet.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,11 +75,17 @@ static void notify(struct tap *tap)
 
 void tap_wake(struct lane *lane, struct tap *tap)
 {
-	lane->first = tap->next_in_lane;
-	if (!lane->first)
-		lane->last = &lane->first;
-	tap->is_in_lane = false;
-	tell(lane->tellings, (struct telling){ TOLD_TAP, tap->id, -1, -1, 0 }, NULL);
+	if (tap->outlet)
+		outlet_wake(tap->outlet, tap);
+	else
+		tell(lane->tellings, (struct telling){ TOLD_TAP, tap->id, -1, -1, 0 }, NULL);
+}
+
+void tap_await(struct tap *tap)
+{
+	tap->is_waiting = true;
+	if (tap->first || tap->has_ended || tap->is_cut)
+		notify(tap);
 }
 
 static bool append(struct tap *tap, const uint8_t *bytes, uint32_t length)
@@ -148,7 +155,7 @@ void taps_finish(struct tap *taps)
 	}
 }
 
-static uint32_t take_bytes(struct tap *tap, uint8_t *into, uint32_t room)
+uint32_t tap_take_bytes(struct tap *tap, uint8_t *into, uint32_t room)
 {
 	uint32_t count = 0;
 	while (tap->first && count < room) {
@@ -172,7 +179,7 @@ SYS int32_t tap_read(struct tap *tap, uint8_t *into, uint32_t room)
 	pthread_mutex_lock(&tap->lock);
 	int32_t result = tap->is_cut ? -EPIPE : tap->has_ended && !tap->first ? 0 : -EAGAIN;
 	if (tap->first && allowance > 0) {
-		result = (int32_t)take_bytes(tap, into, allowance < room ? (uint32_t)allowance : room);
+		result = (int32_t)tap_take_bytes(tap, into, allowance < room ? (uint32_t)allowance : room);
 		atomic_fetch_sub(&tap->lane->allowance, result);
 	}
 	tap->is_waiting = result == -EAGAIN;

@@ -4,6 +4,7 @@
 
 #include "lane.h"
 
+struct outlet;
 struct piece;
 
 struct tap {
@@ -14,9 +15,14 @@ struct tap {
 	uint32_t id, held;
 	bool has_ended, is_cut, is_waiting;
 	uint8_t owners; /* who feeds it, and the reader */
+	/* Where its bytes leave as frames of a stream (outlet.c), how many more may, and that there are more. NULL: tap_read. */
+	struct outlet *outlet;
+	uint32_t stream;
+	uint64_t window;
+	bool is_starved;
 	/* The lane's: */
-	bool is_in_lane;
-	struct tap *next_in_lane;
+	struct tap_list *list;
+	struct tap *next_in_list;
 };
 
 /* One whose news TypeScript hears by `id`, in front of others of the same connection. NULL: memory is short. */
@@ -30,7 +36,12 @@ void taps_finish(struct tap *taps);
 /* The reader wants no more. */
 void tap_close(struct tap *tap);
 
-/* For the lane, with its lock held: its reader is told, and it leaves the lane. */
+/* For the lane, with its lock held: its reader is told. */
 void tap_wake(struct lane *lane, struct tap *tap);
+
+/* For the outlet, with the tap's lock held. */
+uint32_t tap_take_bytes(struct tap *tap, uint8_t *into, uint32_t room);
+/* Its reader waits, and is told of what there is in its turn. */
+void tap_await(struct tap *tap);
 
 #endif

@@ -15,6 +15,7 @@ enum telling_kind {
 	TOLD_MISSED, /* connections came faster than they can be mirrored; `id` is the port of one */
 	TOLD_SPOKEN, /* `client`, of enum spoken, on port `id` */
 	TOLD_REFUSED, /* nobody listens on port `id` */
+	TOLD_OUTLET, /* frames are ready to be taken */
 };
 
 /* As src/sys/passage.ts reads it; `length` bytes belong to it. */

@@ -62,6 +62,11 @@ const DATA_HEAD = dataHead();
 /** Where the number of the stream stands in it. */
 const DATA_STREAM_AT = 4 + 1 + 5 + 5 + 3 + 1 + 7 + 1;
 export const DATA_HEAD_BYTES = DATA_HEAD.length;
+/** For those who make Data frames by themselves (native/sys/outlet.c). */
+export const DATA_FRAME_HEAD: { readonly bytes: Uint8Array<ArrayBuffer>; readonly streamAt: number } = {
+  bytes: DATA_HEAD,
+  streamAt: DATA_STREAM_AT,
+};
 
 /** Makes `frame`, whose bytes after DATA_HEAD_BYTES are the stream's, a whole Data frame. */
 export function writeDataHead(frame: Uint8Array, stream: number): void {
@@ -73,7 +78,7 @@ export function writeDataHead(frame: Uint8Array, stream: number): void {
 }
 
 /** `{ type: "Data", id: 0, stream: u32, data: <u32 length>` in CBOR (RFC 8949), after room for the length word. */
-function dataHead(): Uint8Array {
+function dataHead(): Uint8Array<ArrayBuffer> {
   const text = (word: string) => [0x60 + word.length, ...new TextEncoder().encode(word)];
   const u32 = [0, 0, 0, 0];
   const upToStream = [...u32, 0xa4, ...text("type"), ...text("Data"), ...text("id"), 0x00, ...text("stream"), 0x1a];

@@ -4,6 +4,7 @@
  */
 import { ERRNO } from "../base/errors.ts";
 import { loadSys } from "./load.ts";
+import type { Outlet } from "./outlet.ts";
 import type { Arrival, Endpoint } from "./redirected.ts";
 import type { Sockets } from "./sockets.ts";
 
@@ -30,7 +31,7 @@ const TELLING_WORDS = 5;
 const MOST_TOLD = 128;
 /** A head, and what was read with its end. */
 const TOLD_BYTES = 1 << 20;
-const TOLD = { closed: 0, handed: 1, tap: 2, begun: 3, taken: 4, missed: 5, spoken: 6, refused: 7 } as const;
+const TOLD = { closed: 0, handed: 1, tap: 2, begun: 3, taken: 4, missed: 5, spoken: 6, refused: 7, outlet: 8 } as const;
 /** C's struct begun. */
 const BEGUN_ENDS = 8;
 /** C's struct ends. */
@@ -60,12 +61,14 @@ export class PassageFilters implements Disposable {
 /** A copy of what a client says. To be closed by whoever opened it. */
 export class Tap {
   readonly pointer: Pointer;
+  readonly passage: Passage;
   readonly #onClosed: () => void;
   #isOpen = true;
   #wake: (() => void) | undefined;
 
-  constructor(pointer: Pointer, onClosed: () => void) {
+  constructor(pointer: Pointer, passage: Passage, onClosed: () => void) {
     this.pointer = pointer;
+    this.passage = passage;
     this.#onClosed = onClosed;
   }
 
@@ -150,7 +153,10 @@ export class Passage {
   readonly #taps = new Map<number, Tap>();
   readonly #tellings = new Int32Array(MOST_TOLD * TELLING_WORDS);
   readonly #bytes = new Uint8Array(TOLD_BYTES);
+  /** For src/sys/outlet.ts. */
+  readonly outlets = new Map<number, Outlet>();
   #lastTap = 0;
+  #lastOutlet = 0;
   #isClosed = false;
 
   private constructor(hub: Pointer, listener: PassageListener) {
@@ -187,9 +193,15 @@ export class Passage {
     sys.passage_start(this.#hub, record, bytes, filters?.pointer ?? null, taps?.first ?? null);
   }
 
-  /** For src/sys/sniffer.ts. */
+  /** For src/sys/sniffer.ts and outlet.ts. */
   get hub(): Pointer {
     return this.#hub;
+  }
+
+  /** A number for an outlet. */
+  newOutlet(): number {
+    do this.#lastOutlet = (this.#lastOutlet + 1) & 0x7fff_ffff; while (this.outlets.has(this.#lastOutlet));
+    return this.#lastOutlet;
   }
 
   /** For one connection; to be started with it. */
@@ -203,7 +215,7 @@ export class Passage {
   }
 
   #newTap(id: number, pointer: Pointer): Tap {
-    const tap = new Tap(pointer, () => this.#taps.delete(id));
+    const tap = new Tap(pointer, this, () => this.#taps.delete(id));
     this.#taps.set(id, tap);
     return tap;
   }
@@ -223,6 +235,7 @@ export class Passage {
   /** Before its sockets are closed, after its sniffer is. */
   close(): void {
     this.#hear();
+    for (const outlet of [...this.outlets.values()]) outlet.onClosing();
     for (const tap of [...this.#taps.values()]) tap.close();
     this.#isClosed = true;
     sys.passage_close(this.#hub);
@@ -236,6 +249,7 @@ export class Passage {
         const [kind, id, client, target, length] = this.#tellings.subarray(at, at + TELLING_WORDS);
         const bytes = this.#bytes.slice(from, from += length!);
         if (kind === TOLD.tap) this.#taps.get(id! >>> 0)?.onReady();
+        else if (kind === TOLD.outlet) this.outlets.get(id!)?.onReady();
         else if (kind === TOLD.begun) this.#begin(id! >>> 0, bytes);
         else if (kind === TOLD.taken) {
           const { peer, own } = endsIn(bytes);

@@ -15,6 +15,7 @@ const SOURCES = [
   "sniff_streams",
   "taps",
   "lane",
+  "outlet",
   "tellings",
   "netlink",
   "held",

@@ -105,7 +105,6 @@ connection.close()
 print(client.stdout.readline().decode(), end="")
 client.kill()`;
   assert.equal(await sandbox.inNetwork(["python3", "-c", resetting]), "reset\n");
-  assert.equal(await sandbox.inNetwork(["python3", "-c", resetting]), "reset\n");
   assert.deepEqual([await server.line(), await server.line()], ["read hello", "ended"]);
 });
 

@@ -251,7 +251,8 @@ export class ScriptedConnection implements AsyncDisposable {
 
   #route(name: string): NonNullable<Route> {
     if (!this.#routes.has(name)) {
-      const client: IncomingClient = { deliver: () => false, warn: (text) => void this.warnings.push(text) };
+      const warn = (text: string) => void this.warnings.push(text);
+      const client: IncomingClient = { deliver: () => false, mirror: () => false, warn };
       this.#routes.set(name, { client, isSteal: true, test: undefined });
     }
     return this.#routes.get(name)!;

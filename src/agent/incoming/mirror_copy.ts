@@ -1,44 +1,10 @@
-/** Copies of what clients say, made without TypeScript (native/sys/taps.c), as ends of streams. */
-import type { StreamEnd } from "../../base/socket_end.ts";
+/** Copies of what clients say, made without TypeScript (native/sys/taps.c), for who mirrors their port. */
 import type { Tap, Taps } from "../../sys/passage.ts";
 import type { Arrival, Endpoint } from "../../sys/redirected.ts";
 import type { IncomingClient } from "./wishes.ts";
 import type { MirrorEnd } from "./mirror_end.ts";
 
 const CHUNK_BYTES = 64 << 10;
-
-export class MirrorCopy implements StreamEnd {
-  readonly #tap: Tap;
-  readonly #onSlow: () => void;
-
-  /** `onSlow` is called when the copy was cut off because nobody took it. */
-  constructor(tap: Tap, onSlow: () => void) {
-    this.#tap = tap;
-    this.#onSlow = onSlow;
-  }
-
-  async read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
-    const count = await this.#tap.read(into);
-    if (count !== "cut") return count;
-    this.#onSlow();
-    throw new Error("The copy was cut off");
-  }
-
-  /** What the client's program answers goes nowhere. */
-  writeAll(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  closeWrite(): void {}
-
-  reset(): void {
-    this.#tap.close();
-  }
-
-  close(): void {
-    this.#tap.close();
-  }
-}
 
 /** What one tap has, for several. */
 export async function feedAll(tap: Tap, copies: readonly MirrorEnd[]): Promise<void> {
@@ -70,8 +36,7 @@ export function copyFor(mirror: MirrorSubscription, { peer, original }: Arrival,
 }
 
 export function deliverCopy({ client, port }: MirrorSubscription, peer: Endpoint, own: Endpoint, tap: Tap): void {
-  const copy = new MirrorCopy(tap, () => client.warn(cutOff(port)));
-  if (!client.deliver({ port, isMirror: true, peer, own }, copy)) copy.close();
+  if (!client.mirror({ port, peer, own }, tap, () => client.warn(cutOff(port)))) tap.close();
 }
 
 export function missed(port: number): string {

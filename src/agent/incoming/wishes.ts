@@ -2,7 +2,7 @@
 import { ERRNO } from "../../base/errors.ts";
 import type { StreamEnd } from "../../base/socket_end.ts";
 import { type ReadFilter, readHttpFilter, type RequestTest } from "../../proto/http_filter.ts";
-import { PassageFilters } from "../../sys/passage.ts";
+import { PassageFilters, type Tap } from "../../sys/passage.ts";
 import type { Endpoint } from "../../sys/redirected.ts";
 import { programOf } from "./http/program.ts";
 import type { JudgeShare } from "./judges.ts";
@@ -27,6 +27,8 @@ export interface Delivery {
 export interface IncomingClient {
   /** Takes over `end`. False when it has no room: `end` is still the caller's. */
   deliver(delivery: Delivery, end: StreamEnd): boolean;
+  /** The same of a copy; `onCut` is called when it was cut off because nobody took it. */
+  mirror(delivery: Omit<Delivery, "isMirror">, tap: Tap, onCut: () => void): boolean;
   warn(text: string): void;
 }
 
