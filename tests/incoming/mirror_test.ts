@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
 import { freePort } from "../support/free_port.ts";
-import { askThere, LocalServer, SERVER, startServer, tablesOf, whoAnswers } from "../support/incoming.ts";
+import { askThere, linesOf, LocalServer, SERVER, startServer, tablesOf, whoAnswers } from "../support/incoming.ts";
 import { testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
 
@@ -61,6 +61,54 @@ while True:
     count += len(data)
 print(count)`;
   assert.equal(await sandbox.inNetwork(["python3", "-c", python]), `${size}\n`);
+});
+
+test("more bytes than a stream's window are copied whole, of several connections at once", async (sandbox) => {
+  const pieces = 6;
+  const reading = `
+import hashlib, socket, threading
+listener = socket.create_server(("0.0.0.0", 7100))
+print("listening", flush=True)
+def read(connection):
+    name, sum = connection.recv(1), hashlib.sha256()
+    for number in range(${pieces}):
+        rest = 1 << 20
+        while rest: data = connection.recv(rest); sum.update(data); rest -= len(data)
+        print(name.decode(), number, flush=True)
+    print(name.decode(), sum.hexdigest(), connection.recv(1), flush=True)
+while True: threading.Thread(target=read, args=listener.accept()[:1]).start()`;
+  const writing = `
+import hashlib, random, socket, sys, threading
+def swallow(listener):
+    while True: threading.Thread(target=lambda it: [None for _ in iter(lambda: it.recv(1 << 20), b"")], args=listener.accept()[:1], daemon=True).start()
+threading.Thread(target=swallow, args=(socket.create_server(("0.0.0.0", 7100)),), daemon=True).start()
+peers = {name: (socket.create_connection(("127.0.0.1", 7100)), hashlib.sha256()) for name in "abc"}
+for name, (peer, _) in peers.items(): peer.sendall(name.encode())
+for number in range(${pieces}):
+    for peer, sum in peers.values(): data = random.randbytes(1 << 20); sum.update(data); peer.sendall(data)
+    print(number, flush=True)
+    sys.stdin.readline()
+for name, (peer, sum) in peers.items(): print(name, sum.hexdigest(), b"", flush=True); peer.close()
+sys.stdin.read()`;
+  await using server = await LocalServer.start(sandbox, ["python3", "-c", reading]);
+  assert.equal(await server.line(), "listening");
+  const args = ["--target", String(sandbox.pid), "--net", "--", "python3", "-c", writing];
+  const writer = new Deno.Command("nsenter", { args, stdin: "piped", stdout: "piped" }).spawn();
+  const [input, output] = [writer.stdin.getWriter(), linesOf(writer.stdout)];
+  const lines = async (next: () => Promise<string>) => [await next(), await next(), await next()].toSorted();
+  try {
+    for (let piece = 0; piece < pieces; piece++) {
+      assert.equal(await nextOf(output), String(piece));
+      assert.deepEqual(await lines(() => server.line()), ["a", "b", "c"].map((name) => `${name} ${piece}`));
+      await input.write(new TextEncoder().encode("\n"));
+    }
+    assert.deepEqual(await lines(() => server.line()), await lines(() => nextOf(output)));
+  } finally {
+    await input.close();
+    await output.return(undefined);
+    await writer.stdout.cancel();
+    await writer.status;
+  }
 });
 
 test("a connection that the target resets ends for the program too", async (sandbox) => {
@@ -210,3 +258,9 @@ while True:
   const rules = await sandbox.inNetwork(["iptables", "-t", "nat", "-S", "OUTPUT"]);
   assert.equal(rules.split("\n").filter((line) => line.startsWith("-A")).length, 2);
 });
+
+async function nextOf(lines: AsyncIterator<string>): Promise<string> {
+  const { value, done } = await lines.next();
+  if (done) throw new Error("There are no more lines");
+  return value;
+}
