@@ -243,7 +243,11 @@ class Disorder {
 
   constructor(seed: number) {
     this.#chance = new Chance(seed);
-    const route = () => ({ client: { deliver: () => false, warn: () => {} }, isSteal: true, test: undefined });
+    const route = () => ({
+      client: { deliver: () => false, mirror: () => false, warn: () => {} },
+      isSteal: true,
+      test: undefined,
+    });
     this.#routes = { mine: route(), mirror: route() };
     const limits = {
       bodyBytes: this.#chance.of([100, 65535, 262_144, 1 << 20]),
