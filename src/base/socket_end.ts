@@ -22,6 +22,8 @@ export interface StreamEnd {
   writeAll(bytes: Uint8Array, isUrgent?: boolean): Promise<void>;
   /** Half-close: the peer reads an end, its bytes still arrive. */
   closeWrite(): void | Promise<void>;
+  /** Nobody has ever seen what was said at the other end of the stream; it is broken off next. */
+  leaveUntouched?(): void;
   /** Breaks it off: the peer sees a RST. A pending read or write ends. */
   reset(): void;
   /** Gives it back; a pending read or write ends. Safe to call twice, and after reset. */

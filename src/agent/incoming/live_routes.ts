@@ -4,7 +4,7 @@
  */
 import type { StreamEnd } from "../../base/socket_end.ts";
 import type { ReadFilter, RequestFacts, RequestTest } from "../../proto/http_filter.ts";
-import { streamPair } from "./http/pair.ts";
+import { type ProgramEnd, streamPair } from "./http/pair.ts";
 import type { AnswerField, BodyLimits, Route, StreamRoutes } from "./http2/routes.ts";
 import type { Delivery, IncomingClient } from "./wishes.ts";
 import type { JudgeShare } from "./judges.ts";
@@ -86,7 +86,16 @@ export class LiveRoutes implements StreamRoutes {
     return route.settings?.forbidsCaching ? [UNCACHED, FORWARDED] : [FORWARDED];
   }
 
-  async open(route: Route): Promise<StreamEnd | undefined> {
+  /** Whose connections end now has ended itself. */
+  hasLeft(route: Route): boolean {
+    return route !== undefined && !this.#options.subscriptions().includes(route);
+  }
+
+  isDeserted(): boolean {
+    return this.#options.subscriptions().length === 0;
+  }
+
+  async open(route: Route): Promise<ProgramEnd | undefined> {
     if (!route) return await this.#options.dialTarget();
     const [theirs, ours] = streamPair();
     // A copy too is a whole connection: its program has to be heard, for it says how much it can take.

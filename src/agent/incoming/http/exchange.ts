@@ -15,35 +15,35 @@
  * BUSY        chunks that are none, said to the target        the same
  * BUSY        chunks that are none, said to a run             400, close all
  * BUSY        a run that was to answer breaks off before that 502, close all
+ * BUSY        a run that was to answer has left before that   choose anew, if that may be (#another) > BUSY; else as above
+ * IDLE        who answered last was a run, and has left       > IDLE
+ * any         nobody wants anything of the port any more      the next answer is the connection's last
  * BUSY        the target does, or an answer ends early        close all
  * TUNNEL      both directions ended                           close all
  */
 import { concatBytes, fromUtf8, utf8 } from "../../../base/bytes.ts";
 import { whenLate } from "../../../base/late.ts";
 import type { StreamEnd } from "../../../base/socket_end.ts";
+import { type Answered, passAnswer } from "./answer.ts";
 import { withoutHttp2Offer } from "./http2_offer.ts";
-import { looksLikeHttp2 } from "../http2/frames.ts";
 import type { AnswerField, BodyLimits } from "../http2/routes.ts";
 import { pass, type Tap } from "../passage.ts";
-import {
-  looksLikeHttp,
-  parseRequest,
-  parseResponse,
-  passBody,
-  type Passed,
-  peekBody,
-  readHead,
-  type RequestHead,
-  withHeader,
-} from "./message.ts";
+import { parseRequest, passBody, type Passed, peekBody, readHead, type RequestHead } from "./message.ts";
+import type { ProgramEnd } from "./pair.ts";
+import { detectProtocol } from "./protocol.ts";
 import { ByteReader, ReadEnd } from "./reader.ts";
+import { SaidRequest } from "./said_request.ts";
 
 /** Where requests go. */
 export interface Routes {
   /** Who gets this request: a key, the same for the same run; undefined: the target's own program. */
   choose(request: RequestHead): object | undefined;
   /** A connection to whom `choose` named. Undefined when it cannot be had. */
-  open(key: object | undefined): Promise<StreamEnd | undefined>;
+  open(key: object | undefined): Promise<ProgramEnd | undefined>;
+  /** Who was chosen does not want this port any more. */
+  hasLeft(key: object | undefined): boolean;
+  /** Nobody wants anything of this port any more: its clients shall come anew. */
+  isDeserted(): boolean;
   /** What jq says of its headers, as `jq` of what is asked next. */
   judged(request: RequestHead): RequestHead["jq"] | Promise<RequestHead["jq"]>;
   /** How much of its body decides who wants it, and how long that may take; undefined: its head does. */
@@ -60,12 +60,13 @@ export interface Routes {
   serveHttp2(peer: StreamEnd, bytes: Uint8Array): Promise<void>;
 }
 
+/** How long after the end of its connections it may take to be known that a run has left. */
+const LEAVING_MS = 300;
 const CONTINUE = utf8("HTTP/1.1 100 Continue\r\n\r\n");
 
-type Protocol = "HTTP/1" | "HTTP/2" | "another";
-
 interface Upstream {
-  readonly end: StreamEnd;
+  readonly key: object | undefined;
+  readonly end: ProgramEnd;
   readonly reader: ByteReader;
   hasAnswered: boolean;
 }
@@ -112,7 +113,14 @@ export class HttpConnection {
     this.#upstreams.delete(undefined);
     this.#last = undefined;
     this.#exchanges = 0;
-    if (target) this.#upstreams.set(undefined, { end: target, reader: new ByteReader(target), hasAnswered: true });
+    if (target) {
+      this.#upstreams.set(undefined, {
+        key: undefined,
+        end: target,
+        reader: new ByteReader(target),
+        hasAnswered: true,
+      });
+    }
     await this.#serve();
     const back = this.#back;
     this.#back = undefined;
@@ -121,7 +129,7 @@ export class HttpConnection {
 
   async #serve(): Promise<void> {
     try {
-      const protocol = await this.#detect();
+      const protocol = await detectProtocol(this.#reader, this.#detectionMs);
       if (protocol === "HTTP/2") await this.#routes.serveHttp2(this.#peer, this.#reader.take());
       else if (protocol === "another") await this.#tunnel(await this.#upstream(undefined));
       else {
@@ -140,22 +148,6 @@ export class HttpConnection {
   close(): void {
     this.#peer.close();
     for (const { end } of this.#upstreams.values()) end.close();
-  }
-
-  async #detect(): Promise<Protocol> {
-    const late = Promise.withResolvers<false>();
-    const inTime = whenLate(this.#detectionMs, () => late.resolve(false));
-    try {
-      while (true) {
-        const protocol = protocolOf(this.#reader.held);
-        if (protocol) return protocol;
-        const filling = this.#reader.fill();
-        filling.catch(() => {});
-        if (!await Promise.race([filling, late.promise])) return "another";
-      }
-    } finally {
-      inTime();
-    }
   }
 
   /** One request and its answer. False: there are no more. */
@@ -177,13 +169,19 @@ export class HttpConnection {
     const taps = this.#routes.taps(facts);
     if (key === undefined && taps.length === 0 && this.#giveBack(request.bytes)) return false;
     this.#exchanges++;
-    const upstream = await this.#upstream(key);
+    const upstream = await this.#reach(facts, key);
     if (!upstream) {
       await this.#refuse("502 Bad Gateway", "mirrord: the program that should answer cannot be reached\n");
       return false;
     }
     this.#last = upstream;
-    return await this.#passOn(request, key, upstream, taps);
+    return await this.#passOn(request, facts, upstream, taps);
+  }
+
+  /** Who is to answer this request. */
+  async #reach(facts: RequestHead, key = this.#routes.choose(facts)): Promise<Upstream | undefined> {
+    const upstream = await this.#upstream(key);
+    return upstream || !this.#routes.hasLeft(key) ? upstream : await this.#reach(facts);
   }
 
   /** Where a request ends here is not where it ends for everybody: to one of them, with all that follows. */
@@ -213,7 +211,8 @@ export class HttpConnection {
   /** Nobody wants this request. False when it has to be passed on here. */
   #giveBack(head: Uint8Array): boolean {
     const target = this.#upstreams.get(undefined);
-    if (this.#exchanges === 0 || this.#hasSaidContinue || this.#routes.fields(undefined).length > 0) return false;
+    const isMarked = this.#routes.fields(undefined).length > 0;
+    if (this.#exchanges === 0 || this.#hasSaidContinue || isMarked || this.#routes.isDeserted()) return false;
     if (target && (target.reader.isEnded || target.reader.held.length > 0)) return false;
     this.#upstreams.delete(undefined);
     this.#back = { bytes: concatBytes([head, this.#reader.take()]), target: target?.end };
@@ -226,26 +225,33 @@ export class HttpConnection {
     const filling = this.#reader.fill();
     if (!this.#last) return await filling;
     filling.catch(() => {});
-    const gone = this.#last.reader.fill().catch(() => false);
+    const { key, reader } = this.#last;
+    const gone = reader.fill().catch(() => false);
     const first = await Promise.race([filling.then((is) => ({ is })), gone.then(() => "upstream" as const)]);
+    if (first !== "upstream") return first.is;
+    this.#last = undefined;
+    // A run's end is not for its clients to see.
+    if (key && reader.held.length === 0 && await this.#outlives(key, filling)) return await filling;
     // What it says unasked (408, say) is its last word.
-    if (first === "upstream") await this.#peer.writeAll(this.#last.reader.take());
-    return first !== "upstream" && first.is;
+    await this.#peer.writeAll(reader.take());
+    return false;
   }
 
-  async #passOn(
-    request: RequestHead,
-    key: object | undefined,
-    upstream: Upstream,
-    taps: readonly Tap[],
-  ): Promise<boolean> {
-    const { end, reader, hasAnswered } = upstream;
-    const write = async (bytes: Uint8Array) => {
-      for (const tap of taps) tap.feed(bytes);
-      await end.writeAll(bytes);
-    };
+  /** Who answered last has ended the connection. Does the client say more, or has it left for good? */
+  async #outlives(key: object, filling: Promise<boolean>): Promise<boolean> {
+    const late = Promise.withResolvers<boolean>();
+    const inTime = whenLate(LEAVING_MS, () => late.resolve(this.#routes.hasLeft(key)));
+    const isMore = await Promise.race([filling, late.promise]);
+    inTime();
+    return isMore;
+  }
+
+  async #passOn(request: RequestHead, facts: RequestHead, first: Upstream, taps: readonly Tap[]): Promise<boolean> {
+    let upstream = first;
     // Of what nobody can tell requests in, the rest goes to whom all of it would.
-    const isTheirRest = key === this.#routes.chooseUnclear();
+    const isTheirRest = first.key === this.#routes.chooseUnclear();
+    const said = new SaidRequest(first.end, taps);
+    const write = (bytes: Uint8Array) => said.write(bytes);
     let passed: Passed | undefined;
     let isUpgraded = false;
     const sending = (async () => {
@@ -254,81 +260,87 @@ export class HttpConnection {
     })();
     let isAnswered = false;
     sending.then(async (how) => {
-      if (how !== "broken") await this.#heedPeer(end, () => isAnswered);
-      else if (isTheirRest) await this.#passRest(end, write);
-      else end.reset();
+      if (how !== "broken") await this.#heedPeer(said, () => isAnswered);
+      else if (isTheirRest) await this.#passRest(said);
+      else said.end.reset();
     }).catch(() => {
       // Who does not hear a request to its end may have answered it.
       if (!this.#reader.isBroken) return;
       this.#isBroken = true;
-      if (!isAnswered) end.reset();
+      if (!isAnswered) said.end.reset();
     });
-    const answer = await this.#answer(request, reader, this.#routes.fields(key));
+    let answer = await this.#answer(request, upstream);
+    while (answer === "nothing" && !this.#isBroken && passed !== "broken") {
+      const next = await this.#another(facts, upstream, said);
+      if (!next) break;
+      upstream = next;
+      answer = await this.#answer(request, upstream);
+    }
     isAnswered = true;
+    said.settle();
     if (answer === "nothing") {
       if (this.#isBroken || (passed === "broken" && isTheirRest)) return false;
       if (passed === "broken") {
         await this.#refuse("400 Bad Request", "mirrord: the body of this request is not in chunks, as it says it is\n");
         return false;
       }
-      // It was closed while we thought that it stands open: nobody has seen the request.
-      const again = hasAnswered && isRepeatable(request) ? await this.#reopen(key) : undefined;
-      if (again) return await this.#passOn(request, key, again, []);
       // What the target does not answer has no answer.
-      if (key) await this.#refuse("502 Bad Gateway", "mirrord: the program ended the connection without an answer\n");
+      if (upstream.key) {
+        await this.#refuse("502 Bad Gateway", "mirrord: the program ended the connection without an answer\n");
+      }
       return false;
     }
     upstream.hasAnswered = true;
     isUpgraded = answer === "upgrade";
     if (!isUpgraded && (answer === "last" || request.isLast)) return false;
     if (await sending === "broken") {
-      if (isTheirRest) await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
+      if (isTheirRest) await passBody(upstream.reader, "to the end", (it) => this.#peer.writeAll(it));
       return false;
     }
     if (isUpgraded) await this.#tunnel(upstream, taps);
     return !isUpgraded;
   }
 
+  #answer(request: RequestHead, { key, reader }: Upstream): Promise<Answered> {
+    return passAnswer(request, reader, this.#peer, {
+      fields: this.#routes.fields(key),
+      isContinued: this.#hasSaidContinue,
+      isLast: () => this.#routes.isDeserted(),
+      hasLeft: () => this.#routes.hasLeft(key),
+    });
+  }
+
+  /** Who answers a request that was not answered, and has heard what was said of it; undefined: nobody. */
+  async #another(facts: RequestHead, { key, end, hasAnswered }: Upstream, said: SaidRequest) {
+    if (!said.isKept) return undefined;
+    const isSafe = isRepeatable(facts);
+    let next: Upstream | undefined;
+    if (this.#routes.hasLeft(key)) {
+      // It ended in the midst of its work, perhaps of this: only what was not begun is begun again.
+      if (isSafe || end.isUntouched) next = await this.#reach(facts);
+    } else if (hasAnswered && isSafe && facts.framing === 0) {
+      // It was closed while we thought that it stands open: nobody has seen the request.
+      next = await this.#reopen(key);
+    }
+    if (!next) return undefined;
+    end.reset();
+    this.#last = next;
+    // One who does not listen does not answer either.
+    await said.turnTo(next.end).catch(() => {});
+    return next;
+  }
+
   /** What is no request's body, and all that follows. */
-  async #passRest(upstream: StreamEnd, write: (bytes: Uint8Array) => Promise<void>): Promise<void> {
+  async #passRest(said: SaidRequest): Promise<void> {
     this.#routes.onUnclear();
-    await passBody(this.#reader, "to the end", write);
-    await upstream.closeWrite();
+    await passBody(this.#reader, "to the end", (bytes) => said.write(bytes));
+    await said.closeWrite();
   }
 
   /** A peer that leaves before it is answered: who answers is told, as it would be without us. */
-  async #heedPeer(upstream: StreamEnd, isAnswered: () => boolean): Promise<void> {
+  async #heedPeer(said: SaidRequest, isAnswered: () => boolean): Promise<void> {
     if (this.#reader.held.length > 0) return;
-    if (!await this.#reader.fill() && !isAnswered()) await upstream.closeWrite();
-  }
-
-  /** Passes on what the upstream answers. */
-  async #answer(
-    request: RequestHead,
-    reader: ByteReader,
-    fields: readonly AnswerField[],
-  ): Promise<"complete" | "last" | "upgrade" | "nothing"> {
-    while (true) {
-      const bytes = await readHead(reader).catch(() => "end" as const);
-      if (bytes === "end") return "nothing";
-      const head = bytes === "no HTTP" ? undefined : parseResponse(bytes, request);
-      if (!head) {
-        // Not ours to judge: as it is, to the end.
-        if (bytes !== "no HTTP") await this.#peer.writeAll(bytes);
-        await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
-        return "last";
-      }
-      if (head.status === 100 && this.#hasSaidContinue) continue;
-      const isFinal = head.status >= 200 || head.status === 101; // it says who has got the connection
-      await this.#peer.writeAll(isFinal ? fields.reduce(withHeader, head.bytes) : head.bytes);
-      if (head.status === 101 || (request.isConnect && head.status >= 200 && head.status < 300)) return "upgrade";
-      if (head.status < 200) continue;
-      const how = await passBody(reader, head.framing, (it) => this.#peer.writeAll(it));
-      if (how === "whole") return head.isLast ? "last" : "complete";
-      if (how === "cut") return "last";
-      await passBody(reader, "to the end", (it) => this.#peer.writeAll(it));
-      return "last";
-    }
+    if (!await this.#reader.fill() && !isAnswered()) await said.closeWrite();
   }
 
   /** From here on bytes both ways, whatever they are. */
@@ -339,11 +351,12 @@ export class HttpConnection {
 
   async #upstream(key: object | undefined): Promise<Upstream | undefined> {
     const known = this.#upstreams.get(key);
-    if (known && !known.reader.isEnded) return known;
+    if (known && !known.reader.isEnded && !known.reader.isBroken) return known;
     known?.end.close();
+    this.#upstreams.delete(key);
     const end = await this.#routes.open(key);
     if (!end) return undefined;
-    const upstream = { end, reader: new ByteReader(end), hasAnswered: false };
+    const upstream = { key, end, reader: new ByteReader(end), hasAnswered: false };
     this.#upstreams.set(key, upstream);
     return upstream;
   }
@@ -351,7 +364,7 @@ export class HttpConnection {
   async #reopen(key: object | undefined): Promise<Upstream | undefined> {
     this.#upstreams.get(key)?.end.close();
     this.#upstreams.delete(key);
-    return this.#last = await this.#upstream(key);
+    return await this.#upstream(key);
   }
 
   async #refuse(status: string, text: string): Promise<void> {
@@ -361,16 +374,7 @@ export class HttpConnection {
   }
 }
 
-/** RFC 9110 9.2.2: asked twice it does what it does asked once; and we still have all of it. */
-function isRepeatable({ method, framing }: RequestHead): boolean {
-  return framing === 0 && /^(?:GET|HEAD|OPTIONS|PUT|DELETE|TRACE)$/.test(fromUtf8(method));
-}
-
-/** Undefined: too early to tell. */
-function protocolOf(bytes: Uint8Array): Protocol | undefined {
-  const isHttp2 = looksLikeHttp2(bytes);
-  if (isHttp2) return "HTTP/2";
-  const isHttp1 = looksLikeHttp(bytes);
-  if (isHttp1) return "HTTP/1";
-  return isHttp1 === undefined || isHttp2 === undefined ? undefined : "another";
+/** RFC 9110 9.2.2: asked twice it does what it does asked once. */
+function isRepeatable({ method }: RequestHead): boolean {
+  return /^(?:GET|HEAD|OPTIONS|PUT|DELETE|TRACE)$/.test(fromUtf8(method));
 }

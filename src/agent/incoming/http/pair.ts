@@ -1,14 +1,22 @@
 /** Two ends of a stream in memory: what is written to one is read from the other, a piece at a time. */
 import type { StreamEnd } from "../../../base/socket_end.ts";
 
+/** Leads to a program that may not have seen anything of what was said to it, as the one of a run that has just ended. */
+export interface ProgramEnd extends StreamEnd {
+  /** It never has. */
+  readonly isUntouched?: boolean;
+}
+
 /** [for a stream of a session, for us] */
-export function streamPair(): [StreamEnd, StreamEnd] {
+export function streamPair(): [StreamEnd, ProgramEnd] {
   const there = new Direction();
   const back = new Direction();
   return [new PairEnd(there, back), new PairEnd(back, there)];
 }
 
 class Direction {
+  /** Who is to write into it has never heard anything. */
+  isFromUntouched = false;
   #bytes: Uint8Array | undefined;
   #isEnded = false;
   #isBroken = false;
@@ -57,7 +65,7 @@ class Direction {
   }
 }
 
-class PairEnd implements StreamEnd {
+class PairEnd implements ProgramEnd {
   readonly #in: Direction;
   readonly #out: Direction;
 
@@ -68,6 +76,14 @@ class PairEnd implements StreamEnd {
 
   read(into: Uint8Array): Promise<number | null> {
     return this.#in.read(into);
+  }
+
+  get isUntouched(): boolean {
+    return this.#in.isFromUntouched;
+  }
+
+  leaveUntouched(): void {
+    this.#out.isFromUntouched = true;
   }
 
   writeAll(bytes: Uint8Array): Promise<void> {

@@ -7,6 +7,7 @@ import { MirrorEnd } from "../mirror_end.ts";
 import type { Tap } from "../passage.ts";
 import type { Routes } from "./exchange.ts";
 import type { RequestHead } from "./message.ts";
+import type { ProgramEnd } from "./pair.ts";
 
 export interface RoutesOptions extends LiveRoutesOptions {
   /** Requests of the connection cannot be told apart from here on. */
@@ -27,8 +28,16 @@ export class FilteredRoutes implements Routes {
     return this.#live.choose(request);
   }
 
-  open(subscription: RoutedSubscription | undefined): Promise<StreamEnd | undefined> {
+  open(subscription: RoutedSubscription | undefined): Promise<ProgramEnd | undefined> {
     return this.#live.open(subscription);
+  }
+
+  hasLeft(subscription: RoutedSubscription | undefined): boolean {
+    return this.#live.hasLeft(subscription);
+  }
+
+  isDeserted(): boolean {
+    return this.#live.isDeserted();
   }
 
   judged(request: RequestHead): RequestHead["jq"] | Promise<RequestHead["jq"]> {
