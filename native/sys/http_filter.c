@@ -16,6 +16,7 @@ enum kind { HEADER = 1, PATH, METHOD, ALL, ANY, LATER };
 
 struct http_filters {
 	_Atomic uint32_t owners;
+	_Atomic bool is_retired;
 	uint32_t length;
 	_Alignas(8) uint8_t program[];
 };
@@ -175,6 +176,7 @@ struct http_filters *http_filters_make(const uint8_t *program, size_t length)
 	if (!filters)
 		return NULL;
 	atomic_init(&filters->owners, 1);
+	atomic_init(&filters->is_retired, false);
 	filters->length = (uint32_t)length;
 	memcpy(filters->program, program, length);
 	return filters;
@@ -189,6 +191,16 @@ void http_filters_release(struct http_filters *filters)
 {
 	if (filters && atomic_fetch_sub(&filters->owners, 1) == 1)
 		free(filters);
+}
+
+void http_filters_retire(struct http_filters *filters)
+{
+	atomic_store(&filters->is_retired, true);
+}
+
+bool http_filters_are_retired(const struct http_filters *filters)
+{
+	return atomic_load_explicit(&filters->is_retired, memory_order_relaxed);
 }
 
 enum http_verdict http_filters_run(const struct http_filters *filters, const struct http1_head *head)

@@ -34,7 +34,7 @@ struct hub {
 	pthread_t thread;
 	pthread_mutex_t lock; /* of what follows */
 	struct connection *started;
-	bool is_leaving, is_resetting;
+	bool is_leaving, is_resetting, is_ending_idle;
 	/* The thread's own: */
 	struct connection *all, *dead;
 	uint64_t next_deadline_ms;
@@ -385,6 +385,17 @@ static void reset_all(struct hub *hub)
 	}
 }
 
+/* Between two requests anybody may end a connection of HTTP (RFC 9112 9.5). */
+static void end_idle(struct hub *hub)
+{
+	for (struct connection *it = hub->all, *next; it; it = next) {
+		next = it->next;
+		if ((it->phase == IDLE || it->phase == DETECT) && held_count(&it->there.unread) == 0 &&
+		    held_count(&it->back.unsent) == 0)
+			end_connection(hub, it);
+	}
+}
+
 static void free_dead(struct hub *hub)
 {
 	while (hub->dead) {
@@ -430,10 +441,13 @@ static void *run_hub(void *argument)
 			adopt_started(hub);
 			pthread_mutex_lock(&hub->lock);
 			is_leaving = hub->is_leaving;
-			bool is_resetting = hub->is_resetting;
+			bool is_resetting = hub->is_resetting, is_ending_idle = hub->is_ending_idle;
+			hub->is_ending_idle = false;
 			pthread_mutex_unlock(&hub->lock);
 			if (is_leaving || is_resetting)
 				reset_all(hub);
+			else if (is_ending_idle)
+				end_idle(hub);
 		}
 		free_dead(hub);
 	}
@@ -543,6 +557,15 @@ SYS uint32_t passage_take(struct hub *hub, struct telling *into, uint32_t room, 
 	return tellings_take(&hub->tellings, into, room, bytes, bytes_room);
 }
 
+/* Ends the connections of HTTP on which nothing is under way. */
+SYS void passage_end_idle(struct hub *hub)
+{
+	pthread_mutex_lock(&hub->lock);
+	hub->is_ending_idle = true;
+	pthread_mutex_unlock(&hub->lock);
+	wake(hub);
+}
+
 /* Resets all connections, now and as they come. */
 SYS void passage_reset_all(struct hub *hub)
 {
@@ -579,7 +602,9 @@ SYS struct http_filters *passage_filters(const uint8_t *program, uint32_t length
 	return http_filters_make(program, length);
 }
 
+/* Connections keep theirs, and ask TypeScript about the next request. */
 SYS void passage_filters_release(struct http_filters *filters)
 {
+	http_filters_retire(filters);
 	http_filters_release(filters);
 }

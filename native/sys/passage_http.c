@@ -6,6 +6,7 @@
  * DETECT     nothing that tells for long                 > PLAIN (passage.c)
  * IDLE       head of a request that somebody may want    hand over
  * IDLE       head that cannot be read                    hand over: TypeScript has the last word
+ * IDLE       a head, and the subscriptions have changed  hand over
  * IDLE       head that nobody wants                      to the target > BUSY
  * IDLE       the target speaks                           > PLAIN: its last word
  * BUSY       101, or 2xx to CONNECT                      > PLAIN
@@ -99,7 +100,7 @@ static ssize_t take_request(struct hub *hub, struct connection *it, const uint8_
 		return 0;
 	}
 	it->there.looked = 0;
-	if (end == 0 || !http1_request(bytes, end, &head) || head.offers_http2 ||
+	if (end == 0 || http_filters_are_retired(it->filters) || !http1_request(bytes, end, &head) || head.offers_http2 ||
 	    http_filters_run(it->filters, &head) != FILTER_NO) {
 		hand_over(hub, it, bytes, length);
 		return (ssize_t)length;

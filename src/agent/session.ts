@@ -203,6 +203,7 @@ export class Session {
       case "CloseDatagrams":
         return this.#datagrams.closeFlow(frame.flow);
       case "Urgent":
+      case "Untouched":
       case "Data":
       case "End":
       case "Reset":

@@ -10,8 +10,8 @@ export interface LocalAgent extends AsyncDisposable {
   refusal(): Promise<UserError | undefined>;
 }
 
-/** How long an agent whose stream was closed may take to leave by itself. */
-const GRACE_MS = 2000;
+/** How long an agent whose stream was closed may take to leave by itself: it sees its connections off. */
+const GRACE_MS = 10_000;
 /** Of what the agent writes to its log, kept to find its error in. */
 const KEPT_CHARACTERS = 8192;
 

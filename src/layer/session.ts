@@ -5,7 +5,7 @@
  *
  *  1. The programs. They have left by themselves; or the agent is lost, and they are told and ended (SIGTERM, after
  *     TERM_GRACE_MS SIGKILL) while their calls are answered with errors; or we were told to go, and they stay as they are.
- *  2. Files that were written reach the target. Streams to the agent: what programs wrote before they left is still passed on (UNSENT_MS without progress at most).
+ *  2. Ports are the target's again. Files that were written reach the target. Streams to the agent: what programs wrote before they left is still passed on (UNSENT_MS without progress at most).
  *  3. The agent: requests under way end with errors, sockets are reset, the duplex is closed.
  *  4. The Unix socket and its connections; the errors of 3 leave before.
  *  5. Relays and black holes; the shelf of written files.
@@ -269,7 +269,7 @@ class Session {
     // 1. The programs.
     if (outcome === "agent lost") await this.#endPrograms();
     life.close();
-    // 2. What they wrote before they left.
+    // 2. What comes in is the target's; what they wrote before they left.
     if (outcome !== "agent lost") await this.#finishWriting(outcome);
     if (outcome === "programs left") await this.#drain();
     // 3. The agent.
@@ -325,14 +325,14 @@ class Session {
     }
   }
 
-  /** What was written to files reaches the target; who is told to go does not wait long for it. */
+  /** Nothing more comes in, and what was written to files reaches the target; who is told to go does not wait long for it. */
   async #finishWriting(outcome: Outcome): Promise<void> {
-    const { agent, writing } = this.#parts;
+    const { agent, incoming, writing } = this.#parts;
     const { signal } = this.#options;
     const hurry = () => void agent.close();
     const timer = outcome === "aborted" ? setTimeout(hurry, TERM_GRACE_MS) : undefined;
     signal.addEventListener("abort", hurry);
-    await writing.finish();
+    await Promise.all([incoming.leave(), writing.finish()]);
     signal.removeEventListener("abort", hurry);
     clearTimeout(timer);
   }

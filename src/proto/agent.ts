@@ -269,6 +269,13 @@ export const AGENT = {
     doc: "both ways: the stream is broken off (RST); nothing follows in either direction",
     fields: { stream: "u32" },
   },
+  Untouched: {
+    id: 227,
+    doc:
+      "client to agent, of a stream by NewConnection that ends next: no program has seen anything of what was said on it. Who does not know it " +
+      "takes it for one that may have",
+    fields: { stream: "u32" },
+  },
   Credit: {
     id: 55,
     doc: "both ways: `bytes` more of the peer's Data were passed on and may be sent anew",

@@ -19,7 +19,15 @@ const JOINED_BYTES = 64 << 10;
  * Messages of a stream, and writes, stay behind each other; all else may overtake, and does while it is small. An end of a FIFO
  * that is asked for (OpenFifo) must not meet one that was given up before (Reset).
  */
-const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set(["Urgent", "Data", "End", "Reset", "Write", "OpenFifo"]);
+const ORDERED_TYPES: ReadonlySet<AgentFrame["type"]> = new Set([
+  "Urgent",
+  "Untouched",
+  "Data",
+  "End",
+  "Reset",
+  "Write",
+  "OpenFifo",
+]);
 const SMALL_BYTES = 16 << 10;
 
 interface Waiting {

@@ -26,7 +26,7 @@ import type { AgentLink } from "./agent_link.ts";
 import type { MessageNamed } from "./schema.ts";
 
 export type { StreamEnd } from "../base/socket_end.ts";
-export type StreamMessage = MessageNamed<typeof AGENT, "Urgent" | "Data" | "End" | "Reset" | "Credit">;
+export type StreamMessage = MessageNamed<typeof AGENT, "Urgent" | "Untouched" | "Data" | "End" | "Reset" | "Credit">;
 
 /** Credit is given in pieces of this size: few messages, and the window never closes for want of one. */
 const CREDIT_BYTES = AGENT_LIMITS.streamWindowBytes / 8;
@@ -84,6 +84,8 @@ export class Streams {
     switch (message.type) {
       case "Urgent":
         return stream.onUrgent();
+      case "Untouched":
+        return stream.onUntouched();
       case "Data":
         return stream.onData(message.data);
       case "End":
@@ -217,6 +219,10 @@ class Stream {
 
   onUrgent(): void {
     this.#isNextUrgent = true;
+  }
+
+  onUntouched(): void {
+    this.#end.leaveUntouched?.();
   }
 
   onData(bytes: Uint8Array): void {

@@ -13,6 +13,7 @@ const sys = loadSys({
   passage_notice: { parameters: ["pointer"], result: "i32" },
   passage_start: { parameters: ["pointer", "buffer", "buffer", "pointer", "pointer"], result: "i32" },
   passage_take: { parameters: ["pointer", "buffer", "u32", "buffer", "u32"], result: "u32" },
+  passage_end_idle: { parameters: ["pointer"], result: "void" },
   passage_reset_all: { parameters: ["pointer"], result: "void" },
   passage_close: { parameters: ["pointer"], result: "void" },
   passage_filters: { parameters: ["buffer", "u32"], result: "pointer" },
@@ -52,7 +53,7 @@ export class PassageFilters implements Disposable {
     return new PassageFilters(pointer);
   }
 
-  /** Connections that were started with it keep it. */
+  /** Connections that were started with it keep it, and are handed over at their next request. */
   [Symbol.dispose](): void {
     sys.passage_filters_release(this.pointer);
   }
@@ -225,6 +226,11 @@ export class Passage {
     const { peer, own } = endsIn(bytes.subarray(BEGUN_ENDS));
     const tap = this.#newTap(id, Deno.UnsafePointer.create(view.getBigUint64(0, true)));
     this.#listener.onBegun(tap, peer, own);
+  }
+
+  /** Connections of HTTP on which nothing is under way are ended. */
+  endIdle(): void {
+    sys.passage_end_idle(this.#hub);
   }
 
   /** Every connection is reset, and those that come. */

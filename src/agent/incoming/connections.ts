@@ -149,6 +149,12 @@ export class Connections {
     return this.#passage.taps();
   }
 
+  /** Connections of HTTP on which nothing is under way are ended, as any server may. */
+  endIdle(): void {
+    this.#passage.endIdle();
+    for (const { http } of this.#passed.values()) http?.connection.endIfIdle();
+  }
+
   resetAll(): void {
     this.#passage.resetAll();
     for (const end of [...this.#ends]) end.reset();

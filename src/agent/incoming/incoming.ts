@@ -13,23 +13,13 @@
  * outlive them: the kernel translates their packets only while somebody has a chain of type nat.
  */
 import { ERRNO } from "../../base/errors.ts";
-import type { RedirectClass } from "../../sys/netfilter.ts";
-import type { Tap } from "../../sys/passage.ts";
-import {
-  type Arrival,
-  breakOffConnections,
-  type Endpoint,
-  RedirectListener,
-  resetDescriptor,
-} from "../../sys/redirected.ts";
+import { type Arrival, breakOffConnections, RedirectListener, resetDescriptor } from "../../sys/redirected.ts";
 import { MOST_SNIFFED_PORTS } from "../../sys/sniffer.ts";
-import { Connections, type Wanted } from "./connections.ts";
+import { Arrivals, classOf } from "./arrivals.ts";
+import { Connections } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
 import { Judges } from "./judges.ts";
-import { HeadFilters } from "./head_filters.ts";
 import { LookedPorts, type PortPlan } from "./looked_ports.ts";
-import { copyFor, cutOff, deliverCopy, feedAll, missed } from "./mirror_copy.ts";
-import { MirrorEnd } from "./mirror_end.ts";
 import { isLookedAtAlone, isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
 import {
   describe,
@@ -51,6 +41,10 @@ const MOST_PORTS = 256;
 /** How long the table stays after the last connection, for its last packets; and when we leave, for resets. */
 const IDLE_MS = 500;
 const RESET_MS = 500;
+/** When we leave: how long answers may take, and how long after the last rule somebody may arrive by it. */
+const LAST_MS = 5000;
+const ARRIVING_MS = 100;
+const LOOK_MS = 25;
 /** How long others may take to hear that a port is to be stolen whole. */
 const TURN_MS = 2048;
 
@@ -70,7 +64,7 @@ export class Incoming {
   /** By age. */
   readonly #subscriptions: Subscription[] = [];
   readonly #tasks = new Set<Promise<void>>();
-  readonly #filters = new HeadFilters((port) => this.#subscriptions.filter((it) => it.port === port));
+  readonly #arrivals: Arrivals;
   readonly #allClosed = Promise.withResolvers<void>();
   #isClosing = false;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
@@ -84,6 +78,7 @@ export class Incoming {
     this.#log = log;
     this.#judges = new Judges(options.jq, (task) => this.#own(task));
     this.#wantsOwner = options.wantsOwner ?? true;
+    this.#arrivals = new Arrivals(this.#subscriptions, (task) => this.#own(task));
   }
 
   /** A promise: others have to hear of it first. */
@@ -110,7 +105,7 @@ export class Incoming {
       return stolen(port, stealer);
     }
     this.#subscriptions.push(subscription);
-    this.#filters.forget();
+    this.#arrivals.filters.forget();
     const status = this.#commit();
     // Another may have asked for the same at the same moment: the older one keeps it.
     const winner = isWhole(subscription) ? this.#stealerOf(port, "older") : undefined;
@@ -153,9 +148,10 @@ export class Incoming {
     this.#remove((it) => it.client === client);
   }
 
-  /** No redirect is left, connections that are passed on are broken off; resolves when nothing runs any more. */
+  /** No redirect is left, connections that are passed on are seen off; resolves when nothing runs any more. */
   async close(): Promise<void> {
     this.#remove(() => true);
+    await this.#seeOff();
     this.#isClosing = true;
     const connections = this.#connections;
     await this.#stopAccepting(this.#redirect);
@@ -168,15 +164,27 @@ export class Incoming {
     await Promise.all(this.#tasks);
   }
 
+  /** Who is connected by way of us comes to an answer, and comes anew without us. */
+  async #seeOff(): Promise<void> {
+    const isRedirecting = this.#redirect?.table.translates ?? false;
+    for (let ms = 0; ms < LAST_MS; ms += LOOK_MS) {
+      const connections = this.#connections;
+      // Who has been sent to us may still be on their way.
+      if (!connections || (connections.isEmpty && (ms >= ARRIVING_MS || !isRedirecting))) return;
+      if (ms >= IDLE_MS) connections.endIdle();
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
   #open(): Connections | number {
     clearTimeout(this.#idleTimer);
     if (this.#connections) return this.#connections;
     const connections = Connections.open({
       log: this.#log,
       onGone: () => this.#onGone(),
-      onBegun: (tap, peer, own) => this.#mirror(tap, peer, own),
+      onBegun: (tap, peer, own) => this.#arrivals.mirror(tap, peer, own),
       onTaken: (arrival, bytes) => this.#take(arrival, bytes),
-      onMissed: (port) => this.#mirrorsOf(port).forEach(({ client }) => client.warn(missed(port))),
+      onMissed: (port) => this.#arrivals.tellMissed(port),
       onTables: () => void this.#commit("what has changed"),
       onSpoken: (port, spoken) => this.#looked.learn(port, spoken),
       onRefused: () => void this.#commit("all"),
@@ -210,7 +218,7 @@ export class Incoming {
     for (const it of this.#subscriptions) if (!left.includes(it)) it.judge?.giveBack();
     if (left.length === this.#subscriptions.length) return;
     this.#subscriptions.splice(0, Infinity, ...left);
-    this.#filters.forget();
+    this.#arrivals.filters.forget();
     this.#commit();
     this.#closeIfIdle();
   }
@@ -253,7 +261,7 @@ export class Incoming {
     const redirected = ports.filter((port) => status < 0 || !sniffed.includes(port) || isTranslating(port));
     const byHeads = redirected.filter((port) => this.#isDecidedByHeads(port));
     const shared = byHeads.filter((port) => this.#isShared(port));
-    const planOf = this.#looked.plan(byHeads, shared, (port) => this.#filters.needs(port));
+    const planOf = this.#looked.plan(byHeads, shared, (port) => this.#arrivals.filters.needs(port));
     const key = JSON.stringify(redirected.map((port) => [port, planOf(port)]));
     if (which !== "all" && key === this.#redirected) return 0;
     this.#redirected = key;
@@ -264,7 +272,7 @@ export class Incoming {
     return redirect.table.commit(redirected.map((port) => {
       const { isLookedAt, ...plan } = planOf(port);
       return {
-        redirectClass: this.#classOf(port),
+        redirectClass: classOf(this.#subscriptions.filter((it) => it.port === port)),
         port,
         toPort: this.#subscriptions.every((it) => it.port !== port || it.isAnnounced) ? 0 : redirect.listener.port,
         queue: isLookedAt ? queue : 0,
@@ -283,7 +291,7 @@ export class Incoming {
   ): number {
     if (!this.#looked.isWanted) return 0;
     const settles = (port: number) => table.passesPlain && planOf(port).needs !== undefined;
-    const wanted = this.#looked.wanted(ports, settles, (port) => this.#filters.of(port));
+    const wanted = this.#looked.wanted(ports, settles, (port) => this.#arrivals.filters.of(port));
     const queue = connections.look(wanted, table.marks);
     if (queue >= 0) return queue;
     this.#log(`Filtered connections are redirected: packets cannot be looked at, error ${-queue}`);
@@ -307,12 +315,6 @@ export class Incoming {
     return this.#subscriptions.every((it) => it.port !== port || (!it.isSteal && it.filter === ""));
   }
 
-  #classOf(port: number): RedirectClass {
-    const all = this.#subscriptions.filter((it) => it.port === port);
-    if (all.some((it) => !it.isSteal)) return "mirror";
-    return all.some((it) => it.filter !== "") ? "filtered" : "whole";
-  }
-
   #first(port: number): Subscription | undefined {
     const all = this.#subscriptions.filter((it) => it.port === port);
     return all.find(isWhole) ?? all[0];
@@ -332,7 +334,7 @@ export class Incoming {
         this.#log(`Cannot accept a redirected connection: error ${-arrivals}`);
         await new Promise((resolve) => setTimeout(resolve, 50));
       } else if (redirect.isRetiring) { for (const { fd } of arrivals) resetDescriptor(fd); }
-      else for (const arrival of arrivals) this.#serve(arrival, redirect.table, connections);
+      else for (const arrival of arrivals) this.#arrivals.serve(arrival, redirect.table, connections);
     }
   }
 
@@ -340,46 +342,7 @@ export class Incoming {
   #take(arrival: Arrival, bytes: Uint8Array<ArrayBuffer>): void {
     const [redirect, connections] = [this.#redirect, this.#connections];
     if (!redirect || !connections || this.#isClosing) resetDescriptor(arrival.fd);
-    else this.#serve(arrival, redirect.table, connections, bytes);
-  }
-
-  #serve(arrival: Arrival, table: RedirectTable, connections: Connections, bytes = new Uint8Array()): void {
-    const { port } = arrival.original;
-    const all = this.#subscriptions.filter((it) => it.port === port);
-    const mark = table.markOf(all.length > 0 ? this.#classOf(port) : "whole");
-    if (all.some((it) => it.filter !== "")) return connections.filter(arrival, mark, this.#wantedOf(port), bytes);
-    const stealer = all.find(isWhole);
-    if (stealer && bytes.length === 0) {
-      const peer = connections.adopt(arrival.fd, true);
-      if (stealer.client.deliver({ port, isMirror: false, peer: arrival.peer, own: arrival.original }, peer)) return;
-      peer.release();
-    }
-    const taps = connections.taps();
-    for (const mirror of all) if (!mirror.isSteal) copyFor(mirror, arrival, taps);
-    connections.pass(arrival, mark, taps, bytes);
-  }
-
-  #mirrorsOf(port: number): Subscription[] {
-    return this.#subscriptions.filter((it) => it.port === port && !it.isSteal && it.filter === "");
-  }
-
-  /** Somebody has connected to the target, and what he says is copied. */
-  #mirror(tap: Tap, peer: Endpoint, own: Endpoint): void {
-    const mirrors = this.#mirrorsOf(own.port);
-    if (mirrors.length === 1) return deliverCopy(mirrors[0]!, peer, own, tap);
-    const copies = mirrors.map(({ client, port }) => {
-      const copy = new MirrorEnd(() => client.warn(cutOff(port)));
-      return client.deliver({ port, isMirror: true, peer, own }, copy) ? copy : undefined;
-    });
-    this.#own(feedAll(tap, copies.filter((it) => it !== undefined)));
-  }
-
-  #wantedOf(port: number): Wanted {
-    return {
-      subscriptions: () => this.#subscriptions.filter((it) => it.port === port),
-      detectionMs: Math.max(...this.#subscriptions.map((it) => it.port === port ? it.settings?.detectionMs ?? 0 : 0)),
-      filters: () => this.#filters.of(port),
-    };
+    else this.#arrivals.serve(arrival, redirect.table, connections, bytes);
   }
 
   #own(task: Promise<void>): void {

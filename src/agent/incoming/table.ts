@@ -53,7 +53,6 @@ export class RedirectTable implements Disposable {
   readonly #fd: number;
   readonly #guard: number;
   readonly #log: (line: string) => void;
-  /** It has redirected connections, which may still stand. */
   #translates = false;
   #isQueueing = false;
   /** The kernel can let plain requests pass. */
@@ -117,6 +116,11 @@ export class RedirectTable implements Disposable {
       this.#ways.shift();
     }
     return commit(rules.map((it) => ({ ...it, queue: 0 })));
+  }
+
+  /** It has redirected connections, which may still stand. */
+  get translates(): boolean {
+    return this.#translates;
   }
 
   /** C's PASS_MARK and SETTLED_MARK. */

@@ -218,7 +218,7 @@ export class AgentClient {
   tell(
     message: MessageNamed<
       typeof AGENT,
-      "CloseHandle" | "Unwatch" | "UnwatchEvents" | "Reset" | "Datagram" | "CloseDatagrams"
+      "CloseHandle" | "Unwatch" | "UnwatchEvents" | "Untouched" | "Reset" | "Datagram" | "CloseDatagrams"
     >,
   ): void {
     this.#link.send({ ...message, id: 0 });
@@ -276,7 +276,7 @@ export class AgentClient {
         else this.warnings.push(message.text);
         return this.#options.log(`agent: ${message.text}`);
     }
-    // An older agent, which does not know Urgent.
+    // An older agent, which does not know Urgent or Untouched.
     if (message.type === "Refused" && message.id === 0) return;
     const pending = this.#pending.get(message.id);
     if (!pending) throw new WireError(`A "${message.type}" that nobody asked for`);

@@ -22,6 +22,7 @@ import { LateEnd } from "./late_end.ts";
 import { chosenFor, isConflict, isReachedAt } from "./listener_choice.ts";
 import { listenersByProc } from "./listeners.ts";
 import { MirrorListenerEnd } from "./mirror_listener_end.ts";
+import { ServedEnd } from "./served_end.ts";
 import type { OwnAddresses } from "./own_addresses.ts";
 import type { ShimConnection } from "./shim_connection.ts";
 
@@ -78,6 +79,8 @@ interface Names {
 }
 
 const LOOK_MS = 50;
+/** When a program ends, its connections may be seen to end so much sooner than its listening sockets. */
+const LEAVING_MS = 256;
 /** The program is on this machine, but its queue of connections may be full. */
 const CONNECT_MS = 10_000;
 const UNMARKED = 0;
@@ -176,6 +179,12 @@ export class Incoming {
     }
   }
 
+  /** No port is subscribed any more; resolves when the agent has nothing more under way to us. */
+  async leave(): Promise<void> {
+    for (const port of [...this.#subscriptions.keys()]) this.#unsubscribe(port);
+    await Promise.all(this.#leaving);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#timer);
@@ -272,7 +281,7 @@ export class Incoming {
     };
     const end = new LateEnd(() => this.#retire(names));
     this.#agent.streams.add(stream, end);
-    if (!listener || this.#isClosed) return this.#agent.streams.reset(stream);
+    if (!listener || this.#isClosed) return this.#giveBack(stream);
     this.#awaitedBy(listener, this.#connect(listener, stream, isMirror, end, names));
   }
 
@@ -300,11 +309,29 @@ export class Incoming {
     const fd = typeof sockets === "number" ? sockets : await this.#dial(listener, names);
     if (fd < 0 || typeof sockets === "number") {
       this.#log(`cannot connect to the program's port ${listener.realPort}: error ${-fd}`);
-      return this.#agent.streams.reset(stream);
+      return this.#giveBack(stream);
     }
     if (isMirror) setLowWater(fd, MIRROR_ANSWER_BYTES);
     const local = sockets.adopt(fd, undefined, true);
-    end.arrive(isMirror ? new MirrorListenerEnd(local) : local);
+    if (isMirror) return end.arrive(new MirrorListenerEnd(local));
+    const settled = () => this.#settled(listener);
+    end.arrive(new ServedEnd(local, { settled, onUntouched: () => this.#agent.tell({ type: "Untouched", stream }) }));
+  }
+
+  /** No program has had it. The agent first hears which ports are the target's again. */
+  #giveBack(stream: number): void {
+    this.look();
+    this.#agent.tell({ type: "Untouched", stream });
+    this.#agent.streams.reset(stream);
+  }
+
+  /** Resolves when the agent has been told that nobody listens there any more, or somebody does. */
+  async #settled(listener: Listener): Promise<void> {
+    for (let ms = 1; ms < LEAVING_MS && !this.#isClosed && !this.#agent.isLost; ms *= 2) {
+      this.look();
+      if (!isListening(listener)) return;
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
   }
 
   async #tellNames(message: MessageNamed<typeof LAYER, "AcceptedNames">, id: number, shim: ShimConnection) {

@@ -27,6 +27,7 @@ import type { StreamEnd } from "../../../base/socket_end.ts";
 import { type Answered, passAnswer } from "./answer.ts";
 import { withoutHttp2Offer } from "./http2_offer.ts";
 import type { AnswerField, BodyLimits } from "../http2/routes.ts";
+import { isIdempotent } from "../may_say_again.ts";
 import { pass, type Tap } from "../passage.ts";
 import { parseRequest, passBody, type Passed, peekBody, readHead, type RequestHead } from "./message.ts";
 import type { ProgramEnd } from "./pair.ts";
@@ -90,6 +91,7 @@ export class HttpConnection {
   #exchanges = 0;
   #back: GivenBack | undefined;
   #isBroken = false;
+  #isIdle = false;
   /** To the request that is just answered, for its body was to decide whose it is. */
   #hasSaidContinue = false;
 
@@ -144,6 +146,11 @@ export class HttpConnection {
     this.close();
   }
 
+  /** Between two requests anybody may end a connection (RFC 9112 9.5). */
+  endIfIdle(): void {
+    if (this.#isIdle) this.#peer.close();
+  }
+
   /** Closes all ends. */
   close(): void {
     this.#peer.close();
@@ -152,7 +159,10 @@ export class HttpConnection {
 
   /** One request and its answer. False: there are no more. */
   async #exchange(): Promise<boolean> {
-    if (!await this.#nextRequest()) return false;
+    this.#isIdle = true;
+    const isMore = await this.#nextRequest();
+    this.#isIdle = false;
+    if (!isMore) return false;
     const bytes = await readHead(this.#reader);
     if (bytes === "end") return false;
     const head = bytes === "no HTTP" ? undefined : parseRequest(withoutHttp2Offer(bytes));
@@ -313,7 +323,7 @@ export class HttpConnection {
   /** Who answers a request that was not answered, and has heard what was said of it; undefined: nobody. */
   async #another(facts: RequestHead, { key, end, hasAnswered }: Upstream, said: SaidRequest) {
     if (!said.isKept) return undefined;
-    const isSafe = isRepeatable(facts);
+    const isSafe = isIdempotent(facts);
     let next: Upstream | undefined;
     if (this.#routes.hasLeft(key)) {
       // It ended in the midst of its work, perhaps of this: only what was not begun is begun again.
@@ -372,9 +382,4 @@ export class HttpConnection {
       `HTTP/1.1 ${status}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}\r\nConnection: close\r\n\r\n`;
     await this.#peer.writeAll(utf8(head + text));
   }
-}
-
-/** RFC 9110 9.2.2: asked twice it does what it does asked once. */
-function isRepeatable({ method }: RequestHead): boolean {
-  return /^(?:GET|HEAD|OPTIONS|PUT|DELETE|TRACE)$/.test(fromUtf8(method));
 }

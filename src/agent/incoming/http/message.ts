@@ -58,7 +58,7 @@ function skipEmptyLines(reader: ByteReader): void {
 }
 
 /** Where the head ends, its empty line included; 0: not yet. */
-function headEnd(bytes: Uint8Array): number {
+export function headEnd(bytes: Uint8Array): number {
   for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
     if (bytes[at + 1] === 10) return at + 2;
     if (bytes[at + 1] === 13 && bytes[at + 2] === 10) return at + 3;
