@@ -10,10 +10,18 @@
  */
 import { concatBytes } from "../../base/bytes.ts";
 import type { StreamEnd } from "../../base/socket_end.ts";
-import type { FdEnd } from "../../sys/sockets.ts";
 import { maySayAgain } from "./may_say_again.ts";
 
 export const MOST_KEPT_BYTES = 64 << 10;
+
+/** An end that can go on elsewhere (FdEnd of sys/sockets.ts). */
+export interface ReleasableEnd extends StreamEnd {
+  readable(): Promise<void>;
+  readonly isUrgent: boolean;
+  closeWrite(): void;
+  /** Its descriptor is the caller's; a read that waits waits for ever. */
+  release(): number;
+}
 
 export interface StolenEndOptions {
   hasLeft(): boolean;
@@ -24,7 +32,7 @@ export interface StolenEndOptions {
 }
 
 export class StolenEnd implements StreamEnd {
-  readonly #end: FdEnd;
+  readonly #end: ReleasableEnd;
   readonly #options: StolenEndOptions;
   /** Undefined: SETTLED. */
   #kept: Uint8Array[] | undefined = [];
@@ -33,7 +41,7 @@ export class StolenEnd implements StreamEnd {
   readonly #left = Promise.withResolvers<null>();
   #hasLeft = false;
 
-  constructor(end: FdEnd, options: StolenEndOptions) {
+  constructor(end: ReleasableEnd, options: StolenEndOptions) {
     this.#end = end;
     this.#options = options;
   }
