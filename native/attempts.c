@@ -28,6 +28,21 @@ static void unmark(int fd)
 	atomic_compare_exchange_strong(&marks[cookie % MARKS], &cookie, 0);
 }
 
+/* Sockets that their program has not bound. */
+static _Atomic uint64_t bound[MARKS];
+
+void attempts_bound(int fd)
+{
+	uint64_t cookie = cookie_of(fd);
+	atomic_store_explicit(&bound[cookie % MARKS], cookie, memory_order_relaxed);
+}
+
+bool attempts_has_bound(int fd)
+{
+	uint64_t cookie = cookie_of(fd);
+	return cookie && atomic_load_explicit(&bound[cookie % MARKS], memory_order_relaxed) == cookie;
+}
+
 /* ---- names: an odd version, or one that changes while we look, means "not known" ---- */
 
 struct entry {
@@ -91,6 +106,22 @@ bool attempts_names(int fd, struct endpoint *own, struct endpoint *peer)
 void attempts_learn_names(int fd, const struct endpoint *own, const struct endpoint *peer)
 {
 	store(cookie_of(fd), own, peer);
+}
+
+/* Own name: the port alone. No peer. */
+void attempts_dissolve(int fd)
+{
+	static const struct endpoint none;
+	struct endpoint own = { .length = option(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6 ? 16 : 4 }, local;
+	own.port = local_endpoint(fd, &local) ? local.port : 0;
+	unmark(fd);
+	store(cookie_of(fd), &own, &none);
+}
+
+bool attempts_has_dissolved(int fd)
+{
+	uint64_t words[WORDS];
+	return load(cookie_of(fd), words) && words[5] >> 40 != 0 && (words[5] >> 32 & 0xff) == 0;
 }
 
 /* ---- how it ended ---- */

@@ -14,6 +14,14 @@ void attempts_begin(int fd);
 /* Has this process connected the socket through the target, as far as it remembers? */
 bool attempts_has(int fd);
 
+/* Whatever the socket is bound to from now on, it is so by connects: as the program sees it, it is bound to nothing. */
+void attempts_bound(int fd);
+bool attempts_has_bound(int fd);
+
+/* It is connected to nobody any more, by a failure that the program knows or by its own wish: its error is old news. */
+void attempts_dissolve(int fd);
+bool attempts_has_dissolved(int fd);
+
 /* Both ends as the target has them, when they were asked for before; a length of 0: that one has no name. */
 bool attempts_names(int fd, struct endpoint *own, struct endpoint *peer);
 void attempts_learn_names(int fd, const struct endpoint *own, const struct endpoint *peer);

@@ -153,11 +153,12 @@ static int go_on_behind(int fd, const struct wish *wish, const struct relay *rel
 
 static int connect_and_wait(int fd, const struct wish *wish, const struct relay *relay, struct endpoint *local)
 {
-	if (local->port == 0) {
+	if (attempts_has_bound(fd)) {
 		struct endpoint here = loopback(relay->length, 0);
 		struct any_address address = address_of(&here, relay->family);
 		long result = kernel(SYS_bind, fd, &address.plain, address.length);
-		if (result < 0)
+		/* Of a port that it had before it may still tell, or have it still: then it is bound. */
+		if (result < 0 && !(result == -EINVAL && local->port != 0))
 			return (int)result;
 		if (!local_endpoint(fd, local))
 			return -ENETUNREACH;
@@ -173,6 +174,8 @@ static int connect_and_wait(int fd, const struct wish *wish, const struct relay 
 		return go_on_behind(fd, wish, relay, -EINTR);
 	if (!is_answer && error == -ETIMEDOUT)
 		return go_on_behind(fd, wish, relay, -EINPROGRESS);
+	if (error && attempts_has_bound(fd))
+		attempts_dissolve(fd);
 	return error ? error : (int)connect_to(fd, relay, relay->accept_port);
 }
 
@@ -195,10 +198,40 @@ static bool has_scope(int fd, const struct sockaddr *address, socklen_t length)
 	return (length >= sizeof *v6 && v6->sin6_scope_id != 0) || option(fd, SOL_SOCKET, SO_BINDTOIFINDEX) > 0;
 }
 
+/* connect(2): "sockets may dissolve the association by connecting to an address with sa_family AF_UNSPEC" */
+static long dissolve(int fd, const struct sockaddr *address, socklen_t length)
+{
+	if (tcp_state(fd) < 0 || !attempts_has(fd))
+		return BYPASS;
+	struct endpoint local;
+	long result = kernel(SYS_connect, fd, address, length);
+	if (result < 0)
+		return result;
+	if (attempts_has_bound(fd)) {
+		attempts_dissolve(fd);
+		return 0;
+	}
+	option(fd, SOL_SOCKET, SO_ERROR); /* not how the next connect ends */
+	attempts_begin(fd);
+	/* The kernel has let go of a port that it chose, and tells of it all the same. */
+	if (local_endpoint(fd, &local) && local.port != 0) {
+		struct any_address own = address_of(&local, (sa_family_t)option(fd, SOL_SOCKET, SO_DOMAIN));
+		kernel(SYS_bind, fd, &own.plain, own.length);
+	}
+	return 0;
+}
+
+static bool is_no_address(const struct sockaddr *address, socklen_t length)
+{
+	return may_be_address(address) && length >= sizeof address->sa_family && address->sa_family == AF_UNSPEC;
+}
+
 static long try_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	struct endpoint peer, local;
 	struct relay relay;
+	if (shim.is_tcp_remote && is_no_address(address, length))
+		return dissolve(fd, address, length);
 	if (!shim.is_tcp_remote || !endpoint_of(address, length, &peer))
 		return BYPASS;
 	int state = tcp_state(fd);
@@ -207,7 +240,7 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 	if (state != TCP_CLOSE)
 		return connect_again(fd, address, length);
 	int failure = option(fd, SOL_SOCKET, SO_ERROR);
-	if (failure > 0) {
+	if (failure > 0 && !attempts_has_dissolved(fd)) {
 		failure = attempts_true_error(fd, failure);
 		disconnect(fd);
 		return -failure;
@@ -231,7 +264,13 @@ static long try_connect(int fd, const struct sockaddr *address, socklen_t length
 	if (!find_relay(fd, address->sa_family, &local, &relay))
 		return -ENETUNREACH;
 	attempts_begin(fd);
-	struct wish wish = { .peer = peer, .bound = local, .inode = local.port ? inode_of(fd) : 0 };
+	struct wish wish = { .peer = peer };
+	if (local.port == 0) {
+		attempts_bound(fd);
+	} else if (!attempts_has_bound(fd)) {
+		wish.bound = local;
+		wish.inode = inode_of(fd);
+	}
 	if (kernel(SYS_fcntl, fd, F_GETFL) & O_NONBLOCK)
 		return begin_connect(fd, &wish, &relay);
 	return connect_and_wait(fd, &wish, &relay, &local);

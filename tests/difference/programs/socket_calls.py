@@ -195,3 +195,21 @@ def fast(peer, nb):
     if nb: select.select([], [s], [], 3); r.append(name(s.getsockopt(1, 4)))
     return r
 for n in (False, True): say("fast %d" % n, fast, (A, 7000), n); say("fast refused %d" % n, fast, (A, 9), n)
+def after_refusal(family, refused, good):
+    s = socket.socket(family); r = [name(s.connect_ex(refused)), s.getsockname()[0], name(s.connect_ex(good)), s.getsockname()[0], s.getpeername()]; return r
+say("after refusal", after_refusal, socket.AF_INET, (A, 9), (A, 7000))
+say("after refusal lo", after_refusal, socket.AF_INET, (LO, 9), (A, 7000))
+say("after refusal mapped", after_refusal, socket.AF_INET6, ("::ffff:" + A, 9), ("::ffff:" + A, 7000))
+say("after refusal six", after_refusal, socket.AF_INET6, ("::1", 9), ("::1", 80))
+def dissolved(timeout, bind, uses):
+    s = socket.socket(); s.settimeout(timeout)
+    if bind: s.bind(bind)
+    r = []
+    for _ in range(3):
+        r.append(name(s.connect_ex((A, 7000))))
+        if uses: s.send(b"a"); r.append(s.recv(1))
+        r.append(unspec(s)); r.append(s.getsockname()[0])
+    r += [name(s.connect_ex((A, 7000))), s.getsockname()[0], s.getpeername()]; s.send(b"abc"); r.append(s.recv(3)); return r
+for timeout in (None, 3):
+    for bind in (None, ("", 0), (A, 0)):
+        for uses in (False, True): say("dissolved %s %s %d" % (timeout, bind, uses), dissolved, timeout, bind, uses)
