@@ -148,110 +148,6 @@ static struct library *take(const struct stat *st, const char *name, int fd)
 	return it;
 }
 
-/* ---- looking for it ---- */
-
-/* Somebody who needs libraries, and the one who needed that. */
-struct search {
-	const struct search *by;
-	const char *path;
-	const struct needed *needed;
-};
-
-struct candidate {
-	/* NOT_OPEN: it is this machine's. */
-	int fd;
-	char path[WIRE_PATH_BYTES];
-};
-
-enum { NOT_OPEN = -1 };
-
-/* This machine's, whatever else there is: two of them in one process would not know each other's threads and memory. */
-static bool is_of_libc(const char *name)
-{
-	static const char *const names[] = {
-		"ld-linux",	"libc.so.",	 "libm.so.",   "libpthread.so.", "libdl.so.",  "librt.so.",    "libmvec.so.",
-		"libutil.so.", "libresolv.so.", "libanl.so.", "libnss_",	 "linux-vdso", "libthread_db.so.",
-	};
-	for (size_t at = 0; at < sizeof names / sizeof *names; at++)
-		if (strncmp(name, names[at], strlen(names[at])) == 0)
-			return true;
-	return false;
-}
-
-/* Is there such a file, here or at the target? */
-static bool look(struct candidate *found)
-{
-	long fd = try_open(AT_FDCWD, found->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	found->fd = fd >= 0 ? (int)fd : NOT_OPEN;
-	return fd >= 0 || (fd == BYPASS && kernel(SYS_faccessat, AT_FDCWD, found->path, R_OK) == 0);
-}
-
-static size_t length_of_directory(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? (size_t)(slash - path) : 0;
-}
-
-/* What a word in a list of directories stands for ("$ORIGIN"): how long it is, or 0. */
-static size_t length_of_word(const char *at, const char *word)
-{
-	size_t length = strlen(word);
-	if (at[0] != '$')
-		return 0;
-	if (at[1] == '{')
-		return strncmp(at + 2, word, length) == 0 && at[2 + length] == '}' ? length + 3 : 0;
-	return strncmp(at + 1, word, length) == 0 ? length + 1 : 0;
-}
-
-/* One directory of a list, and the name in it. False: no room, or a word that means something only here. */
-static bool put_candidate(struct candidate *into, struct text directory, const char *owner, const char *name)
-{
-	size_t room = sizeof into->path - strlen(name) - 2, length = 0, word;
-	for (size_t at = 0; at < directory.length; at += word > 0 ? word : 1) {
-		const char *text = &directory.at[at];
-		size_t count = 1;
-		if ((word = length_of_word(text, "ORIGIN")) > 0) {
-			text = owner;
-			count = length_of_directory(owner);
-		} else if ((word = length_of_word(text, "PLATFORM")) > 0) {
-			text = "x86_64";
-			count = 6;
-		} else if (*text == '$') {
-			return false;
-		}
-		if (strlen(name) + 2 > sizeof into->path || length + count > room)
-			return false;
-		memcpy(into->path + length, text, count);
-		length += count;
-	}
-	into->path[length++] = '/';
-	strcpy(into->path + length, name);
-	return true;
-}
-
-static bool look_through(struct candidate *found, const char *list, const char *separators, const char *owner,
-			 const char *name)
-{
-	while (list && *list) {
-		struct text directory = { list, strcspn(list, separators) };
-		if (directory.length > 0 && put_candidate(found, directory, owner, name) && look(found))
-			return true;
-		list += directory.length + (list[directory.length] != '\0');
-	}
-	return false;
-}
-
-/* In the loader's order, until it would look where only this machine is. */
-static bool find(struct candidate *found, const struct search *it, const char *name)
-{
-	const char *runpath = it->needed->runpath;
-	for (const struct search *one = it; one && !runpath; one = one->by)
-		if (!one->needed->runpath && look_through(found, one->needed->rpath, ":", one->path, name))
-			return true;
-	return look_through(found, getenv("LD_LIBRARY_PATH"), ":;", it->path, name) ||
-	       look_through(found, runpath, ":", it->path, name);
-}
-
 /* ---- loading ---- */
 
 /* LM_ID_NEWLM is made the number of what was made. */
@@ -316,7 +212,7 @@ static bool is_on_its_way(const struct search *it, const char *name)
 {
 	for (; it; it = it->by) {
 		bool is_it = it->needed->soname && strcmp(it->needed->soname, name) == 0;
-		if (is_it || strcmp(it->path + length_of_directory(it->path) + 1, name) == 0)
+		if (is_it || strcmp(it->path + needed_directory(it->path) + 1, name) == 0)
 			return true;
 	}
 	return false;
@@ -326,7 +222,7 @@ static void bear_name(struct dependency *it, const char *path, const char *name)
 {
 	struct needed *said = needed_of_loaded(it->handle);
 	bool is_said = said && said->soname && strcmp(said->soname, name) == 0;
-	free(said);
+	needed_free(said);
 	if (is_said || strlen(name) > strlen(path))
 		return;
 	it->name = name;
@@ -338,7 +234,7 @@ static void bear_name(struct dependency *it, const char *path, const char *name)
 /* False: it is there and cannot be loaded, and dlerror(3) says why. */
 static bool fetch_needed(Lmid_t *space, struct dependency *into, const struct search *it, const char *name)
 {
-	if (is_of_libc(name) || is_on_its_way(it, name))
+	if (needed_is_of_libc(name) || is_on_its_way(it, name) || (it->is_here && needed_is_usual(name)))
 		return true;
 	into->handle = if_loaded(space, name, RTLD_LAZY);
 	struct candidate *found = into->handle ? NULL : malloc(sizeof *found);
@@ -346,9 +242,9 @@ static bool fetch_needed(Lmid_t *space, struct dependency *into, const struct se
 		return true;
 	bool has_path = strchr(name, '/'), is_found;
 	if (has_path && strlen(name) < sizeof found->path)
-		is_found = look(strcpy(found->path, name) ? found : NULL) && found->fd != NOT_OPEN;
+		is_found = needed_look(strcpy(found->path, name) ? found : NULL) && found->fd != NOT_OPEN;
 	else
-		is_found = !has_path && find(found, it, name);
+		is_found = !has_path && needed_find(found, it, name) && !(it->is_here && found->fd == NOT_OPEN);
 	if (is_found)
 		into->handle = bring(space, found, RTLD_LAZY, it);
 	if (into->handle && !has_path)
@@ -357,7 +253,8 @@ static bool fetch_needed(Lmid_t *space, struct dependency *into, const struct se
 	return !is_found || into->handle;
 }
 
-static void *load(Lmid_t *space, struct library *it, int mode, const struct search *search)
+/* Loads `local`, with what it needs before it, and calls it by its name. */
+static void *load(Lmid_t *space, const char *local, const char *name, int mode, const struct search *search)
 {
 	const struct needed *needed = search->needed;
 	size_t count = needed ? needed->count : 0;
@@ -367,9 +264,9 @@ static void *load(Lmid_t *space, struct library *it, int mode, const struct sear
 	for (size_t at = 0; all && at < count && is_complete; at++)
 		is_complete = fetch_needed(space, &all[at], search, needed->names[at]);
 	if (is_complete)
-		handle = by_loader(space, it->local, mode);
+		handle = by_loader(space, local, mode);
 	if (handle)
-		call_it(handle, it->local, it->name);
+		call_it(handle, local, name);
 	for (size_t at = 0; all && at < count; at++) {
 		if (all[at].path)
 			call_it(all[at].handle, all[at].name, all[at].path);
@@ -405,9 +302,9 @@ static void *bring(Lmid_t *space, struct candidate *found, int mode, const struc
 	if (!it)
 		return refuse(space, found->path, ENOMEM);
 	struct needed *needed = mode & RTLD_NOLOAD ? NULL : needed_of_file(it->fd);
-	struct search search = { .by = by, .path = found->path, .needed = needed };
-	handle = load(space, it, mode, &search);
-	free(needed);
+	const struct search search = { by, found->path, getenv("LD_LIBRARY_PATH"), needed, .is_here = false };
+	handle = load(space, it->local, it->name, mode, &search);
+	needed_free(needed);
 	leave(it);
 	return handle;
 }
@@ -421,6 +318,41 @@ struct attempt {
 
 static const struct attempt NOT_OURS = { false, NULL };
 
+/* Does it need what is neither loaded nor where this machine looks? */
+static bool is_missing_any(Lmid_t *space, const struct search *it)
+{
+	struct candidate *found = malloc(sizeof *found);
+	bool is_any = false;
+	for (size_t at = 0; found && !is_any && at < it->needed->count; at++) {
+		const char *name = it->needed->names[at];
+		if (strchr(name, '/') || needed_is_of_libc(name) || needed_is_usual(name))
+			continue;
+		void *loaded = if_loaded(space, name, RTLD_LAZY);
+		close_handle(loaded);
+		if (loaded || !needed_find(found, it, name) || found->fd == NOT_OPEN)
+			continue;
+		hook_close(found->fd);
+		is_any = true;
+	}
+	free(found);
+	return is_any;
+}
+
+/* One of this machine may need what only the target has. */
+static struct attempt try_here(Lmid_t space, const char *path, int mode)
+{
+	int fd = (int)kernel(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct needed *needed = fd < 0 ? NULL : needed_of_file(fd);
+	if (fd >= 0)
+		kernel(SYS_close, fd);
+	struct attempt result = NOT_OURS;
+	const struct search search = { NULL, path, getenv("LD_LIBRARY_PATH"), needed, .is_here = true };
+	if (needed && (needed->rpath || needed->runpath || search.library_path) && is_missing_any(&space, &search))
+		result = (struct attempt){ true, load(&space, path, path, mode, &search) };
+	needed_free(needed);
+	return result;
+}
+
 __attribute__((noinline)) static struct attempt try_path(Lmid_t space, const char *name, int mode)
 {
 	char room[WIRE_PATH_BYTES];
@@ -428,8 +360,10 @@ __attribute__((noinline)) static struct attempt try_path(Lmid_t space, const cha
 	bool is_elsewhere = cwd_may_be_away() || mapping_is_any();
 	const char *path = is_elsewhere ? mapping_of(cwd_absolute(AT_FDCWD, name, room), room) : name;
 	enum outcome outcome = locate_followed(AT_FDCWD, path, false, &place);
-	if (outcome == LOCAL)
-		return path == name ? NOT_OURS : (struct attempt){ true, by_loader(&space, path, mode) };
+	if (outcome == LOCAL) {
+		struct attempt it = mode & RTLD_NOLOAD ? NOT_OURS : try_here(space, path, mode);
+		return it.is_ours || path == name ? it : (struct attempt){ true, by_loader(&space, path, mode) };
+	}
 	if (outcome == ABSENT)
 		return (struct attempt){ true, refuse(&space, name, ENOENT) };
 	struct candidate *found = malloc(sizeof *found);
@@ -458,6 +392,8 @@ static struct needed *searcher(struct search *it, char room[WIRE_PATH_BYTES], co
 	if (!dladdr1_of || !dladdr1_of(address, &info, (void **)&map, RTLD_DL_LINKMAP) || !map)
 		return NULL;
 	it->by = NULL;
+	it->library_path = getenv("LD_LIBRARY_PATH");
+	it->is_here = false;
 	it->path = map->l_name;
 	if (!*map->l_name) {
 		ssize_t length = hook_readlink("/proc/self/exe", room, WIRE_PATH_BYTES - 1);
@@ -475,17 +411,17 @@ __attribute__((noinline)) static struct attempt try_bare(Lmid_t space, const cha
 	char room[WIRE_PATH_BYTES];
 	struct search search;
 	struct attempt result = NOT_OURS;
-	struct needed *said = is_of_libc(name) ? NULL : searcher(&search, room, caller);
+	struct needed *said = needed_is_of_libc(name) ? NULL : searcher(&search, room, caller);
 	if (!said)
 		return NOT_OURS;
-	bool has_directories = said->rpath || said->runpath || getenv("LD_LIBRARY_PATH");
+	bool has_directories = said->rpath || said->runpath || search.library_path;
 	void *loaded = has_directories ? if_loaded(&space, name, RTLD_LAZY) : NULL;
 	struct candidate *found = has_directories && !loaded ? malloc(sizeof *found) : NULL;
-	if (found && find(found, &search, name) && found->fd != NOT_OPEN)
+	if (found && needed_find(found, &search, name) && found->fd != NOT_OPEN)
 		result = (struct attempt){ true, bring(&space, found, mode, NULL) };
 	close_handle(loaded);
 	free(found);
-	free(said);
+	needed_free(said);
 	return result;
 }
 

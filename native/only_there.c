@@ -87,8 +87,7 @@ static int reopen(int fd)
 	return again;
 }
 
-/* 0 or an errno. */
-static int fetch(struct only_there *found, int from, const char *path)
+int only_there_copy(int from, const char *path)
 {
 	enum { MEMFD_NAME_BYTES = 250 };
 	char name[MEMFD_NAME_BYTES];
@@ -97,7 +96,7 @@ static int fetch(struct only_there *found, int from, const char *path)
 	bool has_path = *path == '/' && snprintf(name, sizeof name, "mirrord-x-%s", path) < MEMFD_NAME_BYTES;
 	int to = (int)kernel(SYS_memfd_create, has_path ? name : slash ? slash + 1 : path, MFD_CLOEXEC);
 	if (to < 0)
-		return -to;
+		return to;
 	ssize_t sent;
 	hook_lseek(from, 0, SEEK_SET);
 	while ((sent = hook_sendfile(to, from, NULL, COPIED_AT_ONCE)) > 0)
@@ -105,9 +104,15 @@ static int fetch(struct only_there *found, int from, const char *path)
 	if (sent < 0) {
 		int error = errno;
 		kernel(SYS_close, to);
-		return error;
+		return -error;
 	}
-	found->fd = reopen(to);
+	return reopen(to);
+}
+
+/* 0 or an errno. */
+static int fetch(struct only_there *found, int from, const char *path)
+{
+	found->fd = only_there_copy(from, path);
 	if (found->fd < 0)
 		return -found->fd;
 	snprintf(found->path, sizeof found->path, "/proc/self/fd/%d", found->fd);

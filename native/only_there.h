@@ -29,4 +29,8 @@ struct only_there {
 /* Looks for the program. True unless NOT_ONLY_THERE. `path` is relative to the working directory. */
 bool only_there(struct only_there *found, const char *path);
 
+/* Memory with the bytes of this open file of the target, to be executed or loaded: a descriptor for reading, close-on-exec; or
+ * -errno. Its name carries the path. */
+int only_there_copy(int from, const char *path);
+
 #endif

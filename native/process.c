@@ -7,6 +7,7 @@
 #include "big.h"
 #include "cwd.h"
 #include "only_there.h"
+#include "preloads.h"
 #include "real.h"
 #include "spawn.h"
 #include "remote.h"
@@ -26,6 +27,10 @@ struct launch {
 	/* The path is that of `fd`: a copy of what only the target has. */
 	bool is_fetched;
 	const char *path;
+	/* Of the copy, at the target. */
+	const char *shown;
+	/* Before the program's own in LD_PRELOAD, or NULL (preloads.h). */
+	const char *libraries;
 	/* So many scripts' interpreters have led here. */
 	int depth;
 	char *const *argv;
@@ -229,18 +234,6 @@ static void copy_rest(char **room, size_t count, char *const envp[], const struc
 	room[count] = NULL;
 }
 
-static int launch_with_shim(const struct launch *it, char *const envp[], const struct survey *found, char **room)
-{
-	size_t own = found->preload ? strlen(found->preload) : 0;
-	char preload[sizeof PRELOAD + strlen(shim.path) + 1 + own];
-	char *at = stpcpy(stpcpy(preload, PRELOAD), shim.path);
-	if (own > 0)
-		stpcpy(stpcpy(at, ":"), found->preload);
-	room[0] = preload;
-	copy_rest(room, 1, envp, found);
-	return really(it, room);
-}
-
 /* What is left of the program's list of libraries once ours, at its beginning, is taken away. */
 static const char *without_ours(const char *list)
 {
@@ -248,6 +241,21 @@ static const char *without_ours(const char *list)
 		return list;
 	list += strlen(shim.path);
 	return *list ? list + 1 : NULL;
+}
+
+static int launch_with_shim(const struct launch *it, char *const envp[], const struct survey *found, char **room)
+{
+	const char *given = without_ours(found->preload);
+	size_t own = given ? strlen(given) : 0, libraries = it->libraries ? strlen(it->libraries) : 0;
+	char preload[sizeof PRELOAD + strlen(shim.path) + 1 + libraries + 1 + own];
+	char *at = stpcpy(stpcpy(preload, PRELOAD), shim.path);
+	if (libraries > 0)
+		at = stpcpy(stpcpy(at, ":"), it->libraries);
+	if (own > 0)
+		stpcpy(stpcpy(at, ":"), given);
+	room[0] = preload;
+	copy_rest(room, 1, envp, found);
+	return really(it, room);
 }
 
 static int launch_without_shim(const struct launch *it, char *const envp[], const struct survey *found, char **room)
@@ -266,7 +274,7 @@ static int launch_without_shim(const struct launch *it, char *const envp[], cons
 static int launch_as_it_is(const struct launch *it, char *const envp[], bool is_without_shim)
 {
 	struct survey found = survey(envp);
-	if (found.is_complete && !is_without_shim)
+	if (found.is_complete && !is_without_shim && !it->libraries)
 		return really(it, envp);
 	int (*const launched)(const struct launch *, char *const[], const struct survey *, char **) =
 		is_without_shim ? launch_without_shim : launch_with_shim;
@@ -329,7 +337,15 @@ static int launch_here(const struct launch *it, char *const envp[])
 		wire_note("Runs without mirrord", path, obstacle.what);
 		errno = saved;
 	}
-	return launch_as_it_is(it, envp, obstacle.is_without_shim);
+	struct preloads *libraries = obstacle.what ? NULL : preloads_of(path, it->shown, envp);
+	struct launch with = *it;
+	with.libraries = libraries ? libraries->list : NULL;
+	errno = saved;
+	int result = launch_as_it_is(&with, envp, obstacle.is_without_shim);
+	saved = errno;
+	preloads_free(libraries);
+	errno = saved;
+	return result;
 }
 
 /* ---- what only the target has ---- */
@@ -397,6 +413,7 @@ __attribute__((noinline)) static long launch_only_there(const struct launch *it,
 	instead.path = found.path;
 	instead.fd = found.fd;
 	instead.is_fetched = found.what == FETCHED;
+	instead.shown = found.what == FETCHED ? it->path : NULL;
 	instead.how = it->how == EXECVPE ? EXECVE : it->how == SPAWNP ? SPAWN : it->how;
 	int result = launch_here(&instead, envp);
 	saved = errno;

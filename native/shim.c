@@ -15,6 +15,7 @@
 #include "fds.h"
 #include "fresh.h"
 #include "mapping.h"
+#include "preloads.h"
 #include "real.h"
 #include "wire.h"
 #include "writing.h"
@@ -268,6 +269,7 @@ static void start(void)
 	if (!atomic_compare_exchange_strong(&wakefulness, &asleep, STARTING))
 		return;
 	int saved = errno;
+	preloads_begin();
 	shim_begin();
 	errno = saved;
 	atomic_store_explicit(&wakefulness, AWAKE, memory_order_release);

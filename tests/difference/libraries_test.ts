@@ -1,16 +1,15 @@
 /** Judged by difference, as difference_test.ts: libraries that only the target has. */
 import assert from "node:assert/strict";
-import { differences } from "../support/inside.ts";
+import { differences, run } from "../support/inside.ts";
 import { builtProgram, sandboxTest } from "../support/sandbox_case.ts";
-import { run } from "../support/inside.ts";
 
 const FIXTURE = new URL("./programs/libraries_fixture.sh", import.meta.url).pathname;
 
-const INTENDED: never[] = [];
+const START = new URL("./programs/libraries_start.c", import.meta.url).pathname;
 
 sandboxTest("programs load the target's libraries, with what these need, as inside", {}, async (it) => {
   const program = await builtProgram("difference/programs/libraries.c");
-  await run("sh", [FIXTURE, `${it.sandbox.root}/data/libs`, "/data/libs"]);
+  await run("sh", [FIXTURE, `${it.sandbox.root}/data/libs`, "/data/libs", START]);
   await Deno.copyFile(program, `${it.sandbox.root}/tmp/program`);
   const environment = "LD_LIBRARY_PATH=/nowhere:/data/libs/listed";
   const inside = await it.inside(["env", environment, "/tmp/program", "/data/libs"]);
@@ -18,5 +17,31 @@ sandboxTest("programs load the target's libraries, with what these need, as insi
   const [there, here] = [inside, outside].map(({ stdout, stderr, code }) => `${stdout}${stderr}code ${code}\n`);
   await Deno.writeTextFile("/tmp/libs.inside", there!);
   assert.ok(there!.split("\n").length > 100 && inside.code === 0, `inside it said only ${there}`);
-  assert.deepEqual(await differences({ inside: there!, outside: here! }, INTENDED), []);
+  assert.deepEqual(await differences({ inside: there!, outside: here! }, []), []);
+});
+
+/** Run by a shell; the programs in `here` are this machine's. */
+const starts = (here: string) => [
+  "/data/libs/bin/beside",
+  "cd /data/libs/bin; ./old",
+  "/data/libs/bin/beside /data/libs/bin/knows sh -c 'exec /data/libs/bin/old /bin/echo over'",
+  "/data/libs/bin/told 2>&1",
+  "LD_LIBRARY_PATH=/nowhere:/data/libs/lib:/data/libs/rpath /data/libs/bin/told /data/libs/bin/beside",
+  `${here}/knows /bin/true`,
+  `${here}/told 2>&1`,
+  `export LD_LIBRARY_PATH=/data/libs/lib:/data/libs/rpath; ${here}/told ${here}/knows env true; echo $LD_LIBRARY_PATH`,
+  `/usr/bin/python3 -c 'import ctypes; print(ctypes.CDLL("${here}/absolute.so").value())'`,
+  `LD_LIBRARY_PATH=/data/libs/lib:/data/libs/rpath /usr/bin/python3 -c 'import ctypes; print(ctypes.CDLL("${here}/plug.so").value())'`,
+  "/usr/bin/python3 -c 'import subprocess as s; print(s.run([\"/data/libs/bin/beside\"], capture_output=True, text=True).stdout)'",
+];
+
+sandboxTest("programs start with the target's libraries, wherever they lie themselves, as inside", {}, async (it) => {
+  const { root } = it.sandbox;
+  await run("sh", [FIXTURE, `${root}/data/libs`, "/data/libs", START]);
+  const libs = `${root}/data/libs`;
+  await run("sh", ["-c", `cp ${libs}/bin/[kt]* ${libs}/rpath/[ap]*.so ${it.here}; cp -r ${it.here} ${root}/tmp/`]);
+  const script = ["sh", "-c", starts(it.here).map((it) => `(${it}); echo ended $?`).join("\n")];
+  const [inside, outside] = [await it.inside(script), await it.run(script)];
+  assert.ok(inside.stdout.split("\n").length > 50, `inside it said only ${inside.stdout}${inside.stderr}`);
+  assert.deepEqual(await differences({ inside: inside.stdout, outside: outside.stdout + outside.stderr }, []), []);
 });
