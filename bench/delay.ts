@@ -4,7 +4,7 @@
  * the tree on this machine.
  */
 import type { Duplex } from "../src/base/duplex.ts";
-import { duplexPair } from "../tests/support/duplex_pair.ts";
+import { duplexPair } from "../src/base/duplex_pair.ts";
 import { Whole } from "../tests/support/whole.ts";
 import { outputOf, type Row } from "./measure.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { duplexPair } from "../../tests/support/duplex_pair.ts";
+import { duplexPair } from "../base/duplex_pair.ts";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { ERRNO, WireError } from "../base/errors.ts";
 import type { AgentFrame, AgentMessage } from "../proto/agent.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { duplexPair } from "../../tests/support/duplex_pair.ts";
+import { duplexPair } from "../base/duplex_pair.ts";
 import { ERRNO } from "../base/errors.ts";
 import type { AgentMessage } from "../proto/agent.ts";
 import { AgentLink } from "../proto/agent_link.ts";

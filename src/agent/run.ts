@@ -8,6 +8,7 @@ import { Clients } from "./clients.ts";
 import { Incoming } from "./incoming/incoming.ts";
 import type { JqCommand } from "./incoming/judge.ts";
 import { Names } from "./names.ts";
+import { rehearse } from "./rehearsal.ts";
 import { becomeTarget, type TargetChoice } from "./target.ts";
 import { watchTarget } from "./target_watch.ts";
 import { openTransport, type TransportChoice } from "./transport.ts";
@@ -39,6 +40,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const { secretSha256, transport: way, log } = options;
   if (secretSha256 === undefined && way.kind === "listen") throw new TypeError("An agent that listens needs a secret");
   using transport = openTransport(way);
+  // Who is on this machine waits for us, and not for the network. A neighbour is in the target's network from the beginning.
+  if (way.kind === "listen" && options.target.kind !== "neighbour") await rehearse(log);
   const target = await becomeTarget(options.target, log, options.signal);
   const incoming = target.pid === undefined ? undefined : new Incoming(log, { jq: options.jq });
   const clients = new Clients({

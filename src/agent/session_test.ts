@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer, type Server, type Socket } from "node:net";
 import { AgentClient, TEST_SECRET } from "../../tests/support/agent_client.ts";
-import { duplexPair } from "../../tests/support/duplex_pair.ts";
+import { duplexPair } from "../base/duplex_pair.ts";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import type { Duplex } from "../base/duplex.ts";
 import { ERRNO } from "../base/errors.ts";

@@ -52,9 +52,11 @@ export async function serveAsIntproxy(directory: string): Promise<number> {
 
 async function followAndServe(directory: string, control: Deno.Conn, log: Log, controller: AbortController) {
   const messages = controlMessages<FromCli>(control);
-  // Somebody waits for a cluster: what will be needed is read meanwhile. An agent of this machine is quicker than that.
+  // Somebody waits for a cluster: what will be needed is read meanwhile, and rehearsed. An agent of this machine is quicker than that.
+  let rehearsal: Promise<unknown> | undefined;
   const early = setTimeout(() => {
-    for (const module of [import("../layer/mod.ts"), import("../kube/port_forward.ts")]) module.catch(() => {});
+    import("../kube/port_forward.ts").catch(() => {});
+    rehearsal = import("../layer/mod.ts").then(({ rehearse }) => rehearse(log)).catch(() => {});
   }, EARLY_MS);
   const first = await messages.next().finally(() => clearTimeout(early));
   if (first.done || first.value.type !== "start") return 0;
@@ -66,6 +68,8 @@ async function followAndServe(directory: string, control: Deno.Conn, log: Log, c
     if (controller.signal.aborted) return 0;
     if (!following.hasGone()) await sendControl(control, failedFrom(asUserError(error))).catch(() => {});
     throw error;
+  } finally {
+    await rehearsal;
   }
 }
 

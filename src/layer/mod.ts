@@ -8,4 +8,5 @@ export { environmentFor, unpackShim } from "./inject.ts";
 export { holdSession, listenUnnamed, makeSessionDirectory } from "./session_directory.ts";
 export type { IncomingWishes } from "./intproxy/incoming.ts";
 export type { UserSettings } from "./intproxy/settings.ts";
+export { rehearse } from "./rehearsal.ts";
 export { type Intproxy, type IntproxyOptions, type Outcome, startIntproxy } from "./session.ts";

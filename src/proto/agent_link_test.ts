@@ -3,7 +3,7 @@ import type { Duplex } from "../base/duplex.ts";
 import { AGENT_LIMITS } from "./agent.ts";
 import { decodeAgentFrame } from "./agent_codec.ts";
 import { AgentLink } from "./agent_link.ts";
-import { duplexPair } from "../../tests/support/duplex_pair.ts";
+import { duplexPair } from "../base/duplex_pair.ts";
 
 /** A duplex whose writes are taken one at a time, when the test says so. */
 class Slow implements Duplex {

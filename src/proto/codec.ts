@@ -21,7 +21,7 @@ export interface Codec<M> {
 }
 
 export function makeCodec<S extends Schema>(schema: S): Codec<MessageOf<S>> {
-  const known = Object.entries(schema).map(([type, { id, fields }]) => ({ type, id, fields: Object.entries(fields) }));
+  const known = Object.entries(schema).map(([type, { id, fields }]) => ({ type, id, fields: fieldsOf(fields) }));
   const byId = new Map(known.map((it) => [it.id, it]));
   const byType = new Map(known.map((it) => [it.type, it]));
   return {
@@ -29,7 +29,7 @@ export function makeCodec<S extends Schema>(schema: S): Codec<MessageOf<S>> {
       const decl = byType.get(message.type as string)!;
       const values: Value[] = [];
       let size = FRAME_HEAD_BYTES;
-      for (const [name, kind] of decl.fields) {
+      for (const { name, kind } of decl.fields) {
         const value = prepare((message as unknown as Record<string, Value>)[name], kind);
         values.push(value);
         size += sizeOf(value, kind);
@@ -38,7 +38,7 @@ export function makeCodec<S extends Schema>(schema: S): Codec<MessageOf<S>> {
       writer.u32(size - 4);
       writer.u8(decl.id);
       writer.u32(id);
-      for (let at = 0; at < values.length; at++) writer.put(values[at]!, decl.fields[at]![1]);
+      for (let at = 0; at < values.length; at++) writer.put(values[at]!, decl.fields[at]!.kind);
       return writer.bytes;
     },
     decode(frame) {
@@ -47,11 +47,16 @@ export function makeCodec<S extends Schema>(schema: S): Codec<MessageOf<S>> {
       const decl = byId.get(typeId);
       if (!decl) throw new WireError(`Unknown message type ${typeId}`);
       const message: Record<string, unknown> = { type: decl.type, id: reader.u32() };
-      for (const [name, kind] of decl.fields) message[name] = reader.take(kind);
+      for (const { name, kind } of decl.fields) message[name] = reader.take(kind);
       if (!reader.isAtEnd()) throw new WireError(`A "${decl.type}" frame has bytes too many`);
       return message as MessageOf<S> & { id: number };
     },
   };
+}
+
+/** Once: every message of its type is walked by it. */
+function fieldsOf(fields: Readonly<Record<string, FieldKind>>): { name: string; kind: FieldKind }[] {
+  return Object.entries(fields).map(([name, kind]) => ({ name, kind }));
 }
 
 function prepare(value: Value | undefined, kind: FieldKind): Value {

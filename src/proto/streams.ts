@@ -181,6 +181,7 @@ class Stream {
       if (this.#isGone) return;
       const room = frame.room(chunkBytes).subarray(0, Math.min(chunkBytes, this.#windowBytes));
       const count = await this.#end.read(room);
+      if (this.#isGone || count === null) frame.release();
       if (this.#isGone) return;
       if (count === null) return this.#sendEnd();
       this.#windowBytes -= count;
@@ -331,6 +332,7 @@ class Stream {
   }
 }
 
+const DONE: Promise<void> = Promise.resolve();
 const NOTHING = new Uint8Array(0);
 const LEAST_FRAME_BYTES = DATA_HEAD_BYTES + LEAST_CHUNK_BYTES;
 /** Frames of the least size that nobody fills just now. */
@@ -341,7 +343,7 @@ const MOST_SPARE = 32;
 class Frame {
   #bytes = NOTHING;
   /** Resolves when it may be filled again. */
-  left: Promise<void> = Promise.resolve();
+  left: Promise<void> = DONE;
 
   room(chunkBytes: number): Uint8Array {
     const size = DATA_HEAD_BYTES + chunkBytes;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect, createServer, type Socket } from "node:net";
-import { duplexPair } from "../../tests/support/duplex_pair.ts";
+import { duplexPair } from "../base/duplex_pair.ts";
 import { fromUtf8, utf8 } from "../base/bytes.ts";
 import { WireError } from "../base/errors.ts";
 import { SocketEnd, type StreamEnd } from "../base/socket_end.ts";

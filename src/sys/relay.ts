@@ -90,18 +90,26 @@ export function listenersOn(port: number, protocol: "tcp" | "udp" = "tcp"): List
 }
 
 const ADDRESS_BYTES = 16;
+/** More are not asked about at once. */
+const MOST_ADDRESSES = 8;
+const asked = {
+  families: new Uint8Array(MOST_ADDRESSES),
+  hosts: new Uint8Array(MOST_ADDRESSES * ADDRESS_BYTES),
+  inodes: new Uint32Array(MOST_ADDRESSES),
+};
+const NOBODY = new Uint32Array(0);
 
 /**
  * The inodes of those sockets that would accept connections of this machine to a port of loopback addresses, as the kernel
  * itself looks for them: not a walk over all listeners. Or -errno where it does not tell.
  */
 export function acceptorsAt(addresses: readonly Uint8Array[], port: number): Uint32Array | number {
-  const families = Uint8Array.from(addresses, ({ length }) => length === 4 ? 4 : 6);
-  const hosts = new Uint8Array(addresses.length * ADDRESS_BYTES);
-  addresses.forEach((address, index) => hosts.set(address, index * ADDRESS_BYTES));
-  const inodes = new Uint32Array(addresses.length);
-  const count = sys.relay_acceptors(families, hosts, addresses.length, port, inodes);
-  return count < 0 ? count : inodes.subarray(0, count);
+  for (let at = 0; at < addresses.length; at++) {
+    asked.families[at] = addresses[at]!.length === 4 ? 4 : 6;
+    asked.hosts.set(addresses[at]!, at * ADDRESS_BYTES);
+  }
+  const count = sys.relay_acceptors(asked.families, asked.hosts, addresses.length, port, asked.inodes);
+  return count <= 0 ? count || NOBODY : asked.inodes.slice(0, count);
 }
 
 /** Appends text to the stderr of another process, never waiting. Returns 0 or -errno. */

@@ -184,8 +184,9 @@ export class FdEnd implements StreamEnd, Watched {
     }
   }
 
-  async readable(): Promise<void> {
-    while (this.#isOpen && !this.#isReadable) await new Promise<void>((resolve) => this.#wakeReader = resolve);
+  readable(): Promise<void> {
+    if (!this.#isOpen || this.#isReadable) return DONE;
+    return new Promise((resolve) => this.#wakeReader = resolve);
   }
 
   async read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {

@@ -5,7 +5,7 @@
 import { holdSession, makeSessionDirectory } from "../../src/layer/session_directory.ts";
 import { type Intproxy, type IntproxyOptions, startIntproxy } from "../../src/layer/session.ts";
 import { SESSION_VARIABLE } from "../../src/layer/inject.ts";
-import { duplexPair } from "./duplex_pair.ts";
+import { duplexPair } from "../../src/base/duplex_pair.ts";
 import { type Answering, ScriptedAgent } from "./scripted_agent.ts";
 import { ShimClient } from "./shim_client.ts";
 

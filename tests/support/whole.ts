@@ -18,7 +18,7 @@ import { holdSession, makeSessionDirectory } from "../../src/layer/session_direc
 import { type Intproxy, type IntproxyOptions, startIntproxy } from "../../src/layer/session.ts";
 import { closeFile, openRoot } from "../../src/sys/files.ts";
 import { cString } from "../../src/sys/load.ts";
-import { duplexPair } from "./duplex_pair.ts";
+import { duplexPair } from "../../src/base/duplex_pair.ts";
 import { Program, USER_SETTINGS } from "./run.ts";
 import { spyOn } from "./spy.ts";
 

@@ -149,7 +149,7 @@ export class Incoming {
 
   /** The socket of the run that would get a connection to there, if all of the port's connections come to the run. */
   listenerAt(address: Address, port: number): Reachable | undefined {
-    if (this.isFiltered(port)) return undefined;
+    if (this.#subscriptions.size === 0 || this.isFiltered(port)) return undefined;
     const all = [...this.#subscriptions.values()].flatMap(({ listeners }) => listeners);
     const fitting = all.filter((it) => it.port === port && isReachedAt(it, address) && isListening(it));
     return chosenFor(address, fitting);

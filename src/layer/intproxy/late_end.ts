@@ -4,6 +4,8 @@
  */
 import type { StreamEnd } from "../../base/socket_end.ts";
 
+const DONE: Promise<void> = Promise.resolve();
+
 export class LateEnd implements StreamEnd {
   #end: StreamEnd | undefined;
   readonly #arrival = Promise.withResolvers<StreamEnd>();
@@ -28,8 +30,9 @@ export class LateEnd implements StreamEnd {
     this.#arrival.resolve(end);
   }
 
-  async readable(): Promise<void> {
-    await (this.#end ?? await this.#arrival.promise).readable?.();
+  readable(): Promise<void> {
+    if (this.#end) return this.#end.readable?.() ?? DONE;
+    return this.#arrival.promise.then((end) => end.readable?.());
   }
 
   read(into: Uint8Array): Promise<number | null> {
@@ -57,7 +60,8 @@ export class LateEnd implements StreamEnd {
     this.#end?.close();
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#arrival.reject(new Error("The stream is over"));
+    // An error costs as much as a connect: only who waits is told.
+    if (!this.#end) this.#arrival.reject(new Error("The stream is over"));
     this.#onClosed();
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { utf8 } from "../../base/bytes.ts";
 import { ERRNO, UserError } from "../../base/errors.ts";
 import type { AgentMessage } from "../../proto/agent.ts";
-import { duplexPair } from "../../../tests/support/duplex_pair.ts";
+import { duplexPair } from "../../base/duplex_pair.ts";
 import { type Answering, ScriptedAgent } from "../../../tests/support/scripted_agent.ts";
 import { AgentClient } from "./agent_client.ts";
 import { connectHere, type Receive, Receiver, type ReceiverWishes } from "./receiver.ts";

@@ -20,8 +20,10 @@ const UNSENT_BYTES = 4 << 20;
 
 export type Hello = MessageNamed<typeof LAYER, "Hello">;
 
+type Conn = Pick<Deno.Conn, "read" | "write" | "close">;
+
 export class ShimConnection {
-  readonly #conn: Deno.Conn;
+  readonly #conn: Conn;
   readonly #unsent: Uint8Array[] = [];
   #unsentBytes = 0;
   #writing: Promise<void> | undefined;
@@ -30,7 +32,7 @@ export class ShimConnection {
   #isClosed = false;
   #hello: Hello | undefined;
 
-  constructor(conn: Deno.Conn) {
+  constructor(conn: Conn) {
     this.#conn = conn;
   }
 

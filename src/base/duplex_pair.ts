@@ -1,5 +1,5 @@
 /** Two ends of a byte stream in memory: what one writes the other reads. Nothing is lost, nothing waits. */
-import type { Duplex } from "../../src/base/duplex.ts";
+import type { Duplex } from "./duplex.ts";
 
 class Pipe {
   readonly #pieces: Uint8Array[] = [];
