@@ -295,7 +295,7 @@ void datagrams_name_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *
 
 ssize_t hook_recvfrom(int fd, void *into, size_t room, int flags, struct sockaddr *name, socklen_t *length)
 {
-	socklen_t name_room = name && length ? *length : 0;
+	socklen_t name_room = name && may_be_address(length) ? *length : 0;
 	netlink_before_receiving(fd);
 	ssize_t result = attempts_judged(fd, real.recvfrom(fd, into, room, flags, name, length));
 	if (unlikely(result >= 0 && name_room > 0))
@@ -306,7 +306,7 @@ ssize_t hook_recvfrom(int fd, void *into, size_t room, int flags, struct sockadd
 ssize_t hook___recvfrom_chk(int fd, void *into, size_t room, size_t size, int flags, struct sockaddr *name,
 			    socklen_t *length)
 {
-	socklen_t name_room = name && length ? *length : 0;
+	socklen_t name_room = name && may_be_address(length) ? *length : 0;
 	netlink_before_receiving(fd);
 	ssize_t result = attempts_judged(fd, real.__recvfrom_chk(fd, into, room, size, flags, name, length));
 	if (unlikely(result >= 0 && name_room > 0))
@@ -316,7 +316,7 @@ ssize_t hook___recvfrom_chk(int fd, void *into, size_t room, size_t size, int fl
 
 ssize_t hook_recvmsg(int fd, struct msghdr *message, int flags)
 {
-	socklen_t room = message && message->msg_name ? message->msg_namelen : 0;
+	socklen_t room = may_be_address(message) && message->msg_name ? message->msg_namelen : 0;
 	netlink_before_receiving(fd);
 	ssize_t result = attempts_judged(fd, real.recvmsg(fd, message, flags));
 	if (unlikely(result >= 0 && room > 0))
@@ -330,7 +330,7 @@ enum { MOST_MESSAGES = 64 };
 int hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)
 {
 	socklen_t rooms[MOST_MESSAGES];
-	if (!shim.is_udp_remote || !messages || count == 0 || !messages[0].msg_hdr.msg_name)
+	if (!shim.is_udp_remote || !may_be_address(messages) || count == 0 || !messages[0].msg_hdr.msg_name)
 		return real.recvmmsg(fd, messages, count, flags, timeout);
 	count = count < MOST_MESSAGES ? count : MOST_MESSAGES;
 	for (unsigned at = 0; at < count; at++)
@@ -347,8 +347,8 @@ int hook_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, s
 int hook_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
 	/* Descriptors of big remote files that are sent need a look as well. */
-	bool is_ours = messages && (big_has_any() || patterns_are_any(&shim.unix_sockets));
-	for (unsigned at = 0; shim.is_udp_remote && messages && at < count && !is_ours; at++)
+	bool is_ours = may_be_address(messages) && (big_has_any() || patterns_are_any(&shim.unix_sockets));
+	for (unsigned at = 0; shim.is_udp_remote && may_be_address(messages) && at < count && !is_ours; at++)
 		is_ours = messages[at].msg_hdr.msg_name != NULL;
 	if (!is_ours)
 		return real.sendmmsg(fd, messages, count, flags);

@@ -7,7 +7,9 @@
 
 bool endpoint_of(const struct sockaddr *address, socklen_t length, struct endpoint *into)
 {
-	if (address && address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
+	if (!may_be_address(address) || length > sizeof(struct sockaddr_storage))
+		return false; /* EFAULT, EINVAL: the kernel's word */
+	if (address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
 		const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
 		into->length = 4;
 		into->port = ntohs(v4->sin_port);
@@ -15,7 +17,7 @@ bool endpoint_of(const struct sockaddr *address, socklen_t length, struct endpoi
 		return true;
 	}
 	/* Without the scope at the end it is as long as it was in RFC 2133. */
-	if (!address || address->sa_family != AF_INET6 || length < offsetof(struct sockaddr_in6, sin6_scope_id))
+	if (address->sa_family != AF_INET6 || length < offsetof(struct sockaddr_in6, sin6_scope_id))
 		return false;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
 	bool is_mapped = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);

@@ -335,7 +335,7 @@ static void name_accepted(int fd, struct sockaddr *name, socklen_t *length, sock
 
 int hook_accept(int fd, struct sockaddr *name, socklen_t *length)
 {
-	socklen_t room = name && length ? *length : 0;
+	socklen_t room = name && may_be_address(length) ? *length : 0;
 	int accepted = real.accept(fd, name, length);
 	if (accepted >= 0 && unlikely(shim.is_incoming_remote))
 		name_accepted(accepted, name, length, room);
@@ -344,7 +344,7 @@ int hook_accept(int fd, struct sockaddr *name, socklen_t *length)
 
 int hook_accept4(int fd, struct sockaddr *name, socklen_t *length, int flags)
 {
-	socklen_t room = name && length ? *length : 0;
+	socklen_t room = name && may_be_address(length) ? *length : 0;
 	int accepted = real.accept4(fd, name, length, flags);
 	if (accepted >= 0 && unlikely(shim.is_incoming_remote))
 		name_accepted(accepted, name, length, room);

@@ -360,7 +360,7 @@ ssize_t hook___recv_chk(int fd, void *into, size_t room, size_t size, int flags)
 /* Whoever gets a descriptor of a big remote file need not have the shim: it gets all of it. */
 static int make_whole_what_is_sent(const struct msghdr *message)
 {
-	struct cmsghdr *part = message && message->msg_control ? CMSG_FIRSTHDR(message) : NULL;
+	struct cmsghdr *part = may_be_address(message) && message->msg_control ? CMSG_FIRSTHDR(message) : NULL;
 	for (; part; part = CMSG_NXTHDR((struct msghdr *)message, part)) {
 		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
 			continue;
@@ -386,7 +386,7 @@ ssize_t hook_sendmsg(int fd, const struct msghdr *message, int flags)
 		error = unix_may_send(fd, message);
 	if (edge(error) < 0)
 		return -1;
-	if (!message || !message->msg_name)
+	if (!may_be_address(message) || !message->msg_name)
 		return attempts_judged(fd, real.sendmsg(fd, message, flags));
 	long result = connect_first(fd, &flags, message->msg_name, message->msg_namelen);
 	if (result == BYPASS)
@@ -474,7 +474,7 @@ static bool rename_end(int fd, bool is_peer, struct sockaddr *name, socklen_t *l
 
 int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 {
-	socklen_t room = length ? *length : 0;
+	socklen_t room = may_be_address(length) ? *length : 0;
 	int result = real.getpeername(fd, name, length);
 	struct endpoint peer;
 	if (result == 0)
@@ -492,7 +492,7 @@ int hook_getpeername(int fd, struct sockaddr *name, socklen_t *length)
 
 int hook_getsockname(int fd, struct sockaddr *name, socklen_t *length)
 {
-	socklen_t room = length ? *length : 0;
+	socklen_t room = may_be_address(length) ? *length : 0;
 	int result = real.getsockname(fd, name, length);
 	struct endpoint own, peer;
 	if (result != 0 || !endpoint_of(name, room < *length ? room : *length, &own))

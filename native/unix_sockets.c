@@ -235,7 +235,7 @@ void unix_name_user(int fd, void *credentials, const socklen_t *length)
 
 int unix_may_send(int fd, const struct msghdr *message)
 {
-	if (!is_any_remote() || !message || !message->msg_control)
+	if (!is_any_remote() || !may_be_address(message) || !message->msg_control)
 		return 0;
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR((struct msghdr *)message, part)) {
 		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS || !peer_is_relay(fd))

@@ -76,6 +76,15 @@ for (const [mode, intended] of Object.entries(OWN_SERVER)) {
   });
 }
 
+sandboxTest("wrong arguments of socket calls are refused as in the target", {}, async (it) => {
+  const program = await builtProgram("difference/programs/wrong_arguments.c", ["-w"]);
+  await Deno.copyFile(program, `${it.sandbox.root}/tmp/wrong_arguments`);
+  const inside = await it.inside(["/tmp/wrong_arguments"]);
+  const outside = await it.run([program]);
+  assert.ok(inside.stdout.split("\n").length > 50, inside.stdout + inside.stderr);
+  assert.deepEqual(outside.stdout.split("\n"), inside.stdout.split("\n"));
+});
+
 sandboxTest("a program sees the interfaces of the target", {}, async (it) => {
   const program = await builtProgram("difference/programs/interfaces.c");
   await Deno.copyFile(program, `${it.sandbox.root}/tmp/interfaces`);
