@@ -393,13 +393,13 @@ static struct needed *searcher(struct search *it, char room[WIRE_PATH_BYTES], co
 		return NULL;
 	it->by = NULL;
 	it->library_path = getenv("LD_LIBRARY_PATH");
-	it->is_here = false;
 	it->path = map->l_name;
 	if (!*map->l_name) {
 		ssize_t length = hook_readlink("/proc/self/exe", room, WIRE_PATH_BYTES - 1);
 		room[length > 0 ? length : 0] = '\0';
 		it->path = room;
 	}
+	it->is_here = kernel(SYS_faccessat, AT_FDCWD, it->path, F_OK) == 0;
 	struct needed *said = needed_of_loaded(map);
 	it->needed = said;
 	return said;
@@ -414,7 +414,9 @@ __attribute__((noinline)) static struct attempt try_bare(Lmid_t space, const cha
 	struct needed *said = needed_is_of_libc(name) ? NULL : searcher(&search, room, caller);
 	if (!said)
 		return NOT_OURS;
-	bool has_directories = said->rpath || said->runpath || search.library_path;
+	/* As when one of this machine is started (preloads.h): what lies in its usual directories is its own. */
+	bool is_usual = search.is_here && needed_is_usual(name);
+	bool has_directories = !is_usual && (said->rpath || said->runpath || search.library_path);
 	void *loaded = has_directories ? if_loaded(&space, name, RTLD_LAZY) : NULL;
 	struct candidate *found = has_directories && !loaded ? malloc(sizeof *found) : NULL;
 	if (found && needed_find(found, &search, name) && found->fd != NOT_OPEN)

@@ -72,7 +72,9 @@ export const EXCLUDED_BY_DEFAULT: readonly string[] = [
 ];
 
 /** What no option can take over: the loader's variables would load the target's paths here, ours would confuse us. */
-const NEVER: readonly string[] = ["LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "MIRRORD_*"];
+const NEVER: readonly string[] = ["LD_PRELOAD", "LD_AUDIT", "MIRRORD_*"];
+
+const LIBRARY_PATH = "LD_LIBRARY_PATH";
 
 export interface EnvironmentRules {
   readonly include: readonly string[] | undefined;
@@ -120,7 +122,7 @@ export function composeEnvironment(
 ): Environment {
   const isUnset = unsetBy(changes.unset);
   const kept = [...user].filter(([name]) => !isUnset(name));
-  const remote = new Map([...selectVariables(target, changes), ...file]);
+  const remote = new Map([...selectVariables(withLibraryPath(user, target), changes), ...file]);
   const mappingOf = mappedBy(changes.mapping);
   for (const name of remote.keys()) {
     const mapping = mappingOf(name);
@@ -128,6 +130,29 @@ export function composeEnvironment(
   }
   const override = Object.entries(changes.override).map(([name, value]) => [latin1(utf8(name)), utf8(value)] as const);
   return new Map([...kept, ...remote, ...override]);
+}
+
+/**
+ * The loader of this machine follows the user's LD_LIBRARY_PATH. Of the target's it may have what is not here, so that only the
+ * shim finds anything there (decision 0054).
+ */
+function withLibraryPath(user: Environment, target: Environment): Environment {
+  const theirs = textOf(target, LIBRARY_PATH);
+  if (theirs === undefined) return target;
+  const added = theirs.split(/[:;]/).filter((it) => it.startsWith("/") && !isThere(it));
+  const own = textOf(user, LIBRARY_PATH);
+  const rest = new Map([...target].filter(([name]) => name !== LIBRARY_PATH));
+  if (added.length === 0) return rest;
+  return rest.set(LIBRARY_PATH, utf8([...own ? [own] : [], ...added].join(":")));
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Is this variable of the user's one that goes? */

@@ -38,7 +38,7 @@ Deno.test("formatEnvironment() gives back a name that is not ASCII as it was", (
 
 Deno.test("selectVariables() leaves out what would break a program here", () => {
   const excluded = EXCLUDED_BY_DEFAULT.map((name) => name.replace("*", "X"));
-  assert.deepEqual(selected([...excluded, "SHOP", "PATHS", "LD_PRELOAD", "LD_LIBRARY_PATH", "MIRRORD_X"], {}), [
+  assert.deepEqual(selected([...excluded, "SHOP", "PATHS", "LD_PRELOAD", "LD_AUDIT", "MIRRORD_X"], {}), [
     "SHOP",
     "PATHS",
   ]);
@@ -51,6 +51,19 @@ Deno.test("selectVariables() takes only what is included, even what is left out 
     "A1",
   ]);
   assert.deepEqual(selected(["A", "B"], { include: [] }), []);
+});
+
+Deno.test("composeEnvironment() adds to LD_LIBRARY_PATH what the target names and is not here", () => {
+  const composed = (user: string, target: string) => {
+    const changes = { include: undefined, exclude: [], unset: [], mapping: {}, override: {} };
+    const [own, theirs] = [user, target].map((it) => new Map(it ? [["LD_LIBRARY_PATH", utf8(it)]] : []));
+    return textOf(composeEnvironment(own!, theirs!, new Map(), changes), "LD_LIBRARY_PATH");
+  };
+  assert.equal(composed("", "/usr:/none/lib:relative::/none/too"), "/none/lib:/none/too");
+  assert.equal(composed("/mine", "/none/lib"), "/mine:/none/lib");
+  assert.equal(composed("/mine", "/usr/lib"), "/mine");
+  assert.equal(composed("/mine", ""), "/mine");
+  assert.equal(composed("", "/usr/lib"), undefined);
 });
 
 Deno.test("selectVariables() leaves out what is excluded; a star alone is everything", () => {

@@ -25,6 +25,7 @@ import type { ReachableAgent } from "./cluster.ts";
 import type { RunSettings } from "./control.ts";
 import type { LoadedConfig } from "./configuration.ts";
 import { composeEnvironment, type Environment, formatEnvironment, parseEnvironment, textOf } from "./environment.ts";
+import { missesLibraries } from "./libraries.ts";
 import { withMagic } from "./magic.ts";
 import { adviseOnProbes } from "./probes.ts";
 import { findProgram, type Program, whyNoSupervisor } from "./program.ts";
@@ -188,6 +189,27 @@ export async function variablesFor(
   return environmentFor(formatEnvironment(environment), shimPath, directory);
 }
 
+const ENV = "/usr/bin/env";
+
+/**
+ * What libraries it has from the target it gets from a shim that is there before it: that of env(1), which starts it. The errno when
+ * that did not happen.
+ */
+function becomeEntered(
+  program: Program,
+  argv: readonly Uint8Array[],
+  variables: readonly Uint8Array[],
+  limits: StartingLimits,
+): number {
+  const name = utf8("LD_LIBRARY_PATH=");
+  const entry = variables.find((it) => name.every((byte, at) => it[at] === byte));
+  const isStranger = program.obstacle !== undefined || program.path.includes("=");
+  if (!isStranger && missesLibraries(program.path, entry && fromUtf8(entry.subarray(name.length)))) {
+    becomeProgram(utf8(ENV), [utf8("env"), utf8("--"), utf8(program.path), ...argv.slice(1)], variables, limits);
+  }
+  return -becomeProgram(utf8(program.path), argv, variables, limits);
+}
+
 /** execve(2); what comes back is why it did not happen. */
 function notBecome(
   program: Program,
@@ -202,7 +224,7 @@ function notBecome(
       variables,
       limits,
     )
-    : -becomeProgram(utf8(program.path), argv, variables, limits);
+    : becomeEntered(program, argv, variables, limits);
   const reasons: Record<number, [string, string, number]> = {
     [ERRNO.ENOENT]: ["its loader is not there", "is it for another C library or another distribution?", 127],
     [ERRNO.E2BIG]: [

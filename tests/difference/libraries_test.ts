@@ -1,6 +1,7 @@
 /** Judged by difference, as difference_test.ts: libraries that only the target has. */
 import assert from "node:assert/strict";
-import { differences, run } from "../support/inside.ts";
+import { differences, endInside, run, spawnInside } from "../support/inside.ts";
+import { exec } from "../support/mirrord.ts";
 import { builtProgram, sandboxTest } from "../support/sandbox_case.ts";
 
 const FIXTURE = new URL("./programs/libraries_fixture.sh", import.meta.url).pathname;
@@ -45,3 +46,32 @@ sandboxTest("programs start with the target's libraries, wherever they lie thems
   assert.ok(inside.stdout.split("\n").length > 50, `inside it said only ${inside.stdout}${inside.stderr}`);
   assert.deepEqual(await differences({ inside: inside.stdout, outside: outside.stdout + outside.stderr }, []), []);
 });
+
+sandboxTest("the program that is typed has the target's libraries, and its LD_LIBRARY_PATH", {}, async (it) => {
+  const { sandbox: { root }, sandbox, here } = it;
+  await run("sh", [FIXTURE, `${root}/data/libs`, "/data/libs", START]);
+  await run("sh", ["-c", `cp ${root}/data/libs/bin/[kt]* ${here}; cp -r ${here} ${root}/tmp/`]);
+  const variable = "LD_LIBRARY_PATH=/usr/lib:/data/libs/lib:/data/libs/rpath:/data/libs/listed";
+  const target = spawnInside(sandbox, "/", ["env", variable, "cat"]);
+  try {
+    await spokenBy(target, "ready");
+    const script = "import ctypes; print(ctypes.CDLL('liblisted.so').listed(), ctypes.CDLL('libmiddle.so').middle())";
+    for (const command of [[`${here}/knows`, `${here}/told`], [`${here}/told`], ["/usr/bin/python3", "-c", script]]) {
+      const inside = await it.inside(["env", variable, ...command], here);
+      const outside = await exec(["-t", `process/${target.pid}`, "--", ...command], { cwd: here });
+      assert.deepEqual(outside, inside);
+      assert.equal(outside.stderr, "");
+    }
+  } finally {
+    await endInside(target);
+  }
+});
+
+/** Its environment is its own when it answers. */
+async function spokenBy(child: Deno.ChildProcess, word: string): Promise<void> {
+  const [writer, reader] = [child.stdin.getWriter(), child.stdout.getReader()];
+  await writer.write(new TextEncoder().encode(word));
+  await reader.read();
+  writer.releaseLock();
+  reader.releaseLock();
+}
