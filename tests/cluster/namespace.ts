@@ -106,9 +106,9 @@ export class Namespace implements AsyncDisposable {
   }
 
   /** A run that goes on; its streams are pipes. */
-  spawn(args: readonly string[]): Deno.ChildProcess {
+  spawn(args: readonly string[], cwd = Deno.cwd()): Deno.ChildProcess {
     const env = { KUBECONFIG: this.kubeconfig, ...ALWAYS, MIRRORD_PROGRESS_MODE: "off" };
-    return spawnMirrord(["exec", ...args], { env });
+    return spawnMirrord(["exec", ...args], { env, cwd });
   }
 
   /** Any command that goes on. */
