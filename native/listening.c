@@ -157,6 +157,8 @@ static long try_bind(int fd, const struct sockaddr *address, socklen_t length)
 		return result;
 	if (result == -EADDRNOTAVAIL && !is_of_target(fd, &wanted))
 		return result;
+	if (reply.taken_port != 0 && option(fd, SOL_SOCKET, SO_REUSEPORT) <= 0)
+		return -EADDRINUSE;
 	return bind_elsewhere(fd, &wanted, family, result);
 }
 

@@ -213,3 +213,12 @@ def dissolved(timeout, bind, uses):
 for timeout in (None, 3):
     for bind in (None, ("", 0), (A, 0)):
         for uses in (False, True): say("dissolved %s %s %d" % (timeout, bind, uses), dissolved, timeout, bind, uses)
+def beside(first, *others):
+    it = socket.create_server(first); r = []
+    for other in others:
+        s = socket.socket(); s.setsockopt(1, 2, 1)
+        try: r.append(s.bind(other))
+        except OSError as e: r.append(name(e.errno))
+    it.close(); return r
+say("bind beside a server", beside, ("", 34577), (A, 34577), (LO, 34577), ("", 34577))
+say("bind beside a server of one address", beside, (A, 34578), (A, 34578), (LO, 34578), ("", 34578))
