@@ -489,6 +489,15 @@ SYS void queue_port(struct queue *queue, uint32_t port, struct http_filters *fil
 	pthread_mutex_unlock(&queue->lock);
 }
 
+/* Connections to this port are just being taken over: its packets have to come to us until they are. */
+SYS int32_t queue_is_taking(struct queue *queue, uint32_t port)
+{
+	pthread_mutex_lock(&queue->lock);
+	bool is_taking = talks_are_wanted(queue->talks, (uint16_t)port);
+	pthread_mutex_unlock(&queue->lock);
+	return is_taking;
+}
+
 /* Before its hub; what waits is dropped, and said again. */
 SYS void queue_close(struct queue *queue)
 {

@@ -117,6 +117,8 @@ void talks_close(struct talks *talks);
 enum verdict talks_judge(struct talks *talks, const struct packet *packet, uint32_t *part);
 /* Goes on with connections that are wanted. In how many milliseconds those that are left are to be looked at again; -1: none is left. */
 int talks_take_wanted(struct talks *talks);
+/* Connections to this port are just being taken over. */
+bool talks_are_wanted(const struct talks *talks, uint16_t port);
 
 /* ---- queue_answers.c ---- */
 

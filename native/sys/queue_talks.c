@@ -735,6 +735,14 @@ int talks_take_wanted(struct talks *it)
 	return wait_ms;
 }
 
+bool talks_are_wanted(const struct talks *it, uint16_t port)
+{
+	for (const struct talk *talk = it->wanted; talk; talk = talk->next_wanted)
+		if (talk->ends.own_port == port)
+			return true;
+	return false;
+}
+
 struct talks *talks_open(struct queue *queue)
 {
 	struct talks *it = calloc(1, sizeof *it);

@@ -5,6 +5,7 @@ import type { Passage, PassageFilters } from "./passage.ts";
 const sys = loadSys({
   queue_open: { parameters: ["pointer", "u32", "u32", "buffer"], result: "pointer" },
   queue_port: { parameters: ["pointer", "u32", "pointer", "u32", "u32"], result: "void" },
+  queue_is_taking: { parameters: ["pointer", "u32"], result: "i32" },
   queue_close: { parameters: ["pointer"], result: "void" },
 });
 
@@ -50,6 +51,11 @@ export class PacketQueue {
       sys.queue_port(this.#pointer, port, filters.pointer, spoken, settles ? 1 : 0);
     }
     this.#ports = [...wanted.keys()];
+  }
+
+  /** Connections to it are just being taken over. */
+  isTaking(port: number): boolean {
+    return sys.queue_is_taking(this.#pointer, port) !== 0;
   }
 
   /** Before its passage. */

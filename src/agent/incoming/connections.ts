@@ -145,6 +145,11 @@ export class Connections {
     return this.#queue.number;
   }
 
+  /** Connections to it are just being taken over: `look` at it until they are. */
+  isTaking(port: number): boolean {
+    return this.#queue instanceof PacketQueue && this.#queue.isTaking(port);
+  }
+
   taps(): Taps {
     return this.#passage.taps();
   }

@@ -19,8 +19,9 @@ import { Arrivals, classOf } from "./arrivals.ts";
 import { Connections } from "./connections.ts";
 import type { JqCommand } from "./judge.ts";
 import { Judges } from "./judges.ts";
+import { LeavingRules } from "./leaving_rules.ts";
 import { LookedPorts, type PortPlan } from "./looked_ports.ts";
-import { isLookedAtAlone, isTranslating, type Neighbour, neighboursAt, RedirectTable } from "./table.ts";
+import { isLookedAtAlone, isTranslating, type Neighbour, neighboursAt, type PortRule, RedirectTable } from "./table.ts";
 import {
   describe,
   type IncomingClient,
@@ -73,6 +74,12 @@ export class Incoming {
   #redirect: Redirect | undefined;
   /** Ports that are redirected. */
   #redirected = "";
+  /** What the table has. */
+  #rules: readonly PortRule[] = [];
+  readonly #leaving = new LeavingRules(
+    (port) => this.#connections?.isTaking(port) ?? false,
+    () => void this.#commit(),
+  );
 
   constructor(log: (line: string) => void, options: { wantsOwner?: boolean; jq?: JqCommand | undefined } = {}) {
     this.#log = log;
@@ -170,7 +177,8 @@ export class Incoming {
     for (let ms = 0; ms < LAST_MS; ms += LOOK_MS) {
       const connections = this.#connections;
       // Who has been sent to us may still be on their way.
-      if (!connections || (connections.isEmpty && (ms >= ARRIVING_MS || !isRedirecting))) return;
+      const isQuiet = connections?.isEmpty && this.#leaving.isEmpty;
+      if (!connections || (isQuiet && (ms >= ARRIVING_MS || !isRedirecting))) return;
       if (ms >= IDLE_MS) connections.endIdle();
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
@@ -218,6 +226,9 @@ export class Incoming {
     for (const it of this.#subscriptions) if (!left.includes(it)) it.judge?.giveBack();
     if (left.length === this.#subscriptions.length) return;
     this.#subscriptions.splice(0, Infinity, ...left);
+    for (const rule of this.#rules) {
+      if (rule.queue > 0 && left.every(({ port }) => port !== rule.port)) this.#leaving.add(rule);
+    }
     this.#arrivals.filters.forget();
     this.#commit();
     this.#closeIfIdle();
@@ -233,6 +244,8 @@ export class Incoming {
   async #dispose(): Promise<void> {
     clearTimeout(this.#idleTimer);
     this.#looked.close();
+    this.#leaving.close();
+    this.#rules = [];
     const [connections, redirect] = [this.#connections, this.#redirect];
     this.#connections = this.#redirect = undefined;
     this.#redirected = "";
@@ -254,6 +267,7 @@ export class Incoming {
     const connections = this.#connections;
     if (!connections) return 0;
     const ports = [...new Set(this.#subscriptions.map(({ port }) => port))];
+    for (const port of ports) this.#leaving.delete(port);
     if (ports.length > MOST_PORTS) return -ERRNO.ENOSPC;
     const sniffed = ports.filter((port) => this.#isOnlyMirrored(port)).slice(0, MOST_SNIFFED_PORTS);
     const status = connections.sniff(sniffed);
@@ -268,8 +282,10 @@ export class Incoming {
     if (redirected.length === 0 && !this.#redirect) return 0;
     const redirect = this.#openRedirect(connections);
     if (typeof redirect === "number") return redirect;
-    const queue = this.#look(redirect, connections, redirected.filter((port) => planOf(port).isLookedAt), planOf);
-    return redirect.table.commit(redirected.map((port) => {
+    const leaving = this.#leaving.all;
+    const looked = redirected.filter((port) => planOf(port).isLookedAt);
+    const queue = this.#look(redirect, connections, [...looked, ...leaving.map(({ port }) => port)], planOf);
+    const rules = redirected.map((port) => {
       const { isLookedAt, ...plan } = planOf(port);
       return {
         redirectClass: classOf(this.#subscriptions.filter((it) => it.port === port)),
@@ -279,7 +295,9 @@ export class Incoming {
         ...plan,
         comment: `${port} ${describe(this.#first(port)!)}`,
       };
-    }));
+    });
+    this.#rules = [...rules, ...leaving];
+    return redirect.table.commit(this.#rules);
   }
 
   /** The number of the queue; 0: there is none. */

@@ -316,6 +316,7 @@ export class HttpConnection {
       fields: this.#routes.fields(key),
       isContinued: this.#hasSaidContinue,
       isLast: () => this.#routes.isDeserted(),
+      isHeldBack: key !== undefined,
       hasLeft: () => this.#routes.hasLeft(key),
     });
   }

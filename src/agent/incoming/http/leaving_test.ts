@@ -12,6 +12,10 @@ const ENDS: Readonly<Record<string, (scene: Scene, run: Listener) => Promise<voi
     await run.say("HTTP/1.1 200 OK\r\nContent-Le");
     await run.end.closeWrite();
   },
+  "is reset in the midst of its answer": async (_, run) => {
+    await run.say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+    run.end.reset();
+  },
   "ends after an interim answer": async ({ client }, run) => {
     const interim = "HTTP/1.1 103 Early Hints\r\n\r\n";
     await Promise.all([run.say(interim), client.hear(interim.length)]);
@@ -104,7 +108,7 @@ Deno.test("an answer that has begun is cut off, and not begun again", async () =
   await using scene = new Scene();
   await scene.client.say(mine);
   const run = await runHears(scene, mine);
-  const begun = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc";
+  const begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
   const saying = run.say(begun);
   assert.equal(await scene.client.hear(begun.length), begun);
   await saying;
