@@ -20,6 +20,8 @@ const DIRECTORY = "events";
 /** How often it is looked which of them are still watched. */
 const LOOK_MS = 15_000;
 const MOST_WATCHES = 1024;
+/** Of a watch whose answer is under way; what comes beyond that is not told, as when a queue of the kernel's overflows. */
+const MOST_EARLY = 4096;
 const IN_IGNORED = 0x8000;
 const NOTHING = new Uint8Array(0);
 
@@ -93,7 +95,8 @@ export class Events implements Disposable {
   #onEvents(events: readonly TargetEvent[]): void {
     this.#replay.happen(events);
     for (const event of events) {
-      this.#early.get(event.watch)?.push(event);
+      const early = this.#early.get(event.watch);
+      if (early && early.length < MOST_EARLY) early.push(event);
       if (event.mask & IN_IGNORED) this.#replay.end(event.watch);
     }
   }

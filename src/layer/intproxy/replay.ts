@@ -40,8 +40,9 @@ interface Place {
 }
 
 const CLOSES = inotify.IN_CLOSE_WRITE | inotify.IN_CLOSE_NOWRITE;
-/** Files that are open for as long as they are at the target. */
+/** Files that are open for as long as they are at the target, and those of which that is not known yet. */
 const MOST_OPEN = 64;
+const MOST_UNDECIDED = 4096;
 
 export class Replay implements Disposable {
   readonly #root: string;
@@ -148,7 +149,7 @@ export class Replay implements Disposable {
     if (mask & inotify.IN_OPEN) {
       const close = following.find((it) => it.watch === event.watch && it.name === event.name && it.mask & CLOSES);
       if (close && close.mask & inotify.IN_CLOSE_WRITE) this.#openForWriting(path);
-      else this.#undecided.set(path, (this.#undecided.get(path) ?? 0) + 1);
+      else this.#leaveUndecided(path);
     } else if (mask & inotify.IN_MODIFY) {
       if (this.#decide(path)) this.#openForWriting(path);
       inotify.replay.modify(terminated(here));
@@ -164,6 +165,15 @@ export class Replay implements Disposable {
     } else if (mask & inotify.IN_ACCESS) inotify.replay.access(terminated(here));
   }
 
+  /** Too many: the oldest is as one that nobody opened. */
+  #leaveUndecided(path: string): void {
+    const count = this.#undecided.get(path) ?? 0;
+    if (count === 0 && this.#undecided.size >= MOST_UNDECIDED) {
+      this.#undecided.delete(this.#undecided.keys().next().value!);
+    }
+    this.#undecided.set(path, count + 1);
+  }
+
   /** Was it opened, and not known what for? It is known now. */
   #decide(path: string): boolean {
     const count = this.#undecided.get(path) ?? 0;
@@ -173,7 +183,8 @@ export class Replay implements Disposable {
   }
 
   #openForWriting(path: string): void {
-    if (this.#open.size >= MOST_OPEN) return;
+    const count = [...this.#open.values()].reduce((sum, files) => sum + files.length, 0);
+    if (count >= MOST_OPEN) return;
     const file = attempt(() => Deno.openSync(this.#root + path, { write: true }));
     if (file) this.#open.set(path, [...this.#open.get(path) ?? [], file]);
   }

@@ -24,3 +24,23 @@ Deno.test("names that lead out of the directory change nothing outside of it", a
     await Deno.remove(top, { recursive: true });
   }
 });
+
+Deno.test("however often a file is said to have been opened and changed, few are open here", async () => {
+  const top = await Deno.makeTempDir();
+  const descriptors = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  try {
+    const before = descriptors();
+    {
+      using replay = new Replay(`${top}/events`);
+      replay.begin(1, "/watched", true, utf8("ffile\0"));
+      const { IN_MODIFY, IN_OPEN } = inotify;
+      const said = (mask: number) => ({ watch: 1, mask, cookie: 0, name: "file" });
+      for (let turn = 0; turn < 300; turn++) replay.happen([said(IN_OPEN)]);
+      for (let turn = 0; turn < 300; turn++) replay.happen([said(IN_MODIFY)]);
+      assert.equal(descriptors() - before, 64);
+    }
+    assert.equal(descriptors(), before);
+  } finally {
+    await Deno.remove(top, { recursive: true });
+  }
+});
