@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 
 static const char PRELOAD[] = "LD_PRELOAD=";
+static const char LIBRARY_PATH[] = "LD_LIBRARY_PATH=";
 static const char SESSION[] = "MIRRORD_SESSION_DIR=";
 
 struct launch {
@@ -29,8 +30,8 @@ struct launch {
 	const char *path;
 	/* Of the copy, at the target. */
 	const char *shown;
-	/* Before the program's own in LD_PRELOAD, or NULL (preloads.h). */
-	const char *libraries;
+	/* Before the program's own in LD_PRELOAD and in LD_LIBRARY_PATH, empty or NULL (preloads.h). */
+	const char *libraries, *directory;
 	/* So many scripts' interpreters have led here. */
 	int depth;
 	char *const *argv;
@@ -71,7 +72,7 @@ static bool is_ours_first(const char *list)
 
 struct survey {
 	size_t count;
-	const char *preload; /* the program's own list, or NULL */
+	const char *preload, *library_path; /* the program's own lists, or NULL */
 	bool has_session; /* one that is named already stays: another run inside this one, or none on purpose */
 	bool is_complete;
 };
@@ -83,6 +84,8 @@ static struct survey survey(char *const envp[])
 		const char *entry = envp[found.count];
 		if (starts_with(entry, PRELOAD))
 			found.preload = entry + sizeof PRELOAD - 1;
+		else if (starts_with(entry, LIBRARY_PATH))
+			found.library_path = entry + sizeof LIBRARY_PATH - 1;
 		else if (starts_with(entry, SESSION))
 			found.has_session = true;
 	}
@@ -223,13 +226,14 @@ static struct obstacle note_obstacle(const char *path)
 /* More entries than this do not go on the stack. */
 enum { STACK_ENTRIES = 4096 };
 
-/* Copies the environment into `room` behind the `count` entries that are there: all but LD_PRELOAD, and the session. */
-static void copy_rest(char **room, size_t count, char *const envp[], const struct survey *found)
+/* Copies the environment into `room` behind the `count` entries that are there: all but LD_PRELOAD and, unless it `keeps_path`,
+ * LD_LIBRARY_PATH, and the session. */
+static void copy_rest(char **room, size_t count, char *const envp[], const struct survey *found, bool keeps_path)
 {
 	if (!found->has_session)
 		room[count++] = shim.session_variable;
 	for (; envp && *envp; envp++)
-		if (!starts_with(*envp, PRELOAD))
+		if (!starts_with(*envp, PRELOAD) && (keeps_path || !starts_with(*envp, LIBRARY_PATH)))
 			room[count++] = *envp;
 	room[count] = NULL;
 }
@@ -254,7 +258,16 @@ static int launch_with_shim(const struct launch *it, char *const envp[], const s
 	if (own > 0)
 		stpcpy(stpcpy(at, ":"), given);
 	room[0] = preload;
-	copy_rest(room, 1, envp, found);
+	bool has_directory = it->directory && *it->directory;
+	char path[sizeof LIBRARY_PATH + (has_directory ? strlen(it->directory) + 1 : 0) +
+		  (found->library_path ? strlen(found->library_path) : 0)];
+	if (has_directory) {
+		at = stpcpy(stpcpy(path, LIBRARY_PATH), it->directory);
+		if (found->library_path && *found->library_path)
+			stpcpy(stpcpy(at, ":"), found->library_path);
+		room[1] = path;
+	}
+	copy_rest(room, has_directory ? 2 : 1, envp, found, !has_directory);
 	return really(it, room);
 }
 
@@ -267,7 +280,7 @@ static int launch_without_shim(const struct launch *it, char *const envp[], cons
 		stpcpy(stpcpy(preload, PRELOAD), own);
 		room[count++] = preload;
 	}
-	copy_rest(room, count, envp, found);
+	copy_rest(room, count, envp, found, true);
 	return really(it, room);
 }
 
@@ -279,10 +292,10 @@ static int launch_as_it_is(const struct launch *it, char *const envp[], bool is_
 	int (*const launched)(const struct launch *, char *const[], const struct survey *, char **) =
 		is_without_shim ? launch_without_shim : launch_with_shim;
 	if (found.count <= STACK_ENTRIES) {
-		char *room[found.count + 3];
+		char *room[found.count + 4];
 		return launched(it, envp, &found, room);
 	}
-	size_t bytes = (found.count + 3) * sizeof(char *);
+	size_t bytes = (found.count + 4) * sizeof(char *);
 	char **room = (char **)kernel(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if ((unsigned long)room >= -4095UL)
 		return really(it, envp);
@@ -340,10 +353,11 @@ static int launch_here(const struct launch *it, char *const envp[])
 	struct preloads *libraries = obstacle.what ? NULL : preloads_of(path, it->shown, envp);
 	struct launch with = *it;
 	with.libraries = libraries ? libraries->list : NULL;
+	with.directory = libraries ? libraries->directory : NULL;
 	errno = saved;
 	int result = launch_as_it_is(&with, envp, obstacle.is_without_shim);
 	saved = errno;
-	preloads_free(libraries);
+	preloads_free(libraries, result == 0);
 	errno = saved;
 	return result;
 }

@@ -27,12 +27,12 @@ const starts = (here: string) => [
   "cd /data/libs/bin; ./old",
   "/data/libs/bin/beside /data/libs/bin/knows sh -c 'exec /data/libs/bin/old /bin/echo over'",
   "/data/libs/bin/told 2>&1",
-  "LD_LIBRARY_PATH=/nowhere:/data/libs/lib:/data/libs/rpath /data/libs/bin/told /data/libs/bin/beside",
+  "LD_LIBRARY_PATH=/nowhere:/data/libs/lib:/data/libs/plain:/data/libs/rpath /data/libs/bin/told /data/libs/bin/beside",
   `${here}/knows /bin/true`,
   `${here}/told 2>&1`,
-  `export LD_LIBRARY_PATH=/data/libs/lib:/data/libs/rpath; ${here}/told ${here}/knows env true; echo $LD_LIBRARY_PATH`,
+  `export LD_LIBRARY_PATH=/data/libs/lib:/data/libs/plain:/data/libs/rpath; ${here}/told ${here}/knows env true; echo $LD_LIBRARY_PATH`,
   `/usr/bin/python3 -c 'import ctypes; print(ctypes.CDLL("${here}/absolute.so").value())'`,
-  `LD_LIBRARY_PATH=/data/libs/lib:/data/libs/rpath /usr/bin/python3 -c 'import ctypes; print(ctypes.CDLL("${here}/plug.so").value())'`,
+  `LD_LIBRARY_PATH=/data/libs/lib:/data/libs/plain:/data/libs/rpath /usr/bin/python3 -c 'import ctypes; print(ctypes.CDLL("${here}/plug.so").value())'`,
   "/usr/bin/python3 -c 'import subprocess as s; print(s.run([\"/data/libs/bin/beside\"], capture_output=True, text=True).stdout)'",
 ];
 
@@ -51,7 +51,7 @@ sandboxTest("the program that is typed has the target's libraries, and its LD_LI
   const { sandbox: { root }, sandbox, here } = it;
   await run("sh", [FIXTURE, `${root}/data/libs`, "/data/libs", START]);
   await run("sh", ["-c", `cp ${root}/data/libs/bin/[kt]* ${here}; cp -r ${here} ${root}/tmp/`]);
-  const variable = "LD_LIBRARY_PATH=/usr/lib:/data/libs/lib:/data/libs/rpath:/data/libs/listed";
+  const variable = "LD_LIBRARY_PATH=/usr/lib:/data/libs/lib:/data/libs/plain:/data/libs/rpath:/data/libs/listed";
   const target = spawnInside(sandbox, "/", ["env", variable, "cat"]);
   try {
     await spokenBy(target, "ready");
@@ -65,6 +65,20 @@ sandboxTest("the program that is typed has the target's libraries, and its LD_LI
   } finally {
     await endInside(target);
   }
+});
+
+const BUILDS = `mkdir -p /data/work; cd /data/work
+echo 'int number(int x) { return x + 1; }' >number.c
+echo 'int number(int); int printf(const char *, ...); int main() { printf("%d\\n", number(41)); }' >main.c
+gcc -shared -fPIC -o libnumber.so number.c && gcc -o main main.c -L. -lnumber -Wl,-rpath,'$ORIGIN' && ./main
+gcc -o told main.c -L. -lnumber && LD_LIBRARY_PATH=. ./told; LD_LIBRARY_PATH=/none:/data/work ./told
+echo 'int number(int x) { return x + 2; }' >number.c; gcc -shared -fPIC -o libnumber.so number.c; ./main
+/usr/bin/python3 -c 'import ctypes; print(ctypes.CDLL("./libnumber.so").number(1))'; env | grep -c LD_LIBRARY_PATH
+ls -a $MIRRORD_SESSION_DIR | grep -c libraries`;
+
+sandboxTest("a library and a program that were just built at the target are run", {}, async (it) => {
+  const { stdout, stderr } = await it.write(["bash", "-c", BUILDS]);
+  assert.deepEqual([stdout, stderr], ["42\n42\n42\n43\n3\n0\n0\n", ""]);
 });
 
 /** Its environment is its own when it answers. */

@@ -44,7 +44,7 @@ cp lib/libleaf.so.1 bad/closed.so && chmod 0 bad/closed.so
 echo 'char big[3 << 20] = { 1 }; int value(void) { return big[0] + big[sizeof big - 1] + 800; }' | cc deep/plugins/big.so
 # Programs: one that lies beside them, one that knows where they are, one that is told.
 mkdir -p bin
-gcc -O1 -w -o bin/beside "$3" -Llib -Lrpath -lmiddle -ltransitive -Wl,-rpath-link,lib $new '-Wl,-rpath,$ORIGIN/../lib:$ORIGIN/../rpath'
-gcc -O1 -w -o bin/old "$3" -Llib -Lrpath -lmiddle -ltransitive -Wl,-rpath-link,lib $old '-Wl,-rpath,$ORIGIN/../lib:$ORIGIN/../rpath'
-gcc -O1 -w -o bin/knows "$3" -Llib -Lrpath -lmiddle -ltransitive -Wl,-rpath-link,lib $new "-Wl,-rpath,$2/lib:$2/rpath"
-gcc -O1 -w -o bin/told "$3" -Llib -Lrpath -lmiddle -ltransitive -Wl,-rpath-link,lib
+gcc -O1 -w -o bin/beside "$3" -Llib -Lrpath -lmiddle -ltransitive -Lplain -lplain -Wl,-rpath-link,lib $new '-Wl,-rpath,$ORIGIN/../lib:$ORIGIN/../rpath:$ORIGIN/../plain'
+gcc -O1 -w -o bin/old "$3" -Llib -Lrpath -lmiddle -ltransitive -Lplain -lplain -Wl,-rpath-link,lib $old '-Wl,-rpath,$ORIGIN/../lib:$ORIGIN/../rpath:$ORIGIN/../plain'
+gcc -O1 -w -o bin/knows "$3" -Llib -Lrpath -lmiddle -ltransitive -Lplain -lplain -Wl,-rpath-link,lib $new "-Wl,-rpath,$2/lib:$2/rpath:$2/plain"
+gcc -O1 -w -o bin/told "$3" -Llib -Lrpath -lmiddle -ltransitive -Lplain -lplain -Wl,-rpath-link,lib

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-extern int middle(void), transitive(void);
+extern int middle(void), transitive(void), plain(void);
 static const char *loaded[64];
 static int count;
 
@@ -27,7 +27,7 @@ static int by_name(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-	printf("%s: %d %d\n", argv[0], middle(), transitive());
+	printf("%s: %d %d %d\n", argv[0], middle(), transitive(), plain());
 	dl_iterate_phdr(each, NULL);
 	qsort(loaded, (size_t)count, sizeof *loaded, by_name);
 	for (int at = 0; at < count; at++)
