@@ -102,6 +102,8 @@ function duplexOver(bytes: Uint8Array): Duplex {
 /** Every stream to the same program. */
 function routesTo(open: () => StreamEnd) {
   return {
+    hasLeft: () => false,
+    isDeserted: () => false,
     judged: () => undefined,
     bodyLimits: () => undefined,
     choose: () => undefined,

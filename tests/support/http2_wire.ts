@@ -206,6 +206,8 @@ export interface ScriptedOptions {
 export class ScriptedConnection implements AsyncDisposable {
   readonly client: ScriptedPeer;
   readonly warnings: string[] = [];
+  /** All runs want no more. */
+  hasLeft = false;
   readonly #serving: Promise<void>;
   readonly #routes = new Map<string, NonNullable<Route>>();
   readonly #opened = new Map<string, ScriptedPeer[]>();
@@ -218,8 +220,11 @@ export class ScriptedConnection implements AsyncDisposable {
     const [theirs, ours] = streamPair();
     this.client = new ScriptedPeer(theirs);
     const routes: StreamRoutes = {
+      hasLeft: (route) => route !== undefined && this.hasLeft,
+      isDeserted: () => this.hasLeft,
       judged: ({ headers }) => headers.some((it) => fromUtf8(it) === "wait: jq") ? judgement : undefined,
       choose: ({ headers, body, jq }) => {
+        if (this.hasLeft) return undefined;
         if (typeof jq === "object" && jq.get("mine")) return this.#route("mine");
         if (typeof body === "object") return this.#route((body.json as { to: string }).to);
         const line = headers.map((it) => fromUtf8(it)).find((it) => it.startsWith("to: "));

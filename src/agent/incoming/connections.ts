@@ -157,7 +157,10 @@ export class Connections {
   /** Connections of HTTP on which nothing is under way are ended, as any server may. */
   endIdle(): void {
     this.#passage.endIdle();
-    for (const { http } of this.#passed.values()) http?.connection.endIfIdle();
+    for (const { http } of this.#passed.values()) {
+      http?.connection.endIfIdle();
+      http?.routes.retire();
+    }
   }
 
   resetAll(): void {

@@ -17,6 +17,7 @@ export interface RoutesOptions extends LiveRoutesOptions {
 export class FilteredRoutes implements Routes {
   readonly #options: RoutesOptions;
   readonly #live: LiveRoutes;
+  #http2: Http2Connection | undefined;
   readonly #copies = new Map<RoutedSubscription, MirrorEnd | undefined>();
 
   constructor(options: RoutesOptions) {
@@ -65,7 +66,13 @@ export class FilteredRoutes implements Routes {
   }
 
   async serveHttp2(peer: StreamEnd, bytes: Uint8Array): Promise<void> {
-    await new Http2Connection(peer, this.#live, bytes).serve();
+    this.#http2 = new Http2Connection(peer, this.#live, bytes);
+    await this.#http2.serve();
+  }
+
+  /** The client shall come anew when its streams are over. */
+  retire(): void {
+    this.#http2?.retire();
   }
 
   /** The connection is over: so are the copies. */

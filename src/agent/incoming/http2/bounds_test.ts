@@ -23,6 +23,8 @@ function test(name: string, body: (wire: ScriptedConnection) => Promise<void>): 
 
 /** Ways that lead nowhere. */
 const NOBODY: StreamRoutes = {
+  hasLeft: () => false,
+  isDeserted: () => false,
   judged: () => undefined,
   bodyLimits: () => undefined,
   choose: () => undefined,

@@ -35,6 +35,8 @@ const BROKEN_OFF_A_SECOND = 100;
 const MOST_REMEMBERED = MOST_STREAMS;
 /** How long the target's program may take to say its settings before the client is told ours. */
 const SETTINGS_MS = 50;
+/** How long it may take to be known that a run has left whose connection has ended. */
+const LEAVING_MS = 256;
 /** How long the last word may take. */
 const GRACE_MS = 1000;
 
@@ -180,10 +182,17 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
     for (const [route, it] of this.#upstreams) {
       if (it !== upstream) continue;
       this.#upstreams.delete(route);
-      if (route === undefined && upstream.link.hasSettings) this.#retire();
+      if (route === undefined ? upstream.link.hasSettings : this.#routes.isDeserted()) this.retire();
     }
     // Of a bug there the end of this connection tells.
     upstream.over.then(() => this.#all.delete(upstream), () => {});
+  }
+
+  async settled(upstream: Upstream): Promise<void> {
+    const [route] = [...this.#upstreams].find(([, it]) => it === upstream) ?? [];
+    for (let ms = 1; route && ms < LEAVING_MS && !this.#routes.hasLeft(route) && !this.#leaving; ms *= 2) {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
   }
 
   #ask(stream: number, block: HeaderBlock, isEnd: boolean): void {
@@ -245,14 +254,21 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
 
   #begin(asked: Asked, body: RequestFacts["body"], heldBytes: number): Exchange {
     const request: StreamRequest = body === undefined ? asked.request : { ...asked.request, body };
-    const route = this.#routes.choose(request);
     const copies = this.#routes.copies(request).map((it) => this.#copy(it, { ...asked, heldBytes }));
+    return this.#answered(asked, request, copies.filter((it) => it !== undefined));
+  }
+
+  /** By who wants it now. */
+  #answered(asked: Asked, request: StreamRequest, copies: readonly Copy[]): Exchange {
+    const route = this.#routes.choose(request);
     const exchange = new Exchange(asked, {
       client: this.#client,
+      held: this.#held,
+      another: route && (() => this.#routes.hasLeft(route) ? this.#answered(asked, request, []) : undefined),
       upstream: this.#upstream(route),
       who: route ? "the program that should answer" : "the target's own program",
       fields: this.#routes.fields(route),
-      copies: copies.filter((it) => it !== undefined),
+      copies,
       onOver: (isAbrupt) => this.#onOver(asked, isAbrupt),
     });
     this.#add(asked, exchange);
@@ -311,7 +327,7 @@ export class Http2Connection implements LinkOwner, UpstreamOwner {
   }
 
   /** The client shall come anew, perhaps elsewhere; its streams come to their end. */
-  #retire(): void {
+  retire(): void {
     if (this.#isRetiring) return;
     this.#isRetiring = true;
     if (this.#hasBegun) this.#sayRetiring();

@@ -257,6 +257,8 @@ class Disorder {
     const says = (headers: readonly Uint8Array[], line: string) => headers.some((it) => fromUtf8(it) === line);
     const [theirs, ours] = streamPair();
     const routes = {
+      hasLeft: () => false,
+      isDeserted: () => false,
       judged: () => undefined,
       choose: ({ headers, body }: { headers: readonly Uint8Array[]; body?: unknown }) =>
         body !== undefined || says(headers, "to: mine") ? this.#routes.mine : undefined,

@@ -4,10 +4,13 @@
  * What is lost before an answer began is answered here, in words: 502, and for gRPC status 14 (UNAVAILABLE), for that is what
  * its clients show. What is refused unseen says REFUSED_STREAM: clients may ask again, and do.
  *
+ * When who is to answer has left before, somebody else is asked, if that may be: see docs/decisions/0053.
+ *
  * Whose answer is complete and whose request is not is heard to its end, as far as that is near: RST_STREAM is allowed then (RFC
  * 9113 8.1), but there are clients (Node's) that lose the answer by it, and never come to the end of such a stream.
  */
 import { utf8 } from "../../../base/bytes.ts";
+import { isIdempotent } from "../may_say_again.ts";
 import type { Copy } from "./copy.ts";
 import { CODE, StreamFault } from "./faults.ts";
 import { Flow } from "./flow.ts";
@@ -17,6 +20,9 @@ import type { AnswerField } from "./routes.ts";
 import type { Call, Caller, Loss, Upstream } from "./upstream.ts";
 
 const GRPC_UNAVAILABLE = "14";
+/** Of one request's body, and of all that a connection's streams hold. */
+const MOST_KEPT_BYTES = 64 << 10;
+const MOST_HELD_BYTES = 4 << 20;
 /** How much of a request is heard that goes nowhere, and how long. */
 const MOST_SWALLOWED_BYTES = 16 << 20;
 const MOST_SWALLOWED_MS = 10_000;
@@ -46,6 +52,10 @@ export interface ExchangeOptions {
   /** What its answer is to say. */
   readonly fields: readonly AnswerField[];
   readonly copies: readonly Copy[];
+  /** What streams of the connection keep of bodies. */
+  readonly held: { bytes: number };
+  /** Another exchange of this stream, which has begun as this one has; undefined: who is to answer has not left, or never does. */
+  another?: (() => Exchange | undefined) | undefined;
   /** Both directions have ended; `isAbrupt`: before the client has said all. */
   onOver(isAbrupt: boolean): void;
 }
@@ -78,6 +88,12 @@ export class Exchange implements Caller, ClientStream {
   #swallowedBytes = 0;
   #swallowTimer: ReturnType<typeof setTimeout> | undefined;
   #isOver = false;
+  /** Of the request, while it may have to be said to somebody else; undefined: it is too much, or answered. */
+  #kept: Uint8Array[] | undefined;
+  #keptBytes = 0;
+  #trailers: HeaderBlock | undefined;
+  /** What the client lets us send. */
+  #window: number;
 
   constructor(asked: Asked, options: ExchangeOptions) {
     this.#asked = asked;
@@ -89,6 +105,8 @@ export class Exchange implements Caller, ClientStream {
     this.#up = new Flow({ link: client, stream: asked.stream }, upstream.link, settle);
     this.#down = new Flow(this.#answerer, client, settle);
     this.#down.open(asked.stream, false);
+    this.#window = client.peer.initialWindow;
+    if (options.another) this.#kept = [];
   }
 
   get isAnswered(): boolean {
@@ -121,6 +139,7 @@ export class Exchange implements Caller, ClientStream {
       throw new StreamFault(stream, CODE.streamClosed, "A body goes on after its end");
     }
     this.#isRequestOver ||= isEnd;
+    this.#keep(bytes);
     for (const copy of this.#options.copies) copy.data(bytes, isEnd);
     this.#up.data(bytes, overhead, isEnd);
     if (this.#swallowTimer === undefined || isEnd) return;
@@ -136,11 +155,13 @@ export class Exchange implements Caller, ClientStream {
       throw new StreamFault(stream, CODE.protocolError, "Fields after a body are not as they have to be");
     }
     this.#isRequestOver = true;
+    this.#trailers = block;
     for (const copy of this.#options.copies) copy.trailers(block);
     this.#up.trailers(block);
   }
 
   onWindow(bytes: number): void {
+    this.#window += bytes;
     this.#down.addWindow(bytes);
   }
 
@@ -166,6 +187,7 @@ export class Exchange implements Caller, ClientStream {
     }
     if (status === 100 && this.#asked.isContinued) return;
     this.#hasAnswer = status >= 200;
+    if (this.#hasAnswer) this.#forget();
     const said = this.#hasAnswer
       ? fields.reduce((it, [name, value]) => it.with(name.toLowerCase(), value), block)
       : block;
@@ -185,18 +207,56 @@ export class Exchange implements Caller, ClientStream {
     this.#call = undefined;
     if (this.#isOver) return;
     if (this.#down.isEnded) return this.#endAfter(code);
+    if (code === CODE.refusedStream && this.#goElsewhere(true)) return;
     this.#options.client.sendReset(this.#asked.stream, code);
     this.#over();
   }
 
-  onLost(loss: Loss): void {
+  onLost(loss: Loss, isUnseen: boolean): void {
     this.#call = undefined;
     if (this.#isOver) return;
     if (this.#down.isEnded) return this.#hearOut();
+    if (this.#goElsewhere(isUnseen)) return;
     if (!this.#hasAnswer && loss !== "refused") return this.#explain(loss);
     const code = loss === "refused" ? CODE.refusedStream : CODE.internalError;
     this.#options.client.sendReset(this.#asked.stream, code);
     this.#over();
+  }
+
+  #keep(bytes: Uint8Array): void {
+    const { held } = this.#options;
+    if (!this.#kept || bytes.length === 0) return;
+    if (this.#keptBytes + bytes.length > MOST_KEPT_BYTES || held.bytes + bytes.length > MOST_HELD_BYTES) {
+      return this.#forget();
+    }
+    this.#kept.push(bytes.slice());
+    this.#keptBytes += bytes.length;
+    held.bytes += bytes.length;
+  }
+
+  #forget(): void {
+    this.#kept = undefined;
+    this.#options.held.bytes -= this.#keptBytes;
+    this.#keptBytes = 0;
+  }
+
+  /** Who was to answer has left, and it can be asked of somebody else. */
+  #goElsewhere(isUnseen: boolean): boolean {
+    const kept = this.#kept;
+    if (this.#hasAnswer || !kept || !(isUnseen || isIdempotent(this.#asked.request))) return false;
+    const next = this.#options.another?.();
+    if (!next) return false;
+    this.#isOver = true;
+    this.#forget();
+    this.#up.drop();
+    this.#down.drop();
+    if (!this.#isRequestOver) { for (const copy of this.#options.copies) copy.cancel(); }
+    next.onWindow(this.#window - this.#options.client.peer.initialWindow);
+    const isEndOfBody = this.#isRequestOver && !this.#trailers && !this.#asked.isEnd;
+    next.onHeld(kept, this.#up.creditedBytes);
+    if (isEndOfBody) next.onRequestData(new Uint8Array(0), 0, true);
+    if (this.#trailers) next.onRequestTrailers(this.#trailers, true);
+    return true;
   }
 
   #explain(loss: Loss): void {
@@ -249,6 +309,7 @@ export class Exchange implements Caller, ClientStream {
 
   #over(): void {
     this.#isOver = true;
+    this.#forget();
     clearTimeout(this.#swallowTimer);
     this.#up.drop();
     this.#down.drop();

@@ -28,6 +28,7 @@ export class Flow {
   #trailers: HeaderBlock | undefined;
   #allowance = STREAM_WINDOW;
   #uncredited = 0;
+  #creditedBytes = 0;
   #isEnded = false;
   #isSwallowed = false;
   #isDone = false;
@@ -41,6 +42,11 @@ export class Flow {
 
   get queuedBytes(): number {
     return this.#queue.length;
+  }
+
+  /** What the sender was given for this stream. */
+  get creditedBytes(): number {
+    return this.#creditedBytes;
   }
 
   /** Its sender has said all. */
@@ -70,6 +76,7 @@ export class Flow {
   lend(bytes: number): void {
     this.#allowance += bytes;
     this.#uncredited -= bytes;
+    this.#creditedBytes += bytes;
   }
 
   /** `overhead`: bytes of padding, which count too. Throws `StreamFault` when the sender ignores the window. */
@@ -173,6 +180,7 @@ export class Flow {
     if (this.#uncredited < CREDIT_BYTES) return;
     link.creditStream(stream, this.#uncredited);
     this.#allowance += this.#uncredited;
+    this.#creditedBytes += this.#uncredited;
     this.#uncredited = 0;
   }
 

@@ -1,6 +1,6 @@
 /** What an HTTP/2 connection asks about the ways that its streams can go. */
-import type { StreamEnd } from "../../../base/socket_end.ts";
 import type { RequestFacts } from "../../../proto/http_filter.ts";
+import type { ProgramEnd } from "../http/pair.ts";
 import type { RoutedSubscription } from "../live_routes.ts";
 
 /** Whose program it is; undefined: the target's own. */
@@ -26,5 +26,9 @@ export interface StreamRoutes {
   /** What answers say, whatever else they said there. */
   fields(route: Route): readonly AnswerField[];
   /** A connection. Undefined when it cannot be had. */
-  open(route: Route): Promise<StreamEnd | undefined>;
+  open(route: Route): Promise<ProgramEnd | undefined>;
+  /** Whose program it is does not want this port any more. */
+  hasLeft(route: Route): boolean;
+  /** Nobody wants anything of this port any more. */
+  isDeserted(): boolean;
 }

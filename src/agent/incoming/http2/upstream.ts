@@ -8,7 +8,7 @@
  * LEAVING     the last call has ended            close > GONE
  * any         end, fault of the connection       every call is lost > GONE
  */
-import type { StreamEnd } from "../../../base/socket_end.ts";
+import type { ProgramEnd } from "../http/pair.ts";
 import { CODE, ConnectionFault, isBug, type StreamFault } from "./faults.ts";
 import { type Flow, STREAM_WINDOW } from "./flow.ts";
 import { FrameReader } from "./frame_reader.ts";
@@ -24,7 +24,8 @@ export interface Caller {
   onAnswer(block: HeaderBlock, isEnd: boolean): void;
   onAnswerData(bytes: Uint8Array, overhead: number, isEnd: boolean): void;
   onReset(code: number): void;
-  onLost(loss: Loss): void;
+  /** `isUnseen`: the program has not seen anything of what was asked. */
+  onLost(loss: Loss, isUnseen: boolean): void;
 }
 
 export interface Call {
@@ -38,6 +39,8 @@ export interface Call {
 }
 
 export interface UpstreamOwner {
+  /** Resolves when it is known whether its program has left, for its connection has ended. */
+  settled(upstream: Upstream): Promise<void>;
   onTurn(): void;
   /** It takes no new calls. */
   onLeaving(upstream: Upstream): void;
@@ -59,7 +62,7 @@ export class Upstream implements LinkOwner {
   #nextStream = 1;
   #isLeaving = false;
   #isGone = false;
-  #end: StreamEnd | undefined;
+  #end: ProgramEnd | undefined;
   #leaving: Promise<void> | undefined;
   readonly #begun = Promise.withResolvers<void>();
   /** Resolves when its peer has said its settings, or will not. */
@@ -67,7 +70,7 @@ export class Upstream implements LinkOwner {
   /** Resolves when nothing of it runs any more; rejects for a bug of ours alone. */
   readonly over: Promise<void>;
 
-  constructor(owner: UpstreamOwner, open: () => Promise<StreamEnd | undefined>) {
+  constructor(owner: UpstreamOwner, open: () => Promise<ProgramEnd | undefined>) {
     this.#owner = owner;
     this.link = new Link(this, new FrameReader());
     this.link.begin(PREFACE, SETTINGS);
@@ -83,7 +86,7 @@ export class Upstream implements LinkOwner {
     const call: Call = { caller, flow, block, isEnd, stream: 0 };
     if (this.#hasRoom) this.#open(call);
     else if (this.#waiting.size < MOST_WAITING) this.#waiting.add(call);
-    else caller.onLost("refused");
+    else caller.onLost("refused", true);
     return call;
   }
 
@@ -145,7 +148,7 @@ export class Upstream implements LinkOwner {
     this.#retire();
     for (const call of refused) {
       this.forget(call);
-      call.caller.onLost("refused");
+      call.caller.onLost("refused", true);
     }
     this.#next();
   }
@@ -154,7 +157,7 @@ export class Upstream implements LinkOwner {
     const call = this.#calls.get(stream);
     if (!call) return;
     this.cancel(call, code);
-    call.caller.onLost("broken");
+    call.caller.onLost("broken", false);
   }
 
   onTurn(): void {
@@ -195,7 +198,7 @@ export class Upstream implements LinkOwner {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     this.#owner.onLeaving(this);
-    for (const { caller } of waiting) caller.onLost("refused");
+    for (const { caller } of waiting) caller.onLost("refused", true);
   }
 
   /** Undefined: it has ended, and what comes was under way. */
@@ -206,7 +209,7 @@ export class Upstream implements LinkOwner {
     return this.#calls.get(stream);
   }
 
-  async #run(open: () => Promise<StreamEnd | undefined>): Promise<void> {
+  async #run(open: () => Promise<ProgramEnd | undefined>): Promise<void> {
     let loss: Loss = "gone";
     let code: number = CODE.noError;
     let bug: unknown;
@@ -222,6 +225,7 @@ export class Upstream implements LinkOwner {
       } else if (isBug(error)) bug = error;
     }
     this.#begun.resolve();
+    if (!this.#isGone && this.#calls.size + this.#waiting.size > 0) await this.#owner.settled(this);
     this.#lose(loss);
     this.#leave(code);
     await this.#leaving;
@@ -234,7 +238,7 @@ export class Upstream implements LinkOwner {
     this.#waiting.clear();
     this.#retire();
     this.#isGone = true;
-    for (const { caller } of calls) caller.onLost(loss);
+    for (const { caller, stream } of calls) caller.onLost(loss, stream === 0 || (this.#end?.isUntouched ?? false));
     this.#owner.onTurn();
   }
 
