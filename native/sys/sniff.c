@@ -27,7 +27,7 @@
 /* A block has room for the longest packet. Many of them: each is used up within RETIRE_MS, however little is in it, and all of them
  * are for as long as we may wait for a busy processor. */
 #define BLOCK_BYTES (128u << 10)
-#define BLOCKS 64u
+#define BLOCKS 128u
 #define RETIRE_MS 10 /* how long a packet waits for others */
 
 struct sniffer {

@@ -19,7 +19,9 @@ const KEPT_CHARACTERS = 8192;
 export function startLocalAgent(pid: number, log: (line: string) => void): LocalAgent {
   const env = Object.fromEntries([...userEnvironment()].map(([name, value]) => [name, fromUtf8(value)]));
   const [command, ...args] = ownCommand(["agent", "--stdio", "--pid", String(pid)]);
-  const options = { args, env, clearEnv: true, stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+  // A session of its own, for its share of the processor: the kernel shares it out by sessions (sched(7), autogroups).
+  const piped = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+  const options = { args, env, clearEnv: true, detached: true, ...piped };
   const child = new Deno.Command(command!, options).spawn();
   let said = "";
   const reading = (async () => {
