@@ -25,8 +25,8 @@
 #define BUSY_TURN_NS 20000000
 #define BUSY_BYTES_A_TURN (2 << 20)
 #define SPARE_BYTES_A_TURN (16 << 20)
-/* A new connection costs a tenth of a millisecond before the first byte of it is read. */
-#define BUSY_ANNOUNCEMENTS_A_TURN 8u
+/* A new connection costs a twentieth of a millisecond before the first byte of it is read. */
+#define BUSY_ANNOUNCEMENTS_A_TURN 16u
 #define SPARE_ANNOUNCEMENTS_A_TURN 24u
 #define MOST_ANNOUNCEMENTS 2048u
 /* Of a processor's time, one in so many. */
@@ -180,7 +180,7 @@ void lane_open(struct lane *lane, struct tellings *tellings)
 	*lane = (struct lane){ .tellings = tellings };
 	tap_list_open(&lane->waiting);
 	lane->end = &lane->next;
-	pthread_mutex_init(&lane->lock, NULL);
+	open_inheriting(&lane->lock);
 	pthread_cond_init(&lane->has_work, NULL);
 	sem_init(&lane->turns, 0, 0);
 }

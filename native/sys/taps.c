@@ -26,7 +26,7 @@ struct tap *tap_new(struct lane *lane, uint32_t id, struct tap *next)
 	struct tap *tap = calloc(1, sizeof *tap);
 	if (!tap)
 		return NULL;
-	pthread_mutex_init(&tap->lock, NULL);
+	open_inheriting(&tap->lock);
 	tap->lane = lane;
 	tap->id = id;
 	tap->next = next;
