@@ -12,9 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const char DESCRIPTORS[] = "/proc/self/fd/";
+/* Spelled as nobody else does. */
+static const char DESCRIPTORS[] = "/proc/self/./fd/";
 /* Before the path of a library of this machine that is found only from where the program lies at the target. */
-static const char HERE[] = "/proc/self/root";
+static const char HERE[] = "/proc/self/./root";
 
 /* How the last component of a directory of links begins. */
 static const char DIRECTORY[] = "/mirrord-libraries-";
@@ -337,7 +338,7 @@ void preloads_begin(void)
 {
 	static const char LIST[] = "LD_PRELOAD=", PATH[] = "LD_LIBRARY_PATH=";
 	char **list = variable_named(LIST);
-	if (unlikely(list && strstr(*list, "/proc/self/")))
+	if (unlikely(list && strstr(*list, "/proc/self/./")))
 		begin_list(*list + sizeof LIST - 1);
 	char **path = variable_named(PATH);
 	if (unlikely(path && strstr(*path, DIRECTORY)))
