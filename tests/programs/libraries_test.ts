@@ -163,3 +163,24 @@ sandboxTest("numpy, which only the target has, brings its libraries along", {
   });
   assert.deepEqual([stdout, stderr], ["/data/site/numpy/__init__.py [[0.5, 0.0], [0.0, 0.25]]\n", ""]);
 });
+
+sandboxTest(
+  "a whole Java that only the target has runs, with the libraries beside it",
+  { needs: [`${JDK}/bin/java`] },
+  async (it) => {
+    await Deno.mkdir(`${it.sandbox.root}/data`);
+    // Links that lead nowhere are left out.
+    await run("sh", [
+      "-c",
+      `cp -rL ${JDK} ${it.sandbox.root}/data/jdk 2>/dev/null; test -x ${it.sandbox.root}/data/jdk/bin/java`,
+    ]);
+    const { stdout, stderr, code } = await it.run([
+      "sh",
+      "-c",
+      "/data/jdk/bin/java -XshowSettings:properties -version 2>&1",
+    ]);
+    assert.match(stdout, /java.home = \/data\/jdk\n/);
+    assert.match(stdout, /sun.boot.library.path = \/data\/jdk\/lib\n/);
+    assert.deepEqual([stderr, code], ["", 0]);
+  },
+);
