@@ -6,6 +6,7 @@ import { type Settings, startUnderShim } from "../support/under_shim.ts";
 
 const EAI_NONAME = -2;
 const EAI_AGAIN = -3;
+const EAI_NODATA = -5;
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AI_CANONNAME = 2;
@@ -27,6 +28,7 @@ const HOSTS: Record<string, { eai: number; canonicalName: string; addresses: Uin
   web: { eai: 0, canonicalName: "web.shop.svc", addresses: concatBytes([record("10.0.0.1"), record("10.0.0.2")]) },
   dual: { eai: 0, canonicalName: "dual.svc", addresses: concatBytes([record(V6), record("10.0.0.1")]) },
   later: { eai: EAI_AGAIN, canonicalName: "", addresses: new Uint8Array() },
+  nodata: { eai: EAI_NODATA, canonicalName: "", addresses: new Uint8Array() },
   odd: { eai: -4242, canonicalName: "", addresses: new Uint8Array() },
   empty: { eai: 0, canonicalName: "", addresses: new Uint8Array() },
   crowd: {
@@ -173,6 +175,8 @@ for (const [symbol, expected] of Object.entries(BY_NAME)) {
   Deno.test(`${symbol}() sets h_errno as libc does`, async () => {
     assert.match((await call(symbol, ["nobody"])).output, /h_errno 1$/);
     assert.match((await call(symbol, ["later"])).output, /h_errno 2$/);
+    assert.match((await call(symbol, ["odd"])).output, /h_errno 3$/);
+    assert.match((await call(symbol, ["nodata"])).output, /h_errno 4$/);
   });
 }
 
