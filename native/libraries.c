@@ -253,29 +253,43 @@ static bool fetch_needed(Lmid_t *space, struct dependency *into, const struct se
 	return !is_found || into->handle;
 }
 
-/* Loads `local`, with what it needs before it, and calls it by its name. */
-static void *load(Lmid_t *space, const char *local, const char *name, int mode, const struct search *search)
+/* `*is_borne`: something that it needs bore another name meanwhile. */
+static void *load_once(Lmid_t *space, const char *local, int mode, const struct search *search, bool *is_borne)
 {
 	const struct needed *needed = search->needed;
 	size_t count = needed ? needed->count : 0;
 	struct dependency *all = calloc(count + 1, sizeof *all);
 	bool is_complete = true;
 	void *handle = NULL;
+	*is_borne = false;
 	for (size_t at = 0; all && at < count && is_complete; at++)
 		is_complete = fetch_needed(space, &all[at], search, needed->names[at]);
 	if (is_complete)
 		handle = by_loader(space, local, mode);
-	if (handle)
-		call_it(handle, local, name);
 	for (size_t at = 0; all && at < count; at++) {
 		if (all[at].path)
 			call_it(all[at].handle, all[at].name, all[at].path);
+		*is_borne |= all[at].path != NULL;
 		free(all[at].path);
 		/* Else dlerror(3) would forget what went wrong. */
 		if (handle)
 			close_handle(all[at].handle);
 	}
 	free(all);
+	return handle;
+}
+
+/* Loads `local`, with what it needs before it, and calls it by its name. */
+static void *load(Lmid_t *space, const char *local, const char *name, int mode, const struct search *search)
+{
+	/* Another thread may have taken such a name away in between. */
+	enum { ATTEMPTS = 5 };
+	bool is_borne = true;
+	void *handle = NULL;
+	for (int attempt = 0; !handle && is_borne && attempt < ATTEMPTS; attempt++)
+		handle = load_once(space, local, mode, search, &is_borne);
+	if (handle)
+		call_it(handle, local, name);
 	return handle;
 }
 
