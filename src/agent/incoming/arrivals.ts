@@ -28,14 +28,20 @@ export class Arrivals {
     this.filters = new HeadFilters((port) => this.#of(port));
   }
 
-  /** Its peer has said `bytes`. */
-  serve(arrival: Arrival, table: RedirectTable, connections: Connections, bytes = new Uint8Array()): void {
+  /** Its peer has said `bytes`; `isHttp`: that is what it speaks. */
+  serve(
+    arrival: Arrival,
+    table: RedirectTable,
+    connections: Connections,
+    bytes = new Uint8Array(),
+    isHttp = false,
+  ): void {
     const { port } = arrival.original;
     const all = this.#of(port);
     const mark = table.markOf(all.length > 0 ? classOf(all) : "whole");
     // Of a port that nobody wants any more requests are told apart, to see their clients off between them.
     const isByRequest = all.length === 0 || all.some((it) => it.filter !== "");
-    if (isByRequest) return connections.filter(arrival, mark, this.wantedOf(port), bytes);
+    if (isByRequest) return connections.filter(arrival, mark, this.wantedOf(port), bytes, isHttp);
     const stealer = all.find(isWhole);
     if (stealer && bytes.length === 0 && this.#deliver(stealer, arrival, table, connections)) return;
     const taps = connections.taps();
@@ -63,7 +69,7 @@ export class Arrivals {
     return {
       subscriptions: () => this.#of(port),
       detectionMs: this.#detectionMs(port),
-      filters: () => this.filters.of(port),
+      filters: () => this.#of(port).length === 0 ? this.filters.ofDeserted() : this.filters.of(port),
     };
   }
 
@@ -73,7 +79,7 @@ export class Arrivals {
     const end = connections.adopt(arrival.fd, true);
     const stolen = new StolenEnd(end, {
       hasLeft: () => !this.#subscriptions.includes(stealer),
-      goOn: (fd, bytes) => this.serve({ ...arrival, fd }, table, connections, bytes),
+      goOn: (fd, bytes, isHttp) => this.serve({ ...arrival, fd }, table, connections, bytes, isHttp),
       own: this.#own,
     });
     if (stealer.client.deliver({ port: own.port, isMirror: false, peer, own }, stolen)) return true;

@@ -121,9 +121,9 @@ export class Connections {
   }
 
   /** Request by request to who wants it, or to the target's own program; its peer has said these `bytes`. */
-  filter(arrival: Arrival, mark: number, wanted: Wanted, bytes = new Uint8Array()): void {
+  filter(arrival: Arrival, mark: number, wanted: Wanted, bytes = new Uint8Array(), isHttp = false): void {
     const id = this.#newId({ arrival, mark, wanted });
-    this.#start(id, arrival.fd, -1, bytes, Math.max(1, wanted.detectionMs));
+    this.#start(id, arrival.fd, -1, bytes, isHttp ? 0 : Math.max(1, wanted.detectionMs));
   }
 
   /** Connections to these ports, and no others, are copied as they pass. 0 or -errno: that cannot be had. */

@@ -6,6 +6,7 @@ import type { Subscription } from "./wishes.ts";
 
 export class HeadFilters {
   readonly #subscriptionsOf: (port: number) => readonly Subscription[];
+  #all: PassageFilters | undefined;
   readonly #made = new Map<number, PassageFilters>();
 
   constructor(subscriptionsOf: (port: number) => readonly Subscription[]) {
@@ -19,6 +20,11 @@ export class HeadFilters {
     return made;
   }
 
+  /** For native code, of a port that nobody subscribes any more: all is for TypeScript, which sees the clients off. */
+  ofDeserted(): PassageFilters {
+    return this.#all ??= PassageFilters.of(programOf([undefined]));
+  }
+
   /** See RedirectRule. */
   needs(port: number): readonly string[] | undefined {
     return neededTexts(this.#filtersOf(port));
@@ -28,6 +34,8 @@ export class HeadFilters {
   forget(): void {
     for (const filters of this.#made.values()) filters[Symbol.dispose]();
     this.#made.clear();
+    this.#all?.[Symbol.dispose]();
+    this.#all = undefined;
   }
 
   /** Answers that are marked are for TypeScript, all of them. */

@@ -1,15 +1,17 @@
 /**
- * The client's end of a connection that was stolen whole. As long as nothing was answered on it, what the client has said is kept:
- * should its run leave, the connection goes on without it, as if it had never been there, when that may be (may_say_again.ts).
+ * The client's end of a connection that was stolen whole. What the client has said since all was answered is kept: should the run
+ * leave, the connection goes on without it, as if it had never been there, when that may be (may_say_again.ts).
  *
  * State      event                                       action > next
- * KEPT       the client speaks                           keep it, tell the run; too much to be kept > SETTLED
- * KEPT       the run answers                             > SETTLED
+ * KEPT       the client speaks                           keep it, tell the run; too much to be kept > PASSED
+ * KEPT       the run speaks                              > PASSED
+ * PASSED     all requests are answered (http/talk.ts)    > KEPT
  * KEPT       the run has left, and ends or breaks it off the run's stream ends; the connection goes on elsewhere > gone
- * SETTLED    anything                                    as without us
+ * PASSED     the run ends or breaks it off               so does the client's > gone
  */
 import { concatBytes } from "../../base/bytes.ts";
 import type { StreamEnd } from "../../base/socket_end.ts";
+import { Talk } from "./http/talk.ts";
 import { maySayAgain } from "./may_say_again.ts";
 
 export const MOST_KEPT_BYTES = 64 << 10;
@@ -25,21 +27,30 @@ export interface ReleasableEnd extends StreamEnd {
 
 export interface StolenEndOptions {
   hasLeft(): boolean;
-  /** Takes over a connection whose client has said these bytes. */
-  goOn(fd: number, bytes: Uint8Array<ArrayBuffer>): void;
+  /** Takes over a connection whose client has said these bytes; `isHttp`: that is known to be what it speaks. */
+  goOn(fd: number, bytes: Uint8Array<ArrayBuffer>, isHttp: boolean): void;
   /** Takes a task. */
   own(task: Promise<void>): void;
 }
 
+/** How long after the end of its connections it may take to be known that a run has left. */
+const LEAVING_MS = 256;
+
 export class StolenEnd implements StreamEnd {
   readonly #end: ReleasableEnd;
   readonly #options: StolenEndOptions;
-  /** Undefined: SETTLED. */
+  /** Undefined: PASSED. */
   #kept: Uint8Array[] | undefined = [];
   #keptBytes = 0;
   #isUntouched = false;
-  readonly #left = Promise.withResolvers<null>();
+  #hasAnswered = false;
+  readonly #talk = new Talk((said) => this.#onBetween(said));
+  /** Ends a read, or a wait for one. */
+  #endReading = () => {};
+  /** What it is to hear, if it does not leave: that is not known yet. */
+  #leaving: "closeWrite" | "reset" | undefined;
   #hasLeft = false;
+  #isClosed = false;
 
   constructor(end: ReleasableEnd, options: StolenEndOptions) {
     this.#end = end;
@@ -51,63 +62,94 @@ export class StolenEnd implements StreamEnd {
   }
 
   async readable(): Promise<void> {
-    if (this.#kept) await Promise.race([this.#end.readable(), this.#left.promise]);
-    else await this.#end.readable();
+    if (this.#isPassed) return await this.#end.readable();
+    await new Promise<void>((resolve) => {
+      this.#endReading = resolve;
+      this.#end.readable().then(resolve);
+    });
   }
 
   /** Null as well when the connection has left its run. */
   async read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
-    if (!this.#kept) return await this.#end.read(into);
-    const reading = this.#end.read(into).then((count) => {
-      this.#keep(into.subarray(0, count ?? 0));
-      return count;
+    if (this.#hasLeft) return null;
+    if (this.#isPassed) return await this.#end.read(into);
+    return await new Promise<number | null>((resolve, reject) => {
+      this.#endReading = () => resolve(null);
+      this.#end.read(into).then((count) => {
+        this.#keep(into.subarray(0, count ?? 0));
+        resolve(count);
+      }, reject);
     });
-    return await Promise.race([reading, this.#left.promise]);
   }
 
   async writeAll(bytes: Uint8Array<ArrayBuffer>, isUrgent?: boolean): Promise<void> {
     if (this.#hasLeft) throw new Error("The connection has left its run");
     this.#kept = undefined;
+    this.#hasAnswered = true;
     await this.#end.writeAll(bytes, isUrgent);
+    this.#talk.answered(bytes);
   }
 
   leaveUntouched(): void {
     this.#isUntouched = true;
   }
 
-  closeWrite(): void {
-    if (!this.#leave()) this.#end.closeWrite();
+  async closeWrite(): Promise<void> {
+    if (this.#isPassed) this.#end.closeWrite();
+    else await this.#leave("closeWrite");
   }
 
   reset(): void {
-    if (!this.#leave()) this.#end.reset();
+    if (this.#isPassed) this.#end.reset();
+    else this.#options.own(this.#leave("reset"));
   }
 
   close(): void {
-    if (!this.#hasLeft) this.#end.close();
+    this.#isClosed = true;
+    if (this.#hasLeft || this.#leaving) return;
+    this.#talk.close();
+    this.#end.close();
+  }
+
+  /** For good. */
+  get #isPassed(): boolean {
+    return this.#kept === undefined && this.#talk.isOver;
   }
 
   #keep(bytes: Uint8Array): void {
+    this.#talk.said(bytes);
     this.#keptBytes += bytes.length;
     if (this.#keptBytes > MOST_KEPT_BYTES) this.#kept = undefined;
     this.#kept?.push(bytes.slice());
   }
 
-  /** True: it has left, or has before. */
-  #leave(): boolean {
-    if (this.#hasLeft) return true;
-    if (!this.#kept || !this.#options.hasLeft()) return false;
-    if (!this.#isUntouched && !maySayAgain(concatBytes(this.#kept))) return false;
-    this.#hasLeft = true;
-    this.#left.resolve(null);
-    this.#options.own(this.#goOn());
-    return true;
+  #onBetween(said: Uint8Array): void {
+    if (said.length > MOST_KEPT_BYTES) return;
+    this.#kept = [said];
+    this.#keptBytes = said.length;
   }
 
-  async #goOn(): Promise<void> {
-    // What was read just now is kept by then.
+  /** Resolves when it has left its run, or has ended as told. */
+  async #leave(how: "closeWrite" | "reset"): Promise<void> {
+    if (this.#hasLeft) return;
+    const isAsked = this.#leaving !== undefined;
+    if (this.#leaving !== "reset") this.#leaving = how;
+    if (isAsked) return;
+    // What was read and written just now is known by then.
     await new Promise((resolve) => setTimeout(resolve, 0));
-    if (!this.#kept) return this.#end.reset();
-    this.#options.goOn(this.#end.release(), concatBytes(this.#kept));
+    // An answer may be the last thing that comes of a program that ends; where there was none the intproxy has waited.
+    for (let ms = 1; this.#hasAnswered && this.#kept && !this.#options.hasLeft() && ms < LEAVING_MS; ms *= 2) {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+    }
+    const kept = this.#kept && concatBytes(this.#kept);
+    if (kept && this.#options.hasLeft() && (this.#isUntouched || maySayAgain(kept))) {
+      this.#hasLeft = true;
+      this.#talk.close();
+      this.#endReading();
+      return this.#options.goOn(this.#end.release(), kept, this.#hasAnswered);
+    }
+    this.#end[this.#leaving]();
+    this.#leaving = undefined;
+    if (this.#isClosed) this.close();
   }
 }

@@ -11,13 +11,19 @@ class Client implements ReleasableEnd {
   readonly isUrgent = false;
   readonly done: string[] = [];
   #said: string;
+  #wake = () => {};
 
   constructor(said: string) {
     this.#said = said;
   }
 
+  say(text: string): void {
+    this.#said += text;
+    this.#wake();
+  }
+
   async read(into: Uint8Array): Promise<number> {
-    if (this.#said === "") return await new Promise<never>(() => {});
+    if (this.#said === "") await new Promise<void>((resolve) => this.#wake = resolve);
     const { written } = new TextEncoder().encodeInto(this.#said, into);
     this.#said = "";
     return written;
@@ -81,8 +87,9 @@ for (const how of ["reset", "closeWrite"] as const) {
     assert.equal(await hear(end), GET);
     const hearing = hear(end);
     run.hasLeft = true;
-    end[how]();
+    const ended = end[how]();
     end.close();
+    await ended;
     assert.equal(await hearing, null);
     await settled();
     assert.deepEqual(client.done, [`goes on as 7 with ${GET}`]);
@@ -126,19 +133,70 @@ Deno.test("a connection whose program lives, or has answered, is broken off as i
   await hear(living.end);
   living.end.leaveUntouched();
   living.end.reset();
+  await living.settled();
   assert.deepEqual(living.client.done, ["is reset"]);
   const answered = stolenFrom(GET);
   await hear(answered.end);
   await answered.end.writeAll(utf8("HTTP"));
   answered.run.hasLeft = true;
   answered.end.reset();
+  await answered.settled();
   assert.deepEqual(answered.client.done, ["hears HTTP", "is reset"]);
 });
 
 Deno.test("who has said more than is kept is reset", async () => {
-  const { client, end, run } = stolenFrom("PUT / HTTP/1.1\r\nContent-Length: 99999\r\n\r\n" + "x".repeat(99_999));
+  const { client, end, run, settled } = stolenFrom(
+    "PUT / HTTP/1.1\r\nContent-Length: 99999\r\n\r\n" + "x".repeat(99_999),
+  );
   await hear(end);
   run.hasLeft = true;
   end.reset();
+  await settled();
   assert.deepEqual(client.done, ["is reset"]);
+});
+
+const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+for (const how of ["reset", "closeWrite"] as const) {
+  for (const next of ["", GET]) {
+    Deno.test(`a connection whose requests all had answers goes on, ${how}, ${next === "" ? "idle" : "asking"}`, async () => {
+      const { client, end, run, settled } = stolenFrom(GET);
+      await hear(end);
+      for (const piece of [OK.slice(0, 20), OK.slice(20)]) await end.writeAll(utf8(piece));
+      const hearing = hear(end);
+      if (next !== "") {
+        client.say(next);
+        assert.equal(await hearing, next);
+      }
+      // Its end may be heard of before the run's.
+      const ended = end[how]();
+      end.close();
+      run.hasLeft = true;
+      await ended;
+      await settled();
+      if (next === "") assert.equal(await hearing, null);
+      assert.deepEqual(client.done.slice(2), [`goes on as 7 with ${next}`]);
+    });
+  }
+}
+
+Deno.test("a connection that its program ends after an answer, and that may not go on, ends", async () => {
+  const cases: [string, string, boolean][] = [
+    [GET, OK, false], // the program lives
+    [GET, OK.slice(0, -1), true],
+    [GET, OK.replace("Content-Length: 2", "Connection: close\r\nContent-Length: 2"), true],
+    [GET, "HTTP/1.1 200 OK\r\n\r\nok", true],
+    [GET, "HTTP/1.1 101 Switching Protocols\r\n\r\nok", true],
+    ["hello", "and more", true],
+  ];
+  for (const [said, answer, hasLeft] of cases) {
+    const { client, end, run, settled } = stolenFrom(said);
+    await hear(end);
+    await end.writeAll(utf8(answer));
+    run.hasLeft = hasLeft;
+    await end.closeWrite();
+    end.close();
+    await settled();
+    assert.deepEqual(client.done, [`hears ${answer}`, "hears the end", "is closed"], answer);
+  }
 });

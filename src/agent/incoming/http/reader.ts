@@ -6,14 +6,14 @@ import type { StreamEnd } from "../../../base/socket_end.ts";
 const CHUNK_BYTES = 16 << 10;
 
 export class ByteReader {
-  readonly #end: StreamEnd;
+  readonly #end: Pick<StreamEnd, "read">;
   #bytes: Uint8Array;
   #filling: Promise<boolean> | undefined;
   #isEnded = false;
   #isBroken = false;
 
   /** `bytes` were read before. */
-  constructor(end: StreamEnd, bytes: Uint8Array = new Uint8Array(0)) {
+  constructor(end: Pick<StreamEnd, "read">, bytes: Uint8Array = new Uint8Array(0)) {
     this.#end = end;
     this.#bytes = bytes;
   }
