@@ -473,15 +473,20 @@ void *hook_dlmopen(Lmid_t space, const char *name, int mode)
 /* Puts what the program knows in place of what only the loader knows; there is room for it. */
 static void tell(char *at, const struct library *it)
 {
-	static const char missing[] = "No such file or directory";
+	enum { REASON_BYTES = 128 };
+	char missing_room[REASON_BYTES], room[REASON_BYTES];
 	size_t before = strlen(it->local), length = strlen(it->name);
 	memcpy(at, it->name, length);
 	memmove(at + length, at + before, strlen(at + before) + 1);
-	char room[64];
-	const char *why = it->error ? strerror_r(it->error, room, sizeof room) : missing;
-	char *said = strstr(at, missing);
-	if (said && strlen(why) < sizeof missing)
-		strcpy(said, why);
+	/* Both in the program's language, as the loader says it. */
+	const char *missing = strerror_r(ENOENT, missing_room, sizeof missing_room);
+	const char *why = strerror_r(it->error ? it->error : ENOENT, room, sizeof room);
+	char *said = strstr(at + length, missing);
+	size_t gone = strlen(missing), come = strlen(why);
+	if (!said || come > gone)
+		return;
+	memcpy(said, why, come);
+	memmove(said + come, said + gone, strlen(said + gone) + 1);
 }
 
 char *hook_dlerror(void)
