@@ -43,6 +43,12 @@ bool attempts_has_bound(int fd)
 	return cookie && atomic_load_explicit(&bound[cookie % MARKS], memory_order_relaxed) == cookie;
 }
 
+void attempts_bound_by_program(int fd)
+{
+	uint64_t cookie = cookie_of(fd);
+	atomic_compare_exchange_strong(&bound[cookie % MARKS], &cookie, 0);
+}
+
 /* ---- names: an odd version, or one that changes while we look, means "not known" ---- */
 
 struct entry {

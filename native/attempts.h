@@ -17,6 +17,7 @@ bool attempts_has(int fd);
 /* Whatever the socket is bound to from now on, it is so by connects: as the program sees it, it is bound to nothing. */
 void attempts_bound(int fd);
 bool attempts_has_bound(int fd);
+void attempts_bound_by_program(int fd);
 
 /* It is connected to nobody any more, by a failure that the program knows or by its own wish: its error is old news. */
 void attempts_dissolve(int fd);

@@ -7,6 +7,7 @@
  * A port that cannot be bound here (taken, privileged, of an address that only the target has) is bound elsewhere, and
  * getsockname tells the program what it asked for. Refuses what the run itself has bound already.
  */
+#include "attempts.h"
 #include "debuggers.h"
 #include "listening.h"
 #include "netlink.h"
@@ -167,6 +168,8 @@ int hook_bind(int fd, const struct sockaddr *address, socklen_t length)
 	if (netlink_may_be(fd) && may_be_address(address))
 		return edge(netlink_bind(fd, address, length));
 	long result = try_bind(fd, address, length);
+	if (result == 0)
+		attempts_bound_by_program(fd);
 	return result == BYPASS ? real.bind(fd, address, length) : edge(result);
 }
 

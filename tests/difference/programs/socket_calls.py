@@ -222,3 +222,7 @@ def beside(first, *others):
     it.close(); return r
 say("bind beside a server", beside, ("", 34577), (A, 34577), (LO, 34577), ("", 34577))
 say("bind beside a server of one address", beside, (A, 34578), (A, 34578), (LO, 34578), ("", 34578))
+def bound_after_refusal():
+    s = socket.socket(); s.setblocking(False); r = [name(s.connect_ex((A, 9)))]; select.select([], [s], [], 5); r.append(name(s.getsockopt(1, 4)))
+    s.bind((A, 34579)); r += [s.getsockname(), name(s.connect_ex((A, 7000)))]; select.select([], [s], [], 5); r += [s.getsockname(), s.getpeername()]; return r
+say("bound after refusal", bound_after_refusal)
