@@ -75,13 +75,15 @@ export class Names {
   async #fromHosts(name: string, family: number, flags: number): Promise<Resolved | undefined> {
     const hosts = await this.#readText("/etc/hosts");
     if (hosts === undefined) return /^localhost\.?$/i.test(name) ? loopback(name) : undefined;
-    const isMulti = saysMulti(await this.#readText("/etc/host.conf") ?? "");
-    const found = findInHosts(hosts, name, family, isMulti);
-    // What is mapped is looked up as for IPv4, where it is needed.
-    const isMapping = family === 6 && (flags & AI.V4MAPPED) !== 0 && (!found || (flags & AI.ALL) !== 0);
-    const mapped = isMapping ? findInHosts(hosts, name, 4, isMulti) : undefined;
-    if (!found || !mapped) return found ?? mapped;
-    return { ...found, addresses: [...found.addresses, ...mapped.addresses] };
+    const all = linesFor(name, hosts, family, flags, true);
+    if (!all || all.addresses.length < 2) return all;
+    return await this.#takesAllLines() ? all : linesFor(name, hosts, family, flags, false);
+  }
+
+  /** As host.conf(5) says, which libc has unless it is musl: that one takes all. */
+  async #takesAllLines(): Promise<boolean> {
+    const conf = await this.#readText("/etc/host.conf");
+    return conf === undefined ? await this.#readText("/etc/alpine-release") !== undefined : saysMulti(conf);
   }
 
   async #fromDns(name: string, family: number, flags: number, signal: AbortSignal): Promise<Resolved | number> {
@@ -180,6 +182,16 @@ function configured(family: number, flags: number): number | undefined {
 function withoutAddresses(family: number, flags: number): number {
   if (flags & WITH_ALIASES) return EAI.FAIL;
   return family === 4 && !(flags & AI.CANONNAME) ? EAI.NODATA : EAI.NONAME;
+}
+
+/** What the hosts file has for a name. */
+function linesFor(name: string, hosts: string, family: number, flags: number, isMulti: boolean): Resolved | undefined {
+  const found = findInHosts(hosts, name, family, isMulti);
+  // What is mapped is looked up as for IPv4, where it is needed.
+  const isMapping = family === 6 && (flags & AI.V4MAPPED) !== 0 && (!found || (flags & AI.ALL) !== 0);
+  const mapped = isMapping ? findInHosts(hosts, name, 4, isMulti) : undefined;
+  if (!found || !mapped) return found ?? mapped;
+  return { ...found, addresses: [...found.addresses, ...mapped.addresses] };
 }
 
 /** Of a target without a hosts file; RFC 6761 6.3: not a question for the name servers. */

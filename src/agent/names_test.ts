@@ -65,8 +65,8 @@ class World implements AsyncDisposable {
       : `${answer[6]! << 8 | answer[7]!} in ${answer.length > 512 ? "many" : "few"}`;
   }
 
-  writeHostConf(text: string): void {
-    Deno.writeTextFileSync(`${this.#directory}/etc/host.conf`, text);
+  write(name: "host.conf" | "alpine-release", text: string): void {
+    Deno.writeTextFileSync(`${this.#directory}/etc/${name}`, text);
   }
 
   writeHosts(text: string): void {
@@ -214,9 +214,15 @@ Deno.test("names below localhost, and localhost where the hosts file lacks it, a
 Deno.test("host.conf says whether one line of the hosts file is enough", async () => {
   await using world = new World({}, { hosts: "127.0.0.1 localhost\n::1 localhost\n" });
   assert.deepEqual(await world.resolve("localhost", { family: 0 }), ["127.0.0.1"]);
-  world.writeHostConf("# as Debian has it\nmulti on\n");
+  world.write("host.conf", "# as Debian has it\nmulti on\n");
   assert.deepEqual(await world.resolve("localhost", { family: 0 }), ["0:0:0:0:0:0:0:1", "127.0.0.1"]);
   assert.deepEqual(await world.resolve("localhost", { family: 4 }), ["127.0.0.1", "127.0.0.1"]);
+});
+
+Deno.test("all lines of the hosts file count where libc is musl", async () => {
+  await using world = new World({}, { hosts: "127.0.0.1 localhost\n::1 localhost\n" });
+  world.write("alpine-release", "3.20.3\n");
+  assert.deepEqual(await world.resolve("localhost", { family: 0 }), ["0:0:0:0:0:0:0:1", "127.0.0.1"]);
 });
 
 Deno.test("numeric names are their own addresses, in the family that was asked for", async () => {
