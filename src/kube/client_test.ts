@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { UserError } from "../base/errors.ts";
 import { listOf, refuse, startApiServer, watchOf } from "../../tests/support/api_server.ts";
 import { OTHER_NAME_CERT, SERVER_CERT, SERVER_KEY, TEST_CA } from "../../tests/support/certificates.ts";
+import type { ApiServer } from "./api_server.ts";
 import { KINDS, KubeClient } from "./client.ts";
 import type { Pod } from "./objects.ts";
 
@@ -289,17 +290,20 @@ Deno.test("KubeClient says why a server cannot be reached", async (test) => {
 Deno.test("KubeClient verifies the server's certificate unless told not to", async (test) => {
   const good = { cert: SERVER_CERT, key: SERVER_KEY };
   const other = { cert: OTHER_NAME_CERT, key: SERVER_KEY };
-  const cases: [string, typeof good, object, RegExp | undefined][] = [
+  const cases: [string, typeof good, { host?: string } & Partial<ApiServer>, RegExp | undefined][] = [
     ["signed by the authority of the kubeconfig", good, { ca: TEST_CA }, undefined],
     ["unknown authority", good, {}, /unknown authority/],
     ["another name", other, { ca: TEST_CA }, /another name/],
     ["another name that was announced", other, { ca: TEST_CA, serverName: "other.test" }, undefined],
+    ["an address that was announced", good, { ca: TEST_CA, serverName: "127.0.0.1", host: "localhost" }, undefined],
+    ["an address that it has not", good, { ca: TEST_CA, serverName: "127.0.0.9" }, /127\.0\.0\.9 is not in/],
     ["not verified", other, { isInsecure: true }, undefined],
   ];
-  for (const [name, certificate, trust, message] of cases) {
+  for (const [name, certificate, { host, ...trust }, message] of cases) {
     await test.step(name, async () => {
       await using api = startApiServer(() => listOf([]), certificate);
-      using client = new KubeClient({ ...api.server, ...trust });
+      const url = host ? api.server.url.replace("127.0.0.1", host) : api.server.url;
+      using client = new KubeClient({ ...api.server, url, ...trust });
       if (!message) await client.list(KINDS.pods, "shop");
       else await assertRefused(client.list(KINDS.pods, "shop"), "KUBE_CERTIFICATE", message, /certificate-authority/);
     });

@@ -3,7 +3,7 @@ import { Agent as HttpAgent, type IncomingMessage, request as sendPlain } from "
 import { Agent as HttpsAgent, request as sendOverTls } from "node:https";
 import { Readable } from "node:stream";
 import type { ApiServer } from "./api_server.ts";
-import { connectNodeTls, nodeTlsOptions } from "./node_tls.ts";
+import { connectNodeTls, isAddressed, nodeTlsOptions } from "./node_tls.ts";
 import type { Sent } from "./transport.ts";
 
 export interface Https {
@@ -16,7 +16,7 @@ export function openHttps(server: ApiServer): Https {
   const agent = isTls
     ? new HttpsAgent({ keepAlive: true, ...nodeTlsOptions(server) })
     : new HttpAgent({ keepAlive: true });
-  if (server.proxy) agent.createConnection = through(server, server.proxy);
+  if (server.proxy || (isTls && isAddressed(server))) agent.createConnection = ways(server);
   const send = isTls ? sendOverTls : sendPlain;
   return {
     async fetch(url, { method, headers, body, signal }) {
@@ -36,15 +36,15 @@ export function openHttps(server: ApiServer): Https {
 type CreateConnection = HttpAgent["createConnection"];
 
 /** The connection comes by the callback. */
-function through(server: ApiServer, proxy: string): CreateConnection {
+function ways(server: ApiServer): CreateConnection {
   const { hostname, port, protocol } = new URL(server.url);
   const host = hostname.replace(/^\[|\]$/g, "");
   return (_options, callback) => {
     const connecting = protocol === "https:"
       ? connectNodeTls(server, host, Number(port) || 443)
-      : import("./tunnel.ts").then((it) => it.openTunnel(proxy, host, Number(port) || 80));
+      : import("./tunnel.ts").then((it) => it.openTunnel(server.proxy!, host, Number(port) || 80));
     connecting.then((socket) => callback?.(null, socket), (error: Error) => callback?.(error, undefined as never));
-    return undefined;
+    return undefined as never; // it comes later
   };
 }
 

@@ -1,5 +1,5 @@
 /** What only Node's TLS offers, in the cases where a kubeconfig asks for it: see dial.ts and transport.ts. */
-import type { Socket } from "node:net";
+import { connect as connectPlain, isIP, type Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import type { Duplex } from "../base/duplex.ts";
 import type { ApiServer } from "./api_server.ts";
@@ -17,14 +17,22 @@ export function nodeTlsOptions(server: ApiServer): NodeTlsOptions {
   return {
     ...(server.isInsecure ? { rejectUnauthorized: false } : server.ca ? { ca: server.ca } : {}),
     ...(server.cert && server.key ? { cert: server.cert, key: server.key } : {}),
-    ...(server.serverName ? { servername: server.serverName } : {}),
+    ...(server.serverName && !isAddressed(server) ? { servername: server.serverName } : {}),
   };
+}
+
+/** Its name is an address, which Node takes as a host's only: for a socket that is connected elsewhere already. */
+export function isAddressed({ serverName }: ApiServer): boolean {
+  return serverName !== undefined && isIP(serverName) !== 0;
 }
 
 /** Through the server's proxy, if it has one. */
 export async function connectNodeTls(server: ApiServer, host: string, port: number): Promise<TLSSocket> {
+  const name = isAddressed(server) ? server.serverName : host;
   const way = server.proxy
-    ? { socket: await (await import("./tunnel.ts")).openTunnel(server.proxy, host, port), host }
+    ? { socket: await (await import("./tunnel.ts")).openTunnel(server.proxy, host, port), host: name }
+    : isAddressed(server)
+    ? { socket: connectPlain({ host, port }), host: name }
     : { host, port };
   const socket = connect({ ...way, ...nodeTlsOptions(server), ALPNProtocols: ["http/1.1"] });
   const { promise: connected, resolve, reject } = Promise.withResolvers<void>();
