@@ -180,7 +180,7 @@ void lane_open(struct lane *lane, struct tellings *tellings)
 	*lane = (struct lane){ .tellings = tellings };
 	tap_list_open(&lane->waiting);
 	lane->end = &lane->next;
-	open_inheriting(&lane->lock);
+	pthread_mutex_init(&lane->lock, NULL);
 	pthread_cond_init(&lane->has_work, NULL);
 	sem_init(&lane->turns, 0, 0);
 }

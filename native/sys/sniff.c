@@ -15,7 +15,6 @@
 #include <linux/if_packet.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,18 +156,9 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* What it has to do for a segment is little, and does not wait: the ring would be full. Where that is not allowed, the ring waits for its turn.
- * Threads that it starts are as others are. */
-static void go_first(void)
-{
-	struct sched_param first = { .sched_priority = sched_get_priority_min(SCHED_RR) };
-	pthread_setschedparam(pthread_self(), SCHED_RR | SCHED_RESET_ON_FORK, &first);
-}
-
 static void *run_sniffer(void *argument)
 {
 	struct sniffer *it = argument;
-	go_first();
 	while (!atomic_load(&it->is_leaving)) {
 		uint64_t now = now_ms();
 		struct tpacket_block_desc *block = (void *)(it->ring + (size_t)it->block * BLOCK_BYTES);

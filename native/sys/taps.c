@@ -26,7 +26,7 @@ struct tap *tap_new(struct lane *lane, uint32_t id, struct tap *next)
 	struct tap *tap = calloc(1, sizeof *tap);
 	if (!tap)
 		return NULL;
-	open_inheriting(&tap->lock);
+	pthread_mutex_init(&tap->lock, NULL);
 	tap->lane = lane;
 	tap->id = id;
 	tap->next = next;

@@ -12,23 +12,13 @@ struct told {
 	uint8_t bytes[];
 };
 
-void open_inheriting(pthread_mutex_t *mutex)
-{
-	pthread_mutexattr_t attributes;
-	pthread_mutexattr_init(&attributes);
-	pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
-	if (pthread_mutex_init(mutex, &attributes) != 0)
-		pthread_mutex_init(mutex, NULL);
-	pthread_mutexattr_destroy(&attributes);
-}
-
 int tellings_open(struct tellings *it)
 {
 	*it = (struct tellings){ .notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	if (it->notice_fd < 0)
 		return -errno;
 	it->last = &it->first;
-	open_inheriting(&it->lock);
+	pthread_mutex_init(&it->lock, NULL);
 	return 0;
 }
 

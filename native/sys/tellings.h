@@ -33,9 +33,6 @@ struct tellings {
 	struct told *first, **last;
 };
 
-/* Who holds it has the priority of who waits for it: a sniffer goes before others. */
-void open_inheriting(pthread_mutex_t *mutex);
-
 /* 0 or -errno. */
 int tellings_open(struct tellings *it);
 void tellings_close(struct tellings *it);
