@@ -1,11 +1,11 @@
 /* needed.c - see needed.h. */
 #include "needed.h"
+#include "pages.h"
 #include "remote.h"
 
 #include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* More than any linker makes; a table of strings beyond it is not read. */
@@ -18,17 +18,10 @@ struct source {
 	uint64_t strings, size;
 };
 
-/* Of zeros; NULL when there is none. */
-static void *memory(size_t bytes)
-{
-	long at = kernel(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return (unsigned long)at >= -4095UL ? NULL : (void *)at;
-}
-
 void needed_free(struct needed *it)
 {
 	if (it)
-		kernel(SYS_munmap, it, it->bytes);
+		pages_give(it, it->bytes);
 }
 
 static bool read_at(int fd, void *into, size_t length, uint64_t offset)
@@ -63,11 +56,10 @@ static Elf64_Dyn *dynamic_of(const Elf64_Phdr *segments, size_t count, int fd)
 			continue;
 		if (entries == 0 || entries > MOST_ENTRIES)
 			return NULL;
-		Elf64_Dyn *dynamic = memory(DYNAMIC_BYTES);
+		Elf64_Dyn *dynamic = pages_take(DYNAMIC_BYTES);
 		if (dynamic && read_at(fd, dynamic, entries * sizeof *dynamic, it->p_offset))
 			return dynamic;
-		if (dynamic)
-			kernel(SYS_munmap, dynamic, DYNAMIC_BYTES);
+		pages_give(dynamic, DYNAMIC_BYTES);
 		return NULL;
 	}
 	return NULL;
@@ -112,7 +104,7 @@ static struct needed *texts_of(const Elf64_Dyn *dynamic, const struct source *fr
 	for (const Elf64_Dyn *it = dynamic; it->d_tag != DT_NULL; it++)
 		if (is_wanted(it->d_tag))
 			room += read_text(from, it->d_un.d_val, text) + 1;
-	struct needed *found = memory(sizeof *found + room);
+	struct needed *found = pages_take(sizeof *found + room);
 	if (!found)
 		return NULL;
 	found->bytes = sizeof *found + room;
@@ -147,14 +139,14 @@ struct needed *needed_of_file(int fd)
 	}
 	bool has_strings = from.strings > 0 && from.size > 0 && from.size <= MOST_STRING_BYTES;
 	struct needed *found = has_strings ? texts_of(dynamic, &from) : NULL;
-	kernel(SYS_munmap, dynamic, DYNAMIC_BYTES);
+	pages_give(dynamic, DYNAMIC_BYTES);
 	return found;
 }
 
 struct needed *needed_of_loaded(const struct link_map *object)
 {
 	const char *strings = NULL;
-	struct needed *found = memory(sizeof *found);
+	struct needed *found = pages_take(sizeof *found);
 	if (!found)
 		return NULL;
 	found->bytes = sizeof *found;

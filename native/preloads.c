@@ -2,6 +2,7 @@
 #include "preloads.h"
 #include "needed.h"
 #include "only_there.h"
+#include "pages.h"
 #include "real.h"
 
 #include <dirent.h>
@@ -9,7 +10,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* Spelled as nobody else does. */
@@ -145,9 +145,8 @@ static void gather_copy(struct preloads *into, const struct search *by, struct c
 /* What one of them needs, and what that needs. */
 static void gather(struct preloads *into, const struct search *it)
 {
-	struct candidate *found = (void *)kernel(SYS_mmap, 0, sizeof *found, PROT_READ | PROT_WRITE,
-						 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if ((unsigned long)found >= -4095UL)
+	struct candidate *found = pages_take(sizeof *found);
+	if (!found)
 		return;
 	for (size_t at = 0; at < it->needed->count; at++) {
 		const char *name = it->needed->names[at];
@@ -159,7 +158,7 @@ static void gather(struct preloads *into, const struct search *it)
 		else if (!it->is_here && has_room(into, found->path))
 			add_here(into, found->path);
 	}
-	kernel(SYS_munmap, found, sizeof *found);
+	pages_give(found, sizeof *found);
 }
 
 static const char *library_path_in(char *const envp[])
@@ -181,11 +180,8 @@ struct preloads *preloads_of(const char *file, const char *shown, char *const en
 		kernel(SYS_close, fd);
 	struct search search = { NULL, shown ? shown : file, library_path_in(envp), needed, .is_here = !shown };
 	struct preloads *found = NULL;
-	if (needed && (needed->rpath || needed->runpath || search.library_path)) {
-		found = (void *)kernel(SYS_mmap, 0, sizeof *found, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if ((unsigned long)found >= -4095UL)
-			found = NULL;
-	}
+	if (needed && (needed->rpath || needed->runpath || search.library_path))
+		found = pages_take(sizeof *found);
 	if (found)
 		gather(found, &search);
 	needed_free(needed);
@@ -228,7 +224,7 @@ void preloads_free(struct preloads *it, bool is_started)
 		kernel(SYS_close, it->fds[at]);
 	if (it->directory[0] && !is_started)
 		empty(it->directory, NULL, NULL);
-	kernel(SYS_munmap, it, sizeof *it);
+	pages_give(it, sizeof *it);
 }
 
 /* ---- after ---- */

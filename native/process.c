@@ -7,6 +7,7 @@
 #include "big.h"
 #include "cwd.h"
 #include "only_there.h"
+#include "pages.h"
 #include "preloads.h"
 #include "real.h"
 #include "spawn.h"
@@ -16,7 +17,6 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 static const char PRELOAD[] = "LD_PRELOAD=";
 static const char LIBRARY_PATH[] = "LD_LIBRARY_PATH=";
@@ -296,11 +296,11 @@ static int launch_as_it_is(const struct launch *it, char *const envp[], bool is_
 		return launched(it, envp, &found, room);
 	}
 	size_t bytes = (found.count + 4) * sizeof(char *);
-	char **room = (char **)kernel(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if ((unsigned long)room >= -4095UL)
+	char **room = pages_take(bytes);
+	if (!room)
 		return really(it, envp);
 	int result = launched(it, envp, &found, room);
-	kernel(SYS_munmap, room, bytes);
+	pages_give(room, bytes);
 	return result;
 }
 

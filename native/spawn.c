@@ -9,10 +9,10 @@
 #include "spawn.h"
 #include "cwd.h"
 #include "fds.h"
+#include "pages.h"
 #include "remote.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
 enum kind { DO_CLOSE, DO_DUP2, DO_OPEN, DO_CHDIR, DO_FCHDIR, DO_CLOSEFROM, DO_TCSETPGRP, KINDS };
 
@@ -159,8 +159,8 @@ int spawn_plan(struct spawn_plan *plan, const posix_spawn_file_actions_t *given,
 	size_t bytes = sizeof(struct whereabouts) + (count + 1) * (sizeof(struct action) + WIRE_PATH_BYTES) +
 		       count * sizeof *plan->kept;
 	*plan = (struct spawn_plan){ .actions = *given, .mapped = bytes };
-	plan->map = (void *)kernel(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if ((unsigned long)plan->map >= -4095UL)
+	plan->map = pages_take(bytes);
+	if (!plan->map)
 		return ENOMEM;
 	struct whereabouts *where = plan->map;
 	struct action *actions = (void *)(where + 1);
@@ -185,9 +185,9 @@ int spawn_plan(struct spawn_plan *plan, const posix_spawn_file_actions_t *given,
 
 void spawn_plan_done(struct spawn_plan *plan)
 {
-	if ((unsigned long)plan->map >= -4095UL)
+	if (!plan->map)
 		return;
 	for (int at = 0; at < plan->kept_count; at++)
 		kernel(SYS_close, plan->kept[at]);
-	kernel(SYS_munmap, plan->map, plan->mapped);
+	pages_give(plan->map, plan->mapped);
 }
