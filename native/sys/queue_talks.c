@@ -38,7 +38,7 @@
 
 #define BUCKETS 8192u
 #define MOST_TALKS 32768u
-#define MOST_WANTED 512u
+#define MOST_WANTED 4096u
 #define MOST_UPGRADES 128u
 #define MOST_PUT_OFF_MS 10000
 /* The part of the time that it has waited. */
