@@ -125,6 +125,14 @@ static void put_value(struct batch *batch, uint16_t type, const void *value, siz
 	end_nest(batch, data);
 }
 
+static void load_value(struct batch *batch, const void *value, size_t bytes)
+{
+	struct expression it = begin_expression(batch, "immediate");
+	put_u32(batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+	put_value(batch, NFTA_IMMEDIATE_DATA, value, bytes);
+	end_expression(batch, it);
+}
+
 void load_meta(struct batch *batch, uint32_t key)
 {
 	struct expression it = begin_expression(batch, "meta");
@@ -135,11 +143,8 @@ void load_meta(struct batch *batch, uint32_t key)
 
 void set_mark(struct batch *batch, uint32_t mark)
 {
-	struct expression it = begin_expression(batch, "immediate");
-	put_u32(batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
-	put_value(batch, NFTA_IMMEDIATE_DATA, &mark, sizeof mark);
-	end_expression(batch, it);
-	it = begin_expression(batch, "meta");
+	load_value(batch, &mark, sizeof mark);
+	struct expression it = begin_expression(batch, "meta");
 	put_u32(batch, NFTA_META_KEY, NFT_META_MARK);
 	put_u32(batch, NFTA_META_SREG, NFT_REG_1);
 	end_expression(batch, it);
@@ -159,14 +164,19 @@ void must_equal(struct batch *batch, const void *value, size_t bytes)
 	must_compare(batch, NFT_CMP_EQ, value, bytes);
 }
 
-void load_tcp(struct batch *batch, uint32_t offset, uint32_t bytes)
+void load_payload(struct batch *batch, uint32_t base, uint32_t offset, uint32_t bytes, uint32_t into)
 {
 	struct expression it = begin_expression(batch, "payload");
-	put_u32(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
-	put_u32(batch, NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	put_u32(batch, NFTA_PAYLOAD_DREG, into);
+	put_u32(batch, NFTA_PAYLOAD_BASE, base);
 	put_u32(batch, NFTA_PAYLOAD_OFFSET, offset);
 	put_u32(batch, NFTA_PAYLOAD_LEN, bytes);
 	end_expression(batch, it);
+}
+
+void load_tcp(struct batch *batch, uint32_t offset, uint32_t bytes)
+{
+	load_payload(batch, NFT_PAYLOAD_TRANSPORT_HEADER, offset, bytes, NFT_REG_1);
 }
 
 void keep_bits(struct batch *batch, const void *mask, uint32_t bytes)
@@ -230,11 +240,8 @@ void must_leave_by_loopback(struct batch *batch)
 void redirect_to(struct batch *batch, uint16_t port)
 {
 	uint16_t ordered = htons(port);
-	struct expression it = begin_expression(batch, "immediate");
-	put_u32(batch, NFTA_IMMEDIATE_DREG, NFT_REG_1);
-	put_value(batch, NFTA_IMMEDIATE_DATA, &ordered, sizeof ordered);
-	end_expression(batch, it);
-	it = begin_expression(batch, "redir");
+	load_value(batch, &ordered, sizeof ordered);
+	struct expression it = begin_expression(batch, "redir");
 	put_u32(batch, NFTA_REDIR_REG_PROTO_MIN, NFT_REG_1);
 	end_expression(batch, it);
 }

@@ -37,6 +37,7 @@ void load_meta(struct batch *batch, uint32_t key);
 void set_mark(struct batch *batch, uint32_t mark);
 void must_compare(struct batch *batch, uint32_t how, const void *value, size_t bytes);
 void must_equal(struct batch *batch, const void *value, size_t bytes);
+void load_payload(struct batch *batch, uint32_t base, uint32_t offset, uint32_t bytes, uint32_t into);
 void load_tcp(struct batch *batch, uint32_t offset, uint32_t bytes);
 void must_have_flag(struct batch *batch, uint8_t flags);
 void keep_bits(struct batch *batch, const void *mask, uint32_t bytes);

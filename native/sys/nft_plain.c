@@ -64,16 +64,6 @@ void put_settled_sets(struct batch *batch, const char *table)
 	}
 }
 
-static void load_payload(struct batch *batch, uint32_t base, uint32_t offset, uint32_t bytes, uint32_t into)
-{
-	struct expression it = begin_expression(batch, "payload");
-	put_u32(batch, NFTA_PAYLOAD_DREG, into);
-	put_u32(batch, NFTA_PAYLOAD_BASE, base);
-	put_u32(batch, NFTA_PAYLOAD_OFFSET, offset);
-	put_u32(batch, NFTA_PAYLOAD_LEN, bytes);
-	end_expression(batch, it);
-}
-
 /* The packet's connection, when it is of this family. */
 static void load_connection(struct batch *batch, const struct family *family)
 {

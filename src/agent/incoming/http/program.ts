@@ -25,7 +25,7 @@ function nodeOf(filter: HttpFilter): Uint8Array<ArrayBuffer> {
   }
 }
 
-/** For struct needed of native/sys/netfilter.c. */
+/** As struct needed_texts of native/sys/nft_plain.h has room for. */
 const MOST_NEEDED = 6;
 const NEEDED = /^[!-~]{2,31}$/;
 
