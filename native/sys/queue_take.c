@@ -7,7 +7,6 @@
  * does one that speaks HTTP/2: what it has said first was held back (queue_talks.c), so its client hears our first words, and no others.
  */
 #include "address.h"
-#include "netlink.h"
 #include "queue.h"
 
 #include <arpa/inet.h>
@@ -99,26 +98,8 @@ static void read_socket(void *context, struct nlmsghdr *head)
 
 void look_up_socket(int diagnosis, const struct talk *talk, struct target_socket *into)
 {
-	const struct ends *ends = &talk->ends;
-	struct {
-		struct nlmsghdr head;
-		struct inet_diag_req_v2 body;
-	} request = {
-		.head = { .nlmsg_len = sizeof request, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
-		.body = { .sdiag_family = ends->family == 4 ? AF_INET : AF_INET6,
-			  .sdiag_protocol = IPPROTO_TCP,
-			  .idiag_ext = 1 << (INET_DIAG_INFO - 1),
-			  .idiag_states = ~0u },
-	};
-	size_t size = ends->family == 4 ? 4 : 16;
-	request.body.id.idiag_sport = htons(ends->own_port);
-	request.body.id.idiag_dport = htons(ends->peer_port);
-	memcpy(request.body.id.idiag_src, ends->own, size);
-	memcpy(request.body.id.idiag_dst, ends->peer, size);
-	request.body.id.idiag_if = talk->interface;
-	request.body.id.idiag_cookie[0] = request.body.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 	memset(into, 0, sizeof *into);
-	if (send(diagnosis, &request, sizeof request, 0) < 0 || netlink_hear(diagnosis, read_socket, into) != 0)
+	if (ends_ask(diagnosis, &talk->ends, talk->interface, 1 << (INET_DIAG_INFO - 1), read_socket, into) != 0)
 		into->state = SOCKET_NONE;
 }
 

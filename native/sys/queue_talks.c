@@ -75,18 +75,6 @@ struct talks {
 
 /* ---- the table ---- */
 
-static uint64_t hash_of(const struct talks *it, const struct ends *ends)
-{
-	uint64_t words[sizeof *ends / 8], hash = it->seed;
-	_Static_assert(sizeof *ends % 8 == 0, "of whole words");
-	memcpy(words, ends, sizeof words);
-	for (size_t index = 0; index < sizeof words / 8; index++) {
-		hash = (hash ^ words[index]) * 0x9e3779b97f4a7c15ull;
-		hash ^= hash >> 29;
-	}
-	return hash;
-}
-
 static struct talk *find(struct talks *it, const struct ends *ends, uint64_t hash)
 {
 	struct talk *talk = it->buckets[hash % BUCKETS];
@@ -146,7 +134,7 @@ static void forget(struct talks *it, struct talk *talk)
 		*at = talk->next_wanted;
 		it->wanted_count--;
 	}
-	struct talk **at = &it->buckets[hash_of(it, &talk->ends) % BUCKETS];
+	struct talk **at = &it->buckets[ends_hash(&talk->ends, it->seed) % BUCKETS];
 	while (*at != talk)
 		at = &(*at)->next;
 	*at = talk->next;
@@ -640,7 +628,7 @@ static bool is_refusal(struct talks *it, const struct segment *segment, uint64_t
 static enum verdict judge_out(struct talks *it, const struct packet *packet)
 {
 	const struct segment *segment = &packet->segment;
-	uint64_t hash = hash_of(it, &segment->ends);
+	uint64_t hash = ends_hash(&segment->ends, it->seed);
 	struct talk *talk = find(it, &segment->ends, hash);
 	if (!talk && is_refusal(it, segment, hash))
 		return DROP;
@@ -667,7 +655,7 @@ enum verdict talks_judge(struct talks *it, const struct packet *packet, uint32_t
 		return PASS;
 	if (packet->is_out)
 		return judge_out(it, packet);
-	uint64_t hash = hash_of(it, &segment->ends);
+	uint64_t hash = ends_hash(&segment->ends, it->seed);
 	struct talk *talk = find(it, &segment->ends, hash);
 	if (segment->flags & FLAG_SYN) {
 		if (talk && talk->stage != WANTED)

@@ -2,6 +2,7 @@
 #ifndef MIRRORD_SNIFF_H
 #define MIRRORD_SNIFF_H
 
+#include "netlink.h"
 #include "taps.h"
 
 #include <stdbool.h>
@@ -19,6 +20,12 @@ struct ends {
 	uint16_t peer_port, own_port;
 	uint32_t family; /* 4 or 6 */
 };
+
+/* For a table; others cannot guess it who do not know the seed. */
+uint64_t ends_hash(const struct ends *ends, uint64_t seed);
+/* Asks the kernel by sock_diag(7), as `fd` is open for, about our end: as for a segment that comes in by this interface. `extensions`: bits of
+ * INET_DIAG_INFO and others. What it answers is heard as by netlink_hear(). 0 or -errno. */
+int ends_ask(int fd, const struct ends *ends, uint32_t interface, uint8_t extensions, netlink_heard *heard, void *context);
 
 struct segment {
 	struct ends ends;

@@ -4,11 +4,9 @@
  * up as for a segment that comes in by this interface. Connections are of the network of the thread that opened it.
  */
 #include "sniff.h"
-#include "netlink.h"
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
-#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -19,31 +17,6 @@ static void take(void *context, struct nlmsghdr *head)
 {
 	const struct inet_diag_msg *message = NLMSG_DATA(head);
 	*(uint8_t *)context = message->idiag_state;
-}
-
-/* 0 or -errno. */
-static int ask(int fd, const struct ends *ends, uint32_t interface, uint8_t *state)
-{
-	struct {
-		struct nlmsghdr head;
-		struct inet_diag_req_v2 body;
-	} request = {
-		.head = { .nlmsg_len = sizeof request, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST },
-		.body = { .sdiag_family = ends->family == 4 ? AF_INET : AF_INET6,
-			  .sdiag_protocol = IPPROTO_TCP,
-			  .idiag_states = UINT32_MAX },
-	};
-	struct inet_diag_sockid *id = &request.body.id;
-	size_t length = ends->family == 4 ? 4 : 16;
-	memcpy(id->idiag_src, ends->own, length);
-	memcpy(id->idiag_dst, ends->peer, length);
-	id->idiag_sport = htons(ends->own_port);
-	id->idiag_dport = htons(ends->peer_port);
-	id->idiag_if = interface;
-	id->idiag_cookie[0] = id->idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-	if (send(fd, &request, sizeof request, 0) < 0)
-		return -errno;
-	return netlink_hear(fd, take, state);
 }
 
 /* It is asked of a listener that is there. */
@@ -60,7 +33,7 @@ static bool is_sound(int fd)
 	    getsockname(listener, (struct sockaddr *)&address, &length) == 0) {
 		memcpy(ends.own, &address.sin_addr, 4);
 		ends.own_port = ntohs(address.sin_port);
-		if (ask(fd, &ends, 0, &state) != 0)
+		if (ends_ask(fd, &ends, 0, 0, take, &state) != 0)
 			state = 0;
 	}
 	close(listener);
@@ -82,6 +55,6 @@ bool standing_ask(int fd, const struct ends *ends, uint32_t interface)
 {
 	/* Where there is no connection, it finds who would accept one. */
 	uint8_t state = TCP_LISTEN;
-	int error = ask(fd, ends, interface, &state);
+	int error = ends_ask(fd, ends, interface, 0, take, &state);
 	return error ? error != -ENOENT : state != TCP_LISTEN;
 }

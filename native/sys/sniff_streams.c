@@ -56,8 +56,6 @@ struct stream {
 	uint32_t waiting_bytes, waiting_pieces;
 };
 
-_Static_assert(sizeof(struct ends) % 8 == 0, "it is hashed by words, and has no gaps");
-
 struct streams {
 	struct streams_owner owner;
 	uint64_t seed, look_ms;
@@ -68,13 +66,7 @@ struct streams {
 
 static uint32_t bucket_of(const struct streams *it, const struct ends *ends)
 {
-	uint64_t words[sizeof *ends / 8], hash = it->seed;
-	memcpy(words, ends, sizeof words);
-	for (size_t index = 0; index < sizeof words / 8; index++) {
-		hash = (hash ^ words[index]) * 0x9e3779b97f4a7c15ull;
-		hash ^= hash >> 32;
-	}
-	return (uint32_t)(hash ^ hash >> 29) % BUCKETS;
+	return (uint32_t)(ends_hash(ends, it->seed) % BUCKETS);
 }
 
 static struct stream **find(struct streams *it, const struct ends *ends)

@@ -9,6 +9,7 @@ const SYS = new URL("../../native/sys/", import.meta.url).pathname;
 const SOURCES = [
   "http1",
   "http_filter",
+  "ends",
   "sniff",
   "sniff_filter",
   "sniff_standing",
