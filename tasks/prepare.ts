@@ -2,6 +2,7 @@
  * Installs what a task needs and this machine lacks, from Debian, quietly: for the two commands of the README, which must
  * do on a machine where nothing was installed by hand. Where it may not (no root, no apt) it says what is missing.
  */
+import { isThere } from "../src/base/is_there.ts";
 
 /** A file that shows that a package is there, and the package. */
 const PACKAGES = {
@@ -54,10 +55,10 @@ export const TO_BUILD: readonly Need[] = ["compiler", "headers", "binutils"];
 
 /** Makes sure that all of `needs` is installed. Throws when it cannot be. */
 export async function prepare(needs: readonly Need[]): Promise<void> {
-  const missing = needs.filter((need) => !exists(PACKAGES[need][0])).map((need) => PACKAGES[need][1]);
+  const missing = needs.filter((need) => !isThere(PACKAGES[need][0])).map((need) => PACKAGES[need][1]);
   if (missing.length === 0) return;
   const command = `apt-get install ${missing.join(" ")}`;
-  if (Deno.uid() !== 0 || !exists("/usr/bin/apt-get")) throw new Error(`Missing on this machine: ${command}`);
+  if (Deno.uid() !== 0 || !isThere("/usr/bin/apt-get")) throw new Error(`Missing on this machine: ${command}`);
   say(`installing ${missing.join(", ")}`);
   const install = ["install", "-y", "-qq", "--no-install-recommends", ...missing];
   if (await aptGet(install) === undefined) return;
@@ -88,13 +89,4 @@ async function aptGet(args: readonly string[]): Promise<string | undefined> {
 /** A line about what a task is doing. */
 export function say(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`# ${text}\n`));
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -5,6 +5,7 @@
  * target's file system or runtime and would break a program here.
  */
 import { fromUtf8, splitNul, utf8 } from "../base/bytes.ts";
+import { isThere } from "../base/is_there.ts";
 import { firstMatch } from "../config/pattern.ts";
 
 /** Variables by name, bytes as they are: values need not be UTF-8, nor do names. */
@@ -144,15 +145,6 @@ function withLibraryPath(user: Environment, target: Environment): Environment {
   const rest = new Map([...target].filter(([name]) => name !== LIBRARY_PATH));
   if (added.length === 0) return rest;
   return rest.set(LIBRARY_PATH, utf8([...own ? [own] : [], ...added].join(":")));
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Is this variable of the user's one that goes? */

@@ -3,6 +3,7 @@
  * guesses cost a millisecond. What it finds to be missing the shim looks for at the target (native/preloads.c).
  */
 import { fromUtf8 } from "../base/bytes.ts";
+import { isThere } from "../base/is_there.ts";
 
 /** Where programs find libraries without being told; as needed_is_usual() of the shim. */
 const USUAL = ["/lib", "/usr/lib", "/usr/local/lib"].flatMap((it) => [`${it}/x86_64-linux-gnu`, it, `${it}64`]);
@@ -81,13 +82,4 @@ function readAt(file: Deno.FsFile, offset: number, length: number): DataView {
   let read = 0;
   for (let count; read < length && (count = file.readSync(bytes.subarray(read))) !== null; read += count);
   return new DataView(bytes.buffer, 0, read);
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

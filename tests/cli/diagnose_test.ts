@@ -4,7 +4,7 @@ import { assertFits } from "../support/json_schema.ts";
 import { MIRRORD, mirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { builtProgram } from "../support/sandbox_case.ts";
 import { startSandbox, whyNoSandbox } from "../support/sandbox.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 
 const REASON = whyNotBuilt();
 const AS_ROOT = REASON ?? (Deno.uid() === 0 ? undefined : "needs root");

@@ -4,7 +4,7 @@ import { eventually } from "../support/eventually.ts";
 import { assertFits } from "../support/json_schema.ts";
 import { MIRRORD, mirrord, spawnMirrord, testUnless, whyNotBuilt } from "../support/mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "../support/sandbox.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 
 const REASON = whyNotBuilt() ?? whyNoSandbox();
 const TITLE = "mirrord preparing to launch";

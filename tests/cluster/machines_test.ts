@@ -1,7 +1,7 @@
 /** Runs of several machines on one pod at once: machines with networks, files, processes and names of their own. */
 import assert from "node:assert/strict";
 import { SERVER } from "../support/incoming.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 import { Machine } from "../support/machine.ts";
 import { MIRRORD } from "../support/mirrord.ts";
 import { clusterTest, eventually, type Namespace } from "./namespace.ts";

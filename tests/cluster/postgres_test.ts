@@ -3,7 +3,7 @@
  * inside of it. Pods borrow this machine's /usr, so the node has to be this machine (tests/cluster/up).
  */
 import assert from "node:assert/strict";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 import { clusterTest, eventually, type Namespace } from "./namespace.ts";
 import { pod, service } from "./objects.ts";
 

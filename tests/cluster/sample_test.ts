@@ -1,7 +1,7 @@
 /** The walk-through of the README with `sample/`: its commands as they stand there, and what it says they do. */
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 import { BUSYBOX, clusterTest, eventually, type Namespace } from "./namespace.ts";
 import { pod } from "./objects.ts";
 

@@ -1,7 +1,7 @@
 /** Libraries that only the target has, loaded by the languages' own ways: extensions, addons, bindings. */
 import assert from "node:assert/strict";
 import { run } from "../support/inside.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
 import { CACHE, PYTHON, whyNoNumpy } from "./packages.ts";
 

@@ -5,7 +5,7 @@
 import type { Case } from "../support/sandbox_case.ts";
 import { eventually } from "../support/sandbox.ts";
 import { CACHE, WEB_ENVIRONMENT } from "./packages.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
 export const HOSTS = 10;

@@ -8,7 +8,7 @@ import type { ProgramCase } from "./cases.ts";
 import { NETWORK_CASES } from "./network_cases.ts";
 import { HOSTS, shell, startServices } from "./network_fixture.ts";
 import { WEB_ENVIRONMENT, whyNoNodeWeb, whyNoPythonWeb } from "./packages.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 
 const PACKAGES: readonly [program: string, why: string | undefined][] = [
   ["python3", await whyNoPythonWeb()],

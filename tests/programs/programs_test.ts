@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
 import { CASES, type ProgramCase } from "./cases.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 
 const HERE = new URL("./", import.meta.url).pathname;
 

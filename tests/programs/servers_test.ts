@@ -8,7 +8,7 @@ import { eventually } from "../support/sandbox.ts";
 import { type Case, sandboxTest } from "../support/sandbox_case.ts";
 import { shell } from "./network_fixture.ts";
 import { PYTHON, WEB_ENVIRONMENT, whyNoNodeWeb, whyNoPythonWeb } from "./packages.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 
 const LOCAL = new URL("./local/", import.meta.url).pathname;
 const NO_PYTHON = await whyNoPythonWeb();

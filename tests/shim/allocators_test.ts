@@ -1,7 +1,7 @@
 /** Programs with an allocator of their own: it may call us while it starts, behind its own lock. */
 import assert from "node:assert/strict";
 import { builtShim } from "../support/under_shim.ts";
-import { isThere } from "../support/is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 
 const JEMALLOC = ["x86_64", "aarch64"].map((it) => `/usr/lib/${it}-linux-gnu/libjemalloc.so.2`).find(isThere);
 

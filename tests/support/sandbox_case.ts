@@ -1,7 +1,7 @@
 /** A test of the built program whose target is a sandbox: what tests/conformance and tests/programs are written with. */
 import { type Ended, exec, type RunOptions, testUnless, whyNotBuilt } from "./mirrord.ts";
 import { type Sandbox, startSandbox, whyNoSandbox } from "./sandbox.ts";
-import { isThere } from "./is_there.ts";
+import { isThere } from "../../src/base/is_there.ts";
 
 export interface Case {
   readonly sandbox: Sandbox;
